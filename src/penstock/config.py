@@ -1,0 +1,275 @@
+"""Settings: frozen, read once at the door, passed down.
+
+`read_settings` is the one reader of the environment and of `penstock.toml`. A setting `section.name` is the environment
+variable `PENSTOCK_SECTION_NAME` and the key `name` in the file's table `[section]`; the environment wins.
+"""
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+
+from penstock.errors import ConfigError
+
+PREFIX = "PENSTOCK_"
+FILE_VARIABLE = "PENSTOCK_CONFIG"
+FILE_NAME = "penstock.toml"
+
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
+Heap = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
+"""A JVM heap as `-Xmx` takes it, e.g. 512m or 2g."""
+Seconds = Annotated[float, Field(gt=0)]
+ConsistencyLevel = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"]
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ports(Section):
+    """Ports of the local stack; `port_offset` moves them all."""
+
+    airflow: PortNumber = 8080
+    airflow_logs: PortNumber = 8793
+    airflow_triggerer_logs: PortNumber = 8794
+    kafka: PortNumber = 9092
+    kafka_internal: PortNumber = 29092
+    kafka_controller: PortNumber = 29093
+    cassandra: PortNumber = 9042
+    cassandra_storage: PortNumber = 7000
+    postgres: PortNumber = 5432
+    spark_master: PortNumber = 7077
+    spark_master_ui: PortNumber = 9090
+    spark_worker: PortNumber = 7078
+    spark_worker_ui: PortNumber = 8081
+    spark_driver_ui: PortNumber = 4040
+    simulator: PortNumber = 8090
+
+
+class Heaps(Section):
+    """Heap caps of the local servers."""
+
+    kafka: Heap = "256m"
+    cassandra: Heap = "768m"
+    spark_master: Heap = "128m"
+    spark_worker: Heap = "128m"
+    spark_driver: Heap = "512m"
+    spark_executor: Heap = "768m"
+
+
+class SourceSettings(Section):
+    """How the API is called. `url` overrides the declaration's; empty means the local simulator."""
+
+    url: str = ""
+    connect_timeout_s: Seconds = 5
+    read_timeout_s: Seconds = 30
+    attempts: int = Field(default=8, ge=1)
+    """Requests for one page, the first included, before the run fails."""
+    max_wait_s: Seconds = 60
+    """Longest pause between two attempts; a longer `Retry-After` ends the attempts."""
+    max_response_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+
+
+class KafkaSettings(Section):
+    """Which Kafka, and how topics are created. Empty `bootstrap_servers` means the local broker."""
+
+    bootstrap_servers: str = ""
+    partitions: int = Field(default=4, ge=1)
+    replication_factor: int = Field(default=1, ge=1)
+    retention_hours: int = Field(default=168, ge=1)
+    delivery_timeout_s: Seconds = 120
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: str = ""
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_ca_location: str = ""
+
+
+class CassandraSettings(Section):
+    """Which Cassandra. Empty `contact_points` means the local node."""
+
+    contact_points: str = ""
+    """Addresses, separated by commas."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """0 means the local node's port."""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    datacenter: str = "datacenter1"
+    replication_factor: int = Field(default=1, ge=1)
+    consistency_level: ConsistencyLevel = "LOCAL_QUORUM"
+    request_timeout_s: Seconds = 20
+
+
+class SparkSettings(Section):
+    """Which Spark. Empty `master` means the local standalone master."""
+
+    master: str = ""
+    executor_cores: int = Field(default=2, ge=1)
+    max_records_per_batch: int = Field(default=200_000, ge=1)
+    trigger_interval_ms: int = Field(default=0, ge=0)
+    """0 starts the next micro-batch as soon as the last one is committed."""
+    checkpoint: str = ""
+    """Folder or URL of the checkpoint; empty means inside `home`."""
+    starting_offsets: Literal["earliest", "latest"] = "earliest"
+
+
+class AirflowSettings(Section):
+    """Which Airflow. Empty `url` means the local one, whose log-in is generated."""
+
+    url: str = ""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    parallelism: int = Field(default=2, ge=1)
+
+
+class Settings(Section):
+    """Every setting, with its default. Made by `read_settings`; tests construct it."""
+
+    home: Path = user_data_path("penstock")
+    """The one folder with the stack's data, logs and state."""
+    cache: Path = user_cache_path("penstock")
+    """Downloaded jars; shared by every `home`."""
+    java_home: str = ""
+    """A Java 17 of your own; empty means the packaged one."""
+    pipeline: str = "penstock.users:USERS"
+    port_offset: int = Field(default=0, ge=0, le=50_000)
+    ports: Ports = Ports()
+    heaps: Heaps = Heaps()
+    source: SourceSettings = SourceSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    cassandra: CassandraSettings = CassandraSettings()
+    spark: SparkSettings = SparkSettings()
+    airflow: AirflowSettings = AirflowSettings()
+
+    def resolved(self) -> "Settings":
+        """The same settings with every default that depends on another one filled in, and the offset applied.
+
+        Resolving twice changes nothing.
+        """
+        ports = Ports.model_validate({k: v + self.port_offset for k, v in self.ports.model_dump().items()})
+        local = "127.0.0.1"
+        fill: dict[str, dict[str, Any]] = {
+            "source": {"url": f"http://{local}:{ports.simulator}/api/"},
+            "kafka": {"bootstrap_servers": f"{local}:{ports.kafka}"},
+            "cassandra": {"contact_points": local, "port": ports.cassandra},
+            "spark": {
+                "master": f"spark://{local}:{ports.spark_master}",
+                "checkpoint": str(self.home / "data" / "checkpoint"),
+            },
+            "airflow": {"url": f"http://{local}:{ports.airflow}"},
+        }
+        sections = {name: _filled(getattr(self, name), defaults) for name, defaults in fill.items()}
+        home = self.home.expanduser().absolute()
+        return self.model_copy(update={"home": home, "ports": ports, "port_offset": 0, **sections})
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
+        return {_variable(path): _as_text(value) for path, value in _leaves(self)}
+
+
+def read_settings(
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Settings from `overrides` (top-level names), else the environment, else the file, else the defaults; resolved.
+
+    The file is the one `PENSTOCK_CONFIG` names, else `penstock.toml` in the working folder if there is one.
+
+    Raises:
+        ConfigError: an unknown key or a value that is not allowed; says which, where it came from and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    file, from_file = _read_file(environ)
+    from_environment = _read_environment(environ)
+    merged = _merge(_merge(from_file, from_environment), overrides or {})
+    try:
+        return Settings.model_validate(merged).resolved()
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(problem, environ, file) for problem in error.errors())) from error
+
+
+def _filled(section: Section, defaults: Mapping[str, Any]) -> Section:
+    empty = {name: value for name, value in defaults.items() if not getattr(section, name)}
+    return section.model_copy(update=empty)
+
+
+def _leaves(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _leaves(value, (*path, name))
+        else:
+            yield (*path, name), value
+
+
+def _variable(path: tuple[str, ...]) -> str:
+    return PREFIX + "_".join(path).upper()
+
+
+def _as_text(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
+    named = environ.get(FILE_VARIABLE)
+    file = Path(named or FILE_NAME).expanduser()
+    if not file.exists():
+        if named:
+            raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist (looked in {Path.cwd()})")
+        return None, {}
+    try:
+        return file, tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{file} cannot be read as TOML: {error}") from error
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    known = {_variable(path): path for path, _ in _leaves(Settings())}
+    found: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
+            continue
+        if variable not in known:
+            raise ConfigError(f"environment variable {variable} is not a setting{_nearest(variable, list(known))}")
+        *sections, name = known[variable]
+        target = found
+        for section in sections:
+            target = target.setdefault(section, {})
+        target[name] = value
+    return found
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explain(problem: Any, environ: Mapping[str, str], file: Path | None) -> str:
+    path = tuple(str(part) for part in problem["loc"])
+    variable = _variable(path)
+    if variable in environ:
+        origin = f"environment variable {variable}"
+    else:
+        origin = f"file {file.absolute()}" if file else "the command line"
+    if problem["type"] == "extra_forbidden":
+        names = [".".join(known) for known, _ in _leaves(Settings())]
+        return f"setting {'.'.join(path)} ({origin}) does not exist{_nearest('.'.join(path), names)}"
+    is_secret = "password" in path[-1]
+    given = "a secret" if is_secret else json.dumps(problem["input"], default=str)
+    return f"setting {'.'.join(path)} ({origin}) is {given}, which is not allowed: {problem['msg']}"
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ". All settings are in docs/operations.md"

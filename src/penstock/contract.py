@@ -1,0 +1,237 @@
+"""What a pipeline is: one declaration from which every other form of it is derived.
+
+A pipeline is declared once (see `users`): a `Record` class with one annotated attribute per field, and a `Pipeline`
+that says where records come from and go to. Derived here, without any client library: the columns, the JSON Schema of
+the Kafka value, Spark's schema as DDL, the `CREATE TABLE` and the table for the documentation.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
+from uuid import UUID
+
+from annotated_types import MinLen
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.fields import FieldInfo
+
+from penstock.errors import ContractError
+
+
+@dataclass(frozen=True)
+class From:
+    """Where a field's value stands in one item of the API's answer.
+
+    A dotted path (`login.uuid`) takes the value as it is. A template (`{street.number} {street.name}`) writes text;
+    its integers are written in decimal. If all its parts are absent or null, so is the field; if only some are, the
+    record is rejected, for the rest of the text would be lost.
+    """
+
+    path: str
+
+
+@dataclass(frozen=True)
+class _Kind:
+    cql: str
+    spark: str
+
+
+# The one table of types: Python in the declaration, CQL in the table, Spark in the stream.
+# Cassandra's names: https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/types.html
+_KINDS: Mapping[type, _Kind] = {
+    UUID: _Kind("uuid", "STRING"),
+    str: _Kind("text", "STRING"),
+    int: _Kind("bigint", "BIGINT"),
+    float: _Kind("double", "DOUBLE"),
+    bool: _Kind("boolean", "BOOLEAN"),
+    datetime: _Kind("timestamp", "TIMESTAMP"),
+}
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+"""Text that says something: the empty string is rejected."""
+
+
+class Record(BaseModel):
+    """Base of a declared record: immutable, exact types, no unknown fields.
+
+    A field that may be absent is declared `X | None = None`; every other field is required.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One declared field, in every form that is derived from it.
+
+    `python` is one of UUID, str, int, float, bool, datetime; `min_length` counts characters and is 0 where any will do.
+    """
+
+    name: str
+    python: type
+    required: bool
+    origin: From
+    min_length: int
+    meaning: str
+
+    @property
+    def cql(self) -> str:
+        return _KINDS[self.python].cql
+
+    @property
+    def spark(self) -> str:
+        return _KINDS[self.python].spark
+
+
+class Source(BaseModel):
+    """How the API is asked for records, and how its answer proves that it answered that question."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    items: str
+    """Dotted path of the list of records in the answer."""
+    seed_param: str
+    page_param: str
+    size_param: str
+    page_size: int = Field(gt=0)
+    """Records asked for in one request."""
+    max_pages: int = Field(gt=0)
+    """Pages are numbered from 1 to this."""
+    echoes: Mapping[str, str] = Field(default_factory=dict)
+    """Dotted path in the answer -> the value that must stand there: `{seed}`, `{page}`, `{size}` or a literal."""
+
+
+class Schedule(BaseModel):
+    """What Airflow calls the pipeline, and when it runs it. `start` is aware."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dag_id: str
+    task_id: str
+    owner: str
+    start: AwareDatetime
+    every: str
+    records: int = Field(gt=0)
+    """Records asked for in one run, where the run does not say."""
+
+
+class Pipeline(BaseModel):
+    """The whole declaration. `version` travels with every message; raise it when the record changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    version: int = Field(gt=0)
+    record: type[Record]
+    key: str
+    source: Source
+    topic: str = Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")
+    keyspace: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")
+    table: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")
+    app_name: str
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def _key_is_a_required_column(self) -> Self:
+        if not any(column.name == self.key and column.required for column in self.columns):
+            raise ContractError(
+                f"pipeline {self.name}: key {self.key!r} is not a required field of {self.record.__name__}"
+            )
+        return self
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The fields in the order of their declaration."""
+        return tuple(_column(name, field) for name, field in self.record.model_fields.items())
+
+    @property
+    def dead_letter_topic(self) -> str:
+        return f"{self.topic}.dead-letters"
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema (2020-12) of the Kafka value."""
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **self.record.model_json_schema()}
+
+    def spark_ddl(self) -> str:
+        """The record as Spark's DDL, for `StructType.fromDDL`."""
+        return ", ".join(
+            f"{column.name} {column.spark}{' NOT NULL' if column.required else ''}" for column in self.columns
+        )
+
+    def create_table(self) -> str:
+        """The CQL that creates the table if it is absent; the keyspace must exist."""
+        lines = [
+            f"    {column.name} {column.cql}{' PRIMARY KEY' if column.name == self.key else ''}"
+            for column in self.columns
+        ]
+        return f"CREATE TABLE IF NOT EXISTS {self.keyspace}.{self.table} (\n" + ",\n".join(lines) + "\n)"
+
+    def markdown_table(self) -> str:
+        """The fields as a Markdown table, for the documentation."""
+        rows = [
+            f"| `{c.name}` | {c.cql} | {'yes' if c.required else 'no'} | `{c.origin.path}` | {c.meaning} |"
+            for c in self.columns
+        ]
+        return "\n".join(["| column | type | required | from the API | meaning |", "|---|---|---|---|---|", *rows])
+
+
+def load_pipeline(reference: str) -> Pipeline:
+    """The pipeline that `module:NAME` names.
+
+    Raises:
+        ContractError: no such module, or the name in it is not a `Pipeline`.
+    """
+    module_name, _, attribute = reference.partition(":")
+    try:
+        pipeline = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ContractError(
+            f"no pipeline at {reference!r}: {error}. Give module:NAME, e.g. penstock.users:USERS; "
+            "a module of your own must be importable (PYTHONPATH)."
+        ) from error
+    if not isinstance(pipeline, Pipeline):
+        raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.contract.Pipeline")
+    return pipeline
+
+
+def _column(name: str, field: FieldInfo) -> Column:
+    origin = next((item for item in field.metadata if isinstance(item, From)), None)
+    if origin is None:
+        raise ContractError(f"field {name!r} does not say where it comes from: annotate it with From('path')")
+    python, nullable = _plain_type(field.annotation)
+    if python not in _KINDS:
+        allowed = ", ".join(kind.__name__ for kind in _KINDS)
+        raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
+    if nullable == field.is_required():
+        raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")
+    return Column(
+        name=name,
+        python=python,
+        required=field.is_required(),
+        origin=origin,
+        min_length=_min_length(field),
+        meaning=field.description or "",
+    )
+
+
+def _plain_type(annotation: Any) -> tuple[Any, bool]:
+    """(type without None and without metadata, whether None is allowed)."""
+    if get_origin(annotation) is Annotated:
+        return _plain_type(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        members = [member for member in get_args(annotation) if member is not NoneType]
+        if len(members) == 1:
+            return _plain_type(members[0])[0], True
+    return annotation, False
+
+
+def _min_length(field: FieldInfo) -> int:
+    def lengths(metadata: tuple[Any, ...] | list[Any]) -> list[int]:
+        found = [item.min_length for item in metadata if isinstance(item, (MinLen, StringConstraints))]
+        return [length for length in found if length]
+
+    nested = [lengths(get_args(member)) for member in get_args(field.annotation) if get_origin(member) is Annotated]
+    return max([*lengths(field.metadata), *(length for group in nested for length in group)], default=0)

@@ -1,0 +1,159 @@
+"""Every error that Penstock raises on purpose.
+
+PenstockError
+├── ConfigError                a setting is wrong: which key, where it came from, what is allowed
+├── ContractError              a pipeline declaration contradicts itself
+├── SourceError                the API did not give what was asked of it
+│   ├── SourceUnavailableError     no usable answer within the budget of attempts
+│   └── SourceAnswerError          an answer came, but it is not the one that was asked for
+├── BrokerError                Kafka refused or did not answer
+│   └── DeliveryError              records were sent and not all were acknowledged
+├── StreamError                the streaming query stopped
+├── StoreError                 Cassandra refused or did not answer
+├── LedgerError                the counts of a run do not balance
+├── ScheduleError              Airflow refused, or the run that was asked for failed
+└── ServiceError               a local server could not be started or stopped
+    ├── PortTakenError
+    ├── ServiceExitedError
+    ├── ServiceNotReadyError
+    └── DownloadError              a jar could not be fetched or is not the locked one
+
+Each error writes its own sentence: what failed, with which value, what was tried and what to do.
+`exit_code` is what the command line returns for it.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class PenstockError(Exception):
+    """Base of all errors above; catching it catches nothing that is a defect of ours."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(PenstockError):
+    """A setting that cannot be used, with its key, its origin and the allowed values."""
+
+    exit_code = 2
+
+
+class ContractError(PenstockError):
+    """A pipeline declaration that contradicts itself; raised while it is being declared."""
+
+    exit_code = 2
+
+
+class SourceError(PenstockError):
+    """The API did not give what was asked of it."""
+
+    exit_code = 3
+
+
+class SourceUnavailableError(SourceError):
+    """The API gave no usable answer within the budget of attempts."""
+
+    def __init__(self, url: str, attempts: int, cause: str) -> None:
+        self.url = url
+        self.attempts = attempts
+        super().__init__(
+            f"{url} gave no usable answer in {attempts} attempts; the last one: {cause}. "
+            "Nothing of the unfinished page was published; running the same interval again asks for the same records."
+        )
+
+
+class SourceAnswerError(SourceError):
+    """The API answered, but not the question that was asked."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url = url
+        self.problem = problem
+        super().__init__(f"{url} answered, but {problem}")
+
+
+class BrokerError(PenstockError):
+    """Kafka refused or did not answer."""
+
+    exit_code = 4
+
+
+class DeliveryError(BrokerError):
+    """Fewer records were acknowledged than were sent."""
+
+    def __init__(self, topic: str, sent: int, acknowledged: int, cause: str) -> None:
+        self.topic = topic
+        self.sent = sent
+        self.acknowledged = acknowledged
+        super().__init__(
+            f"topic {topic}: {sent} records sent, {acknowledged} acknowledged; the first failure: {cause}. "
+            "Run the same interval again: it sends the same records under the same keys."
+        )
+
+
+class StreamError(PenstockError):
+    """The streaming query stopped; its checkpoint still marks what was stored."""
+
+    exit_code = 5
+
+
+class StoreError(PenstockError):
+    """Cassandra refused or did not answer."""
+
+    exit_code = 6
+
+
+class LedgerError(PenstockError):
+    """What went into the pipeline is not what came out of it."""
+
+    exit_code = 7
+
+
+class ScheduleError(PenstockError):
+    """Airflow refused, or the DAG run that was asked for did not succeed."""
+
+    exit_code = 8
+
+
+class ServiceError(PenstockError):
+    """A local server could not be started or stopped."""
+
+    exit_code = 9
+
+
+class PortTakenError(ServiceError):
+    """A port that a service needs is held by another process."""
+
+    def __init__(self, service: str, port: int, holder: str) -> None:
+        self.service = service
+        self.port = port
+        super().__init__(
+            f"{service} needs port {port}, which is held by {holder}. "
+            "Stop that process, or move every port: penstock up --port-offset 100"
+        )
+
+
+class ServiceExitedError(ServiceError):
+    """A server ended while it was expected to become ready."""
+
+    def __init__(self, service: str, exit_code: int | None, log: Path, tail: str) -> None:
+        self.service = service
+        self.returned = exit_code
+        super().__init__(
+            f"{service} ended with exit code {exit_code} before it was ready. Last lines of {log}:\n{tail}"
+        )
+
+
+class ServiceNotReadyError(ServiceError):
+    """A server runs but did not answer its protocol in time."""
+
+    def __init__(self, service: str, seconds: float, cause: str, log: Path, tail: str) -> None:
+        self.service = service
+        self.seconds = seconds
+        super().__init__(
+            f"{service} runs but was not ready within {seconds:.0f} s; its last answer: {cause}. "
+            f"Last lines of {log}:\n{tail}"
+        )
+
+
+class DownloadError(ServiceError):
+    """A jar could not be fetched, or is not the one that was locked."""

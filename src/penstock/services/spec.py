@@ -1,0 +1,42 @@
+"""What a local server is: how it is started, its ports, what it needs, and how it answers when it is ready."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class NotReady(Exception):  # noqa: N818 - a state that a probe reports, not an error: the caller asks again
+    """A probe got no good answer yet; the text says what it got."""
+
+
+def _nothing_to_prepare() -> None:
+    """Most servers need only their files, which were written when the service was declared ready to start."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server of the local stack. Pure data: making one starts nothing and writes nothing.
+
+    `prepare` runs before each start, once the services in `needs` are ready: it writes configuration files and formats
+    empty storage, and is idempotent. `probe` returns when a client could use the server and raises `NotReady`
+    otherwise; it answers within a few seconds and holds nothing open afterwards.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    log: Path
+    probe: Callable[[], None]
+    folder: Path
+    """Working folder of the process; created before it starts."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the launcher's own environment."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """What the port is for -> its number on 127.0.0.1; each must be free before the start."""
+    needs: tuple[str, ...] = ()
+    """Names of the services that must be ready first."""
+    prepare: Callable[[], None] = _nothing_to_prepare
+    start_limit_s: float = 120
+    stop_limit_s: float = 30
+    """Seconds between the gentle signal and the hard one."""
+    page: str = ""
+    """Address that a person would open in a browser."""
