@@ -28,6 +28,26 @@ class Reason(StrEnum):
     INVALID_VALUE = "invalid_value"
 
 
+class Header(StrEnum):
+    """Names of the Kafka headers, all values UTF-8 text. The first three stand on every message of a pipeline.
+
+    A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
+    so the same origin rejected again is the same letter.
+    """
+
+    PIPELINE = "penstock.pipeline"
+    VERSION = "penstock.version"
+    RUN = "penstock.run"
+    REASON = "penstock.reason"
+    MESSAGE = "penstock.message"
+    ORIGIN_TOPIC = "penstock.origin.topic"
+    ORIGIN_PARTITION = "penstock.origin.partition"
+    ORIGIN_OFFSET = "penstock.origin.offset"
+    ORIGIN_URL = "penstock.origin.url"
+    ORIGIN_INDEX = "penstock.origin.index"
+    FIRST_SEEN = "penstock.first-seen"
+
+
 @dataclass(frozen=True)
 class Rejected:
     """What could not become a record: why, for people too, and the original bytes unchanged."""
