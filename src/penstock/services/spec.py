@@ -1,5 +1,6 @@
 """What a local server is: how it is started, its ports, what it needs, and how it answers when it is ready."""
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,8 @@ class Service:
     """Names of the services that must be ready first."""
     prepare: Callable[[], None] = _nothing_to_prepare
     start_limit_s: float = 120
+    stop_signal: signal.Signals = signal.SIGTERM
+    """The gentle signal. Postgres, for one, waits for its clients on SIGTERM and ends them on SIGINT."""
     stop_limit_s: float = 30
     """Seconds between the gentle signal and the hard one."""
     page: str = ""
