@@ -167,8 +167,8 @@ class Settings(Section):
             "airflow": {"url": f"http://{local}:{ports.airflow}"},
         }
         sections = {name: _filled(getattr(self, name), defaults) for name, defaults in fill.items()}
-        home = self.home.expanduser().absolute()
-        return self.model_copy(update={"home": home, "ports": ports, "port_offset": 0, **sections})
+        folders = {"home": self.home.expanduser().absolute(), "cache": self.cache.expanduser().absolute()}
+        return self.model_copy(update={**folders, "ports": ports, "port_offset": 0, **sections})
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""

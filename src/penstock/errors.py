@@ -22,6 +22,7 @@ Each error writes its own sentence: what failed, with which value, what was trie
 `exit_code` is what the command line returns for it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -157,3 +158,8 @@ class ServiceNotReadyError(ServiceError):
 
 class DownloadError(ServiceError):
     """A jar could not be fetched, or is not the one that was locked."""
+
+    def __init__(self, artifact: str, attempts: Sequence[str], remedy: str) -> None:
+        self.artifact = artifact
+        self.attempts = tuple(attempts)
+        super().__init__(f"jar {artifact} could not be fetched; tried: {'; '.join(self.attempts)}. {remedy}")
