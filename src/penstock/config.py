@@ -71,6 +71,9 @@ class SourceSettings(Section):
     url: str = ""
     connect_timeout_s: Seconds = 5
     read_timeout_s: Seconds = 30
+    """Longest silence within one answer."""
+    answer_timeout_s: Seconds = 120
+    """Longest time for one whole answer, so that an API that drips bytes does not hold a run."""
     attempts: int = Field(default=8, ge=1)
     """Requests for one page, the first included, before the run fails."""
     max_wait_s: Seconds = 60
