@@ -1,0 +1,88 @@
+"""The committed locks: for each set of jars, its files by coordinates, sha256 and size."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+SETS = ("kafka", "cassandra", "spark")
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One locked file. `classifier` is empty for most; natives have one."""
+
+    group: str
+    artifact: str
+    version: str
+    classifier: str
+    sha256: str
+    size_bytes: int
+
+    def __str__(self) -> str:
+        parts = (self.group, self.artifact, self.version, self.classifier)
+        return ":".join(part for part in parts if part)
+
+    @property
+    def file_name(self) -> str:
+        classifier = f"-{self.classifier}" if self.classifier else ""
+        return f"{self.artifact}-{self.version}{classifier}.jar"
+
+    @property
+    def remote_path(self) -> str:
+        """Where a Maven repository keeps it: https://maven.apache.org/repository/layout.html"""
+        return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file_name}"
+
+    def path(self, folder: Path) -> Path:
+        """Where our cache keeps it; the group keeps equal file names of different groups apart."""
+        return folder / self.group / self.file_name
+
+
+def spec_file(name: str) -> Traversable:
+    """The declaration of a set, in jgo's format."""
+    return resources.files(__package__) / f"{name}.toml"
+
+
+def lock_file(name: str) -> Traversable:
+    """The lock of a set, in jgo's format plus `size_bytes`."""
+    return resources.files(__package__) / f"{name}.lock.toml"
+
+
+@cache
+def locked(name: str) -> tuple[Jar, ...]:
+    """The jars of one of `SETS`, in the order of the class path."""
+    entries = tomllib.loads(lock_file(name).read_text("utf-8"))["dependencies"]
+    return tuple(
+        Jar(
+            entry["groupId"],
+            entry["artifactId"],
+            entry["version"],
+            entry.get("classifier", ""),
+            entry["sha256"],
+            entry["size_bytes"],
+        )
+        for entry in entries
+    )
+
+
+def every_jar() -> tuple[Jar, ...]:
+    """All jars of all sets, each once."""
+    return tuple(dict.fromkeys(jar for name in SETS for jar in locked(name)))
+
+
+def missing(jars: Iterable[Jar], folder: Path) -> tuple[Jar, ...]:
+    """The jars that `folder` does not hold.
+
+    Only name and size are compared: a file gets its name after its sha256 was checked and its bytes were synced.
+    """
+    return tuple(jar for jar in jars if not _is_whole(jar.path(folder), jar.size_bytes))
+
+
+def _is_whole(path: Path, size_bytes: int) -> bool:
+    try:
+        return path.stat().st_size == size_bytes
+    except FileNotFoundError:
+        return False
