@@ -32,7 +32,9 @@ def lock(name: str, context: MavenContext) -> str:
 
 def _resolve(name: str, context: MavenContext) -> list[Artifact]:
     coordinates = tomllib.loads(spec_file(name).read_text("utf-8"))["dependencies"]["coordinates"]
-    direct, transitive = context.resolver.resolve([context.create_dependency(text) for text in coordinates])
+    # jgo lets the parent POM of each coordinate govern the versions of all others unless told not to by "!"; that of
+    # log4j-slf4j-impl would swap Kafka's own client library for another version. This is what Maven does.
+    direct, transitive = context.resolver.resolve([context.create_dependency(f"{text}!") for text in coordinates])
     found: list[Dependency] = [*direct, *(one for one in transitive if one.scope in {"compile", "runtime"})]
     return list({one.artifact.key: one.artifact for one in found}.values())
 
