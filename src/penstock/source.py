@@ -132,7 +132,11 @@ class Api:
 
     def _ask(self, question: "_Question") -> Page:
         source = self._source
-        asked = {source.seed_param: question.seed, source.page_param: question.page, source.size_param: question.size}
+        asked: dict[str, str | int] = {
+            source.seed_param: question.seed,
+            source.page_param: question.page,
+            source.size_param: question.size,
+        }
         url = self._url.copy_merge_params(asked)
         shown = str(url.copy_with(userinfo=b""))
         try:

@@ -1,0 +1,244 @@
+"""The simulated API over HTTP: routes, the limit of users per address, and how a reply goes over the wire."""
+
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from penstock.errors import PortTakenError
+from penstock.simulator.faults import Faults, Reply, no_faults, whole
+from penstock.simulator.people import VERSION, RefusedError, answer, question
+
+log = logging.getLogger(__name__)
+
+_HOST = "127.0.0.1"
+_PATHS = frozenset({"/api", "/api/", f"/api/{VERSION}", f"/api/{VERSION}/"})
+_JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """How many users an address gets in one window of time; all counts are forgotten when a window ends.
+
+    As in the real API (`settings.json` and `app.js` of github.com/RandomAPI/Randomuser.me-Node) the request that
+    crosses the limit is still answered, and the 429 after it names no time to come back.
+    """
+
+    users: int = 20_000
+    window_s: float = 300
+
+
+class Simulator:
+    """The running API, on a port of 127.0.0.1 that is free when `port` is 0. Use it as a context manager.
+
+    Leaving it lets replies that are under way finish, then closes every connection.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        limit: RateLimit | None = None,
+        faults: Faults = no_faults,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._desk = _Desk(limit, faults, monotonic_s)
+        try:
+            self._server = _Server((_HOST, port), self._desk)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortTakenError("simulator", port, "another process") from error
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="simulator")
+
+    @property
+    def port(self) -> int:
+        port: int = self._server.server_address[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        return f"http://{_HOST}:{self.port}/api/"
+
+    @property
+    def requests(self) -> int:
+        """Requests for users so far, whatever came of them."""
+        return self._desk.requests
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.hang_up()
+        self._server.server_close()
+
+
+def serve(port: int, *, limit: RateLimit | None = None, ready: Callable[[int], None] | None = None) -> None:
+    """Serves until SIGTERM or Ctrl-C, from the main thread. Without a `limit`, nobody is turned away.
+
+    Raises:
+        PortTakenError: another process listens on this port.
+    """
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    # Blocked before a thread starts, so that every thread leaves them to the wait below.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
+    try:
+        with Simulator(port, limit=limit) as simulator:
+            log.info("the users API is simulated at %s", simulator.url)
+            if ready is not None:
+                ready(simulator.port)
+            signal.sigwait(stopping)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Desk:
+    """Decides what a request gets; the counts behind it are shared by all connections."""
+
+    def __init__(self, limit: RateLimit | None, faults: Faults, monotonic_s: Callable[[], float]) -> None:
+        self.requests = 0
+        self._limit, self._faults, self._monotonic_s = limit, faults, monotonic_s
+        self._lock = threading.Lock()
+        self._users: dict[str, int] = {}
+        self._window_began_s = monotonic_s()
+
+    def reply(self, target: str, address: str) -> Reply:
+        url = urlsplit(target)
+        if url.path not in _PATHS:
+            return whole(404, b"Not Found", {"Content-Type": "text/plain; charset=utf-8"})
+        with self._lock:
+            self.requests += 1
+            number = self.requests
+        good = self._users_reply(dict(parse_qsl(url.query, keep_blank_values=True)), address)
+        fault = self._faults(number)
+        return fault(good) if fault else good
+
+    def _users_reply(self, query: dict[str, str], address: str) -> Reply:
+        try:
+            asked = question(query)
+            had = self._count(address, asked.results)
+            if self._limit is not None and had >= self._limit.users:
+                return _json(429, {"error": f"{had} users in the last minutes are too many; come back later"})
+            return _json(200, answer(asked))
+        except RefusedError as error:
+            return _json(400, {"error": str(error)})
+
+    def _count(self, address: str, users: int) -> int:
+        """Users that this address had before; these are added unless they are refused."""
+        if self._limit is None:
+            return 0
+        with self._lock:
+            now_s = self._monotonic_s()
+            if now_s - self._window_began_s >= self._limit.window_s:
+                self._users.clear()
+                self._window_began_s = now_s
+            had = self._users.get(address, 0)
+            if had < self._limit.users:
+                self._users[address] = had + users
+            return had
+
+
+def _json(status: int, value: Any) -> Reply:
+    return whole(status, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), _JSON)
+
+
+class _Server(ThreadingTCPServer):
+    # Not http.server's: that one asks the DNS for this machine's name before it listens.
+    allow_reuse_address = True
+    daemon_threads = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], desk: _Desk) -> None:
+        self.desk = desk
+        self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        self._closing = False
+        super().__init__(address, _Connection)
+
+    def opened(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connections.add(connection)
+            closing = self._closing
+        if closing:
+            _stop_reading(connection)
+
+    def closed(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connections.discard(connection)
+
+    def hang_up(self) -> None:
+        """No further request is read; replies under way are finished."""
+        with self._lock:
+            self._closing = True
+            connections = tuple(self._connections)
+        for connection in connections:
+            _stop_reading(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exception()
+        if isinstance(error, OSError):
+            log.debug("%s went away before its reply was whole: %s", client_address, error)
+        else:
+            log.error("a request of %s could not be answered", client_address, exc_info=error)
+
+
+class _Connection(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    server_version = "penstock-simulator"
+    disable_nagle_algorithm = True
+    timeout = 60
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.opened(self.connection)
+
+    def finish(self) -> None:
+        self.server.closed(self.connection)
+        super().finish()
+
+    def do_GET(self) -> None:
+        self._send(self.server.desk.reply(self.path, str(self.client_address[0])))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the base class gives it
+        log.debug(format, *args)
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in {**reply.headers, "Content-Length": str(reply.length)}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        sent = sum(self.wfile.write(chunk) for chunk in reply.body)
+        if reply.reset:
+            self._reset()
+        elif sent < reply.length:
+            self.close_connection = True
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.server.closed(self.connection)
+        # Lingering for zero seconds makes a close send a reset: socket(7), SO_LINGER.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
+
+
+def _stop_reading(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RD)
+    except OSError:
+        log.debug("a connection was gone before it was hung up")
