@@ -1,0 +1,79 @@
+"""How Kafka is reached, and what its errors mean."""
+
+import logging
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+from penstock.config import KafkaSettings
+from penstock.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+# A dead letter is its original plus headers, so it must be allowed to be larger than any message of the topic.
+LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
+LARGEST_LETTER_BYTES = LARGEST_MESSAGE_BYTES + 1024 * 1024
+
+_UNREACHABLE = frozenset(
+    (KafkaError._TIMED_OUT, KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+)
+
+
+class Client:
+    """The options of every librdkafka client, and what it said last of a broken connection.
+
+    The latter matters because its errors say no more than "timed out".
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.address = settings.bootstrap_servers
+        self.limit_s = settings.delivery_timeout_s
+        self._settings = settings
+        self._last = ""
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        """Address, SASL, TLS and `more`, whose names are librdkafka's with `_` for `.`.
+
+        Options: https://github.com/confluentinc/librdkafka/blob/v2.16.0/CONFIGURATION.md
+        """
+        settings = self._settings
+        optional = {
+            "sasl.mechanism": settings.sasl_mechanism,
+            "sasl.username": settings.sasl_username,
+            "sasl.password": settings.sasl_password.get_secret_value(),
+            "ssl.ca.location": settings.ssl_ca_location,
+        }
+        return {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "client.id": "penstock",
+            "security.protocol": settings.security_protocol,
+            # A broker that comes up late is found within a second; the default is ten.
+            "reconnect.backoff.max.ms": 1_000,
+            # librdkafka would write every failed connection to stderr; `keep` gets them too.
+            "log_level": 0,
+            "error_cb": self.keep,
+            **{name: value for name, value in optional.items() if value},
+            **{name.replace("_", "."): value for name, value in more.items()},
+        }
+
+    def keep(self, error: KafkaError) -> None:
+        """Called by librdkafka while a client is polled; it goes on trying by itself."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # says no more than what was said for each
+            return
+        if not self._last:
+            log.warning("kafka %s: %s; trying again", self.address, error.str())
+        self._last = error.str()
+
+    def explain(self, error: KafkaError) -> str:
+        """What failed and, where no broker was reached, what to look at."""
+        said = f"{error.str()} ({error.name()})"
+        if error.code() not in _UNREACHABLE:
+            return said
+        last = f", the last connection: {self._last}" if self._last else ""
+        return (
+            f"{said}{last}. Is Kafka running at {self.address} (`penstock status`)? Another address is the setting "
+            "kafka.bootstrap_servers; an address here that you never gave is one of the broker's advertised.listeners"
+        )
+
+    def error(self, doing: str, error: KafkaError) -> BrokerError:
+        return BrokerError(f"{doing} on {self.address} failed: {self.explain(error)}.")

@@ -1,0 +1,61 @@
+"""What goes to Kafka, what comes from it, and the receipts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be published. `timestamp` is aware: when the API's answer was received; Kafka keeps milliseconds."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, str]
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it stands in a topic. Of headers with one name the last counts; what is not UTF-8 is escaped."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, str]
+    timestamp_ms: int
+    """Since 1970, UTC; times 1,000 it is the write time in Cassandra."""
+
+    @property
+    def timestamp(self) -> datetime:
+        return EPOCH + self.timestamp_ms * MILLISECOND
+
+    @property
+    def origin(self) -> str:
+        """`topic/partition/offset`: the key of its dead letter, if it has one."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """What became of the messages that were published; `bytes` counts their values before compression."""
+
+    sent: int
+    acknowledged: int
+    bytes: int
+    by_topic: Mapping[str, int]
+    """Topic -> messages acknowledged."""
+
+
+class Offsets(NamedTuple):
+    """What one partition holds: offsets from `first` up to and without `end`."""
+
+    first: int
+    end: int

@@ -1,0 +1,107 @@
+"""Reading from one offset to another, without a consumer group."""
+
+import time
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.cimpl import Message as KafkaMessage
+
+from penstock.broker.client import Client
+from penstock.broker.messages import Offsets, Received
+
+_AT_ONCE = 2_000
+_READ_AHEAD_KIB = 16 * 1024
+
+
+def held(client: Client, topic: str, partitions: list[int]) -> dict[int, Offsets]:
+    """Partition -> what it holds."""
+    consumer = _consumer(client)
+    try:
+        return {
+            number: Offsets(*consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=client.limit_s))
+            for number in partitions
+        }
+    except KafkaException as exception:
+        consumer.poll(0)  # serves the callback that keeps the cause
+        raise client.error(f"asking for the offsets of {topic}", exception.args[0]) from exception
+    finally:
+        consumer.close()
+
+
+def read(client: Client, topic: str, spans: dict[int, Offsets]) -> Iterator[Received]:
+    """What stands in `spans`, partition -> offsets; in order within a partition."""
+    left = {number: span for number, span in spans.items() if span.first < span.end}
+    if not left:
+        return
+    consumer = _consumer(client)
+    try:
+        consumer.assign([TopicPartition(topic, number, span.first) for number, span in left.items()])
+        for message in _messages(client, consumer, left):
+            at_end = _is_end(client, message)
+            partition, offset = _number(message.partition()), _number(message.offset())
+            span = left.get(partition)
+            if span and not at_end and offset < span.end:
+                yield _received(message)
+            if span and not at_end and offset + 1 < span.end:
+                left[partition] = Offsets(offset + 1, span.end)
+            elif span:
+                del left[partition]
+                consumer.incremental_unassign([TopicPartition(topic, partition)])
+    finally:
+        consumer.close()
+
+
+def _consumer(client: Client) -> Consumer:
+    return Consumer(
+        client.options(
+            group_id="penstock-reader",  # required by librdkafka; never joined
+            enable_auto_commit=False,
+            enable_partition_eof=True,
+            # What was deleted under the reader is an error, not a gap that nobody sees.
+            auto_offset_reset="error",
+            queued_max_messages_kbytes=_READ_AHEAD_KIB,
+        )
+    )
+
+
+def _messages(client: Client, consumer: Consumer, left: dict[int, Offsets]) -> Iterator[KafkaMessage]:
+    """Messages and ends of partitions, until the caller has nothing `left`; its limit is the silence between two."""
+    heard_s = time.monotonic()
+    while left:
+        # librdkafka waits for as many as are asked for: asking for more than there are costs the whole wait.
+        missing = sum(span.end - span.first for span in left.values())
+        batch = consumer.consume(min(missing, _AT_ONCE), 0.2)
+        yield from batch
+        if batch:
+            heard_s = time.monotonic()
+        elif time.monotonic() - heard_s > client.limit_s:
+            raise client.error("reading", KafkaError(KafkaError._TIMED_OUT, "no message came"))
+
+
+def _is_end(client: Client, message: KafkaMessage) -> bool:
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise client.error(f"reading {message.topic()}/{message.partition()}", error)
+    return error is not None
+
+
+def _received(message: KafkaMessage) -> Received:
+    return Received(
+        topic=message.topic() or "",
+        partition=_number(message.partition()),
+        offset=_number(message.offset()),
+        key=message.key(),
+        value=message.value(),
+        headers={name: _text(value) for name, value in dict(message.headers() or ()).items()},
+        timestamp_ms=message.timestamp()[1],
+    )
+
+
+def _number(value: int | None) -> int:
+    if value is None:
+        raise ValueError("a message that was read has a partition and an offset")
+    return value
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value or ""

@@ -1,0 +1,118 @@
+"""Topics: made on purpose, never changed."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from penstock.broker.client import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Client
+from penstock.config import KafkaSettings
+from penstock.contract import Pipeline
+from penstock.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+_HOUR_MS = 3_600_000
+_FOREVER_MS = -1
+
+Leaders = Mapping[int, bool]
+"""Partition -> whether it has a leader, that is, can be written and read."""
+
+
+class Topics:
+    """Looks at the topics of a cluster and makes those that are absent."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        # Kept for life: a client that is collected takes the futures of its requests with it.
+        self._admin = AdminClient(client.options())
+
+    def ensure(self, pipeline: Pipeline, settings: KafkaSettings) -> None:
+        """See `Broker.ensure_topics`."""
+        wanted = {topic.topic: topic for topic in _wanted(pipeline, settings)}
+        found = self.described(wanted)
+        self._create([topic for name, topic in wanted.items() if found[name] is None])
+        self._wait_for_leaders(wanted)
+        for name, leaders in found.items():
+            if leaders is not None and len(leaders) < wanted[name].num_partitions:
+                _warn_of_few(wanted[name], len(leaders))
+
+    def described(self, names: Iterable[str]) -> dict[str, Leaders | None]:
+        """Topic -> its partitions, None where there is no such topic. Waits for a cluster that is not up yet."""
+        names = list(names)
+        asked = self._admin.describe_topics(TopicCollection(names), request_timeout=self._client.limit_s)
+        doing = f"asking for topics {', '.join(names)}"
+        answers = {name: self._answer(doing, asked[name], KafkaError.UNKNOWN_TOPIC_OR_PART) for name in names}
+        return {
+            name: topic and {partition.id: partition.leader is not None for partition in topic.partitions}
+            for name, topic in answers.items()
+        }
+
+    def _create(self, topics: list[NewTopic]) -> None:
+        if not topics:
+            return
+        made = self._admin.create_topics(topics, request_timeout=self._client.limit_s)
+        for topic in topics:
+            self._answer(f"creating topic {topic.topic}", made[topic.topic], KafkaError.TOPIC_ALREADY_EXISTS)
+            log.info("topic %s: created with %d partitions", topic.topic, topic.num_partitions)
+
+    def _wait_for_leaders(self, names: Iterable[str]) -> None:
+        def leaderless() -> list[str]:
+            return [name for name, leaders in self.described(names).items() if not leaders or not all(leaders.values())]
+
+        def give_up(state: RetryCallState) -> NoReturn:
+            missing = state.outcome.result() if state.outcome else names
+            raise BrokerError(
+                f"{self._client.address}: no leader for every partition of {', '.join(missing)} within "
+                f"{self._client.limit_s:.0f} s. Is every broker of the cluster up? See its log (`penstock logs kafka`)."
+            )
+
+        Retrying(
+            retry=retry_if_result(bool),
+            stop=stop_after_delay(self._client.limit_s),
+            wait=wait_fixed(0.05),
+            retry_error_callback=give_up,
+        )(leaderless)
+
+    def _answer(self, doing: str, future: Future[Any], expected: int) -> Any:
+        """What a request gave; None where it failed in the `expected` way."""
+        try:
+            return future.result()
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.code() == expected:
+                return None
+            self._admin.poll(0)  # serves the callback that keeps the cause
+            raise self._client.error(doing, error) from exception
+
+
+def _wanted(pipeline: Pipeline, settings: KafkaSettings) -> list[NewTopic]:
+    # One broker may be lost without stopping the producers, as soon as there are three copies.
+    in_sync = max(1, settings.replication_factor - 1)
+
+    def topic(name: str, partitions: int, retention_ms: int, largest_bytes: int) -> NewTopic:
+        config = {
+            "cleanup.policy": "delete",
+            "retention.ms": str(retention_ms),
+            "max.message.bytes": str(largest_bytes),
+            "min.insync.replicas": str(in_sync),
+        }
+        return NewTopic(name, partitions, settings.replication_factor, config=config)
+
+    return [
+        topic(pipeline.topic, settings.partitions, settings.retention_hours * _HOUR_MS, LARGEST_MESSAGE_BYTES),
+        topic(pipeline.dead_letter_topic, 1, _FOREVER_MS, LARGEST_LETTER_BYTES),
+    ]
+
+
+def _warn_of_few(wanted: NewTopic, partitions: int) -> None:
+    log.warning(
+        "topic %s has %d partitions, kafka.partitions asks for %d: it stays as it is, because more would move keys "
+        "from one partition to another. If you want that, Kafka's own kafka-topics --alter does it.",
+        *(wanted.topic, partitions, wanted.num_partitions),
+    )
