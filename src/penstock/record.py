@@ -32,12 +32,14 @@ class Header(StrEnum):
     """Names of the Kafka headers, all values UTF-8 text. The first three stand on every message of a pipeline.
 
     A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
-    so the same origin rejected again is the same letter.
+    so the same origin rejected again is the same letter. `ITEM` stands on all that ingest publishes: which item of its
+    run it is (`page/index`), the same when a retry publishes it again.
     """
 
     PIPELINE = "penstock.pipeline"
     VERSION = "penstock.version"
     RUN = "penstock.run"
+    ITEM = "penstock.item"
     REASON = "penstock.reason"
     MESSAGE = "penstock.message"
     ORIGIN_TOPIC = "penstock.origin.topic"
