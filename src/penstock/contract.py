@@ -6,9 +6,12 @@ the Kafka value, Spark's schema as DDL, the `CREATE TABLE` and the table for the
 """
 
 import importlib
+import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 from uuid import UUID
@@ -30,6 +33,24 @@ class From:
     """
 
     path: str
+
+    @property
+    def parts(self) -> tuple[tuple[str, str | None], ...]:
+        """A template as (text, path of the value that follows it or None); empty for a plain path."""
+        return _parts(self.path)
+
+
+@cache
+def _parts(path: str) -> tuple[tuple[str, str | None], ...]:
+    try:
+        parsed = tuple(string.Formatter().parse(path))
+    except ValueError as error:
+        raise ContractError(f"From({path!r}) is no template: {error}") from error
+    if not any(name is not None for _, name, _, _ in parsed):
+        return ()
+    if any(name == "" or spec or conversion for _, name, spec, conversion in parsed):
+        raise ContractError(f"From({path!r}): a template holds paths in braces and no formats, e.g. {{street.number}}")
+    return tuple((literal, name) for literal, name, _, _ in parsed)
 
 
 @dataclass(frozen=True)
@@ -54,12 +75,12 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Record(BaseModel):
-    """Base of a declared record: immutable, exact types, no unknown fields.
+    """Base of a declared record: immutable, exact types, no unknown fields, only numbers that JSON can carry.
 
     A field that may be absent is declared `X | None = None`; every other field is required.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -145,7 +166,7 @@ class Pipeline(BaseModel):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The fields in the order of their declaration."""
-        return tuple(_column(name, field) for name, field in self.record.model_fields.items())
+        return _columns(self.record)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -197,7 +218,15 @@ def load_pipeline(reference: str) -> Pipeline:
     return pipeline
 
 
+# Per class, not per pipeline: a copy of a pipeline with another record has other columns.
+@cache
+def _columns(record: type[Record]) -> tuple[Column, ...]:
+    return tuple(_column(name, field) for name, field in record.model_fields.items())
+
+
 def _column(name: str, field: FieldInfo) -> Column:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ContractError(f"field {name!r}: a column's name is lower-case letters, digits and underscores")
     origin = next((item for item in field.metadata if isinstance(item, From)), None)
     if origin is None:
         raise ContractError(f"field {name!r} does not say where it comes from: annotate it with From('path')")
@@ -205,6 +234,8 @@ def _column(name: str, field: FieldInfo) -> Column:
     if python not in _KINDS:
         allowed = ", ".join(kind.__name__ for kind in _KINDS)
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
+    if origin.parts and python is not str:
+        raise ContractError(f"field {name!r} is a template, which writes text; its type is {python.__name__}, not str")
     if nullable == field.is_required():
         raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")
     return Column(
@@ -221,6 +252,8 @@ def _plain_type(annotation: Any) -> tuple[Any, bool]:
     """(type without None and without metadata, whether None is allowed)."""
     if get_origin(annotation) is Annotated:
         return _plain_type(get_args(annotation)[0])
+    if annotation is AwareDatetime:
+        return datetime, False
     if get_origin(annotation) in (Union, UnionType):
         members = [member for member in get_args(annotation) if member is not NoneType]
         if len(members) == 1:

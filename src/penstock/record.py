@@ -4,11 +4,13 @@ Pure: no clients, no clocks, no randomness.
 """
 
 import json
-import string
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -61,21 +63,21 @@ class Rejected:
 
 def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
     """The record that one item of the API's answer declares itself to be, or why it is none."""
-    original = canonical_json(item)
     if not isinstance(item, Mapping):
-        return Rejected(Reason.NOT_AN_OBJECT, f"an item is an object, not {type(item).__name__}", original)
+        message = f"an item is an object, not {type(item).__name__}"
+        return Rejected(Reason.NOT_AN_OBJECT, message, canonical_json(item))
     values: dict[str, Any] = {}
     for column in pipeline.columns:
         try:
             value = _take(column.origin, item)
         except _PartsMissingError as error:
-            return Rejected(Reason.MISSING_FIELD, f"{column.name}: {error}", original)
+            return Rejected(Reason.MISSING_FIELD, f"{column.name}: {error}", canonical_json(item))
         if value is not None:
             values[column.name] = value
     # Through JSON text, so that exactly what Kafka will carry is what is checked.
-    checked = from_bytes(pipeline, canonical_json(values))
-    if isinstance(checked, Rejected):
-        return Rejected(checked.reason, _with_origin(pipeline.columns, checked.message), original)
+    checked = _checked(pipeline, canonical_json(values).decode(), values)
+    if isinstance(checked, _Problem):
+        return Rejected(checked.reason, _with_origin(pipeline.columns, checked.message), canonical_json(item))
     return checked
 
 
@@ -85,7 +87,11 @@ def to_bytes(record: Record) -> bytes:
 
 
 def from_bytes(pipeline: Pipeline, value: bytes | None) -> Record | Rejected:
-    """The record that a Kafka value holds, or why it holds none."""
+    """The record that a Kafka value holds, or why it holds none.
+
+    Stricter than JSON where JSON lets two readers see two things: a key that stands twice is malformed, and so are NaN
+    and Infinity; a UUID has its 36 characters, and a time says its zone.
+    """
     if value is None:
         return Rejected(Reason.NO_VALUE, "the message has no value", b"")
     try:
@@ -93,12 +99,11 @@ def from_bytes(pipeline: Pipeline, value: bytes | None) -> Record | Rejected:
     except UnicodeDecodeError as error:
         return Rejected(Reason.NOT_UTF8, str(error), value)
     try:
-        return pipeline.record.model_validate_json(text)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        reason = _reason(problem["type"])
-        return Rejected(reason, f"{field}: {problem['msg']}" if field else problem["msg"], value)
+        parsed = json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        return Rejected(Reason.MALFORMED_JSON, f"not JSON: {error}", value)
+    checked = _checked(pipeline, text, parsed)
+    return Rejected(checked.reason, checked.message, value) if isinstance(checked, _Problem) else checked
 
 
 def canonical_json(value: Any) -> bytes:
@@ -109,15 +114,67 @@ def canonical_json(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
 
 
+@dataclass(frozen=True)
+class _Problem:
+    reason: Reason
+    message: str
+
+
+def _checked(pipeline: Pipeline, text: str, parsed: Any) -> Record | _Problem:
+    try:
+        record = pipeline.record.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        return _Problem(_reason(problem["type"]), f"{field}: {problem['msg']}" if field else problem["msg"])
+    for column in pipeline.columns:
+        wanted = _FORMS.get(column.python)
+        value = parsed.get(column.name) if wanted else None
+        if wanted and value is not None and not wanted.holds(value):
+            return _Problem(Reason.INVALID_VALUE, f"{column.name}: {wanted.name}")
+    return record
+
+
+@dataclass(frozen=True)
+class _Form:
+    name: str
+    holds: Callable[[Any], object]
+    """Truthy where the JSON value has this form."""
+
+
+# What a type's JSON must look like so that every reader takes it for the same value. Pydantic also reads other forms.
+_FORMS: Mapping[type, _Form] = {
+    UUID: _Form(
+        "a UUID is written in its 36 characters",
+        re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII).fullmatch,
+    ),
+    datetime: _Form(
+        "a time is written as in RFC 3339, with its zone, e.g. 2025-03-12T14:30:00Z",
+        re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII).fullmatch,
+    ),
+    int: _Form("a whole number has at most 64 bits", lambda value: -(2**63) <= value < 2**63),
+}
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
 class _PartsMissingError(Exception):
     """Some parts of a template are there and others are not."""
 
 
 def _take(origin: From, item: Mapping[str, Any]) -> Any:
-    paths = [name for _, name, _, _ in string.Formatter().parse(origin.path) if name is not None]
-    if not paths:
+    if not origin.parts:
         return at_path(item, origin.path)
-    parts = {path: at_path(item, path) for path in paths}
+    parts = {path: at_path(item, path) for _, path in origin.parts if path is not None}
     absent = [path for path, part in parts.items() if part is None]
     if len(absent) == len(parts):
         return None
@@ -126,10 +183,7 @@ def _take(origin: From, item: Mapping[str, Any]) -> Any:
     odd = next((part for part in parts.values() if isinstance(part, bool) or not isinstance(part, (str, int))), None)
     if odd is not None:
         return odd
-    return "".join(
-        literal + (str(parts[name]) if name is not None else "")
-        for literal, name, _, _ in string.Formatter().parse(origin.path)
-    )
+    return "".join(literal + (str(parts[path]) if path is not None else "") for literal, path in origin.parts)
 
 
 def at_path(item: Any, path: str) -> Any:
