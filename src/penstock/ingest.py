@@ -1,0 +1,141 @@
+"""The first half of the way: what the API has for a run -> messages in Kafka, every one acknowledged.
+
+What the DAG's task calls is `run_ingest`. The same run and moment publish the same records under the same keys, so a
+retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from penstock.broker import Broker, Message
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.errors import DeliveryError, SourceAnswerError
+from penstock.record import Header, Rejected, from_api, to_bytes
+from penstock.source import Api, Page, seed_for
+
+log = logging.getLogger(__name__)
+
+# A header is for people; a name of ten megabytes in the API's answer must not become one.
+_LONGEST_MESSAGE = 1_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a pipeline; `id` is Airflow's, or the name that somebody gave by hand."""
+
+    pipeline: Pipeline
+    id: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What stands on every message of the run."""
+        pipeline = self.pipeline
+        return {Header.PIPELINE: pipeline.name, Header.VERSION: str(pipeline.version), Header.RUN: self.id}
+
+
+class IngestReport(BaseModel):
+    """What one run published. `fetched` is `acknowledged` + `rejected`, else there would be an error instead."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    fetched: int
+    """Items of the API's answers."""
+    acknowledged: int
+    """Records on the topic."""
+    rejected: int
+    """Items that are no record, as dead letters."""
+    bytes: int
+    """Kafka values, before compression."""
+    seconds: float
+
+    def sentence(self) -> str:
+        return (
+            f"run {self.run}: fetched {self.fetched} = acknowledged {self.acknowledged} + rejected {self.rejected}, "
+            f"{self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
+        )
+
+
+def run_ingest(
+    settings: Settings,
+    pipeline: Pipeline,
+    run_id: str,
+    moment: datetime,
+    records: int,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> IngestReport:
+    """Fetches the `records` of the run that starts at the aware `moment` and publishes them, topics made if absent.
+
+    Raises:
+        SourceError: the API gave no usable answer, or nothing.
+        BrokerError: Kafka was not there, or did not acknowledge everything.
+    """
+    broker = Broker(settings.kafka)
+    broker.ensure_topics(pipeline)
+    with Api(pipeline.source, settings.source) as api:
+        return ingest(Run(pipeline, run_id), api.pages(seed_for(moment), records), broker, on_progress)
+
+
+def ingest(
+    run: Run, pages: Iterable[Page], broker: Broker, on_progress: Callable[[int], None] = lambda _: None
+) -> IngestReport:
+    """Publishes every item of `pages`: as a record, or as a dead letter that says why it is none.
+
+    Memory holds one page, whatever their number. `on_progress` gets the number of items acknowledged so far.
+    """
+    started_s = time.monotonic()
+    fetched = _Fetched()
+    receipts = broker.publish(fetched.messages(run, pages), on_progress)
+    topic, letters = run.pipeline.topic, run.pipeline.dead_letter_topic
+    if not fetched.items:
+        raise SourceAnswerError(run.pipeline.source.url, "it had no items, and a run of nothing is no success")
+    report = IngestReport(
+        run=run.id,
+        fetched=fetched.items,
+        acknowledged=receipts.by_topic.get(topic, 0),
+        rejected=receipts.by_topic.get(letters, 0),
+        bytes=receipts.bytes,
+        seconds=round(time.monotonic() - started_s, 3),
+    )
+    if report.fetched != report.acknowledged + report.rejected:
+        raise DeliveryError(topic, report.fetched, report.acknowledged + report.rejected, "receipts are missing")
+    log.info("%s", report.sentence())
+    return report
+
+
+class _Fetched:
+    """Counts what goes by."""
+
+    def __init__(self) -> None:
+        self.items = 0
+
+    def messages(self, run: Run, pages: Iterable[Page]) -> Iterator[Message]:
+        for page in pages:
+            for index, item in enumerate(page.items):
+                self.items += 1
+                yield _message(run, page, index, item)
+
+
+def _message(run: Run, page: Page, index: int, item: Any) -> Message:
+    pipeline = run.pipeline
+    headers: dict[str, str] = {**run.headers, Header.ITEM: f"{page.number}/{index}"}
+    record = from_api(pipeline, item)
+    if not isinstance(record, Rejected):
+        key = str(getattr(record, pipeline.key)).encode()
+        return Message(pipeline.topic, key, to_bytes(record), headers, page.received_at)
+    why: dict[str, str] = {
+        Header.REASON: record.reason.value,
+        Header.MESSAGE: record.message[:_LONGEST_MESSAGE],
+        Header.ORIGIN_URL: page.url,
+        Header.ORIGIN_INDEX: str(index),
+        Header.FIRST_SEEN: page.received_at.isoformat(),
+    }
+    key = f"{run.id}/{page.url}#{index}".encode()
+    return Message(pipeline.dead_letter_topic, key, record.original, {**headers, **why}, page.received_at)
