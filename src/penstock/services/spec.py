@@ -29,8 +29,8 @@ class Service:
     probe: Callable[[], None]
     folder: Path
     """Working folder of the process; created before it starts."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to the launcher's own environment."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Added to the launcher's own environment. May hold secrets, so `repr` leaves it out."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """What the port is for -> its number on 127.0.0.1; each must be free before the start."""
     needs: tuple[str, ...] = ()

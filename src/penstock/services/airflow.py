@@ -1,0 +1,240 @@
+"""Airflow on this machine: api-server, scheduler, dag-processor and triggerer, tasks run by the LocalExecutor.
+
+Everything is said by environment variables; the `airflow.cfg` that Airflow writes into its home is its defaults.
+"""
+
+import fcntl
+import http.client
+import json
+import logging
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import penstock
+from penstock.config import Settings, child_environment
+from penstock.errors import ServiceError
+from penstock.services.postgres import DATABASE, HOST, ROLE, connect
+from penstock.services.secrets import Secrets
+from penstock.services.spec import NotReady, Service
+
+log = logging.getLogger(__name__)
+
+# Loading Airflow makes so many objects that collecting garbage on the way is a fifth of the start: measured 4.1 -> 3.1
+# CPU seconds for the api-server, 2.0 -> 1.6 for each other; see docs/decisions/061-four-airflow-processes.md.
+_START = "import gc; gc.set_threshold(100_000, 50, 50); from airflow.__main__ import main; main()"
+
+_PROBE_LIMIT_S = 5
+_MIGRATION_LIMIT_S = 300
+
+
+def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
+    """The four components; all need Postgres, and none needs another to start.
+
+    The first one to be prepared brings the schema to this Airflow's version while the others wait.
+    """
+    stack = _Stack(settings, secrets)
+    port = settings.ports.airflow
+    return (
+        stack.component("api-server", "metadatabase", ports={"api": port}, page=f"http://{HOST}:{port}"),
+        # A page of logs is read from the folder of logs that all share, so no component serves its own: two processes
+        # and 150 MB less.
+        stack.component("scheduler", "scheduler", "--skip-serve-logs"),
+        stack.component("dag-processor", "dag_processor"),
+        # Told to end, it waits 10 s for its runner when that waits for an answer (kill(escalation_delay=10) in
+        # triggerer_job_runner.py of 3.3.2). The next one takes up its triggers: there is nothing to wait for.
+        stack.component("triggerer", "triggerer", "--skip-serve-logs", stop_limit_s=2),
+    )
+
+
+def dags_folder() -> Path:
+    """The folder with the DAG file: inside the installed package, else of the checkout that it is run from."""
+    package = Path(penstock.__file__).parent
+    for folder in (package / "dags", package.parents[1] / "dags"):
+        if folder.is_dir():
+            return folder
+    raise ServiceError(f"no folder with the DAG in {package} nor beside it: install Penstock again")
+
+
+@dataclass(frozen=True)
+class _Stack:
+    settings: Settings
+    secrets: Secrets
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home / "data" / "airflow"
+
+    def component(self, name: str, health: str, *arguments: str, **more: Any) -> Service:
+        """One component. `health` is its key in the answer of `/api/v2/monitor/health`."""
+        started = self.settings.home / "run" / f"airflow-{name}.started"
+        return Service(
+            name=f"airflow-{name}",
+            command=(sys.executable, "-c", _START, name, *arguments),
+            folder=self.home,
+            log=self.settings.home / "logs" / f"airflow-{name}.log",
+            environment=self.environment(),
+            needs=("postgres",),
+            prepare=partial(self.prepare, started),
+            probe=partial(_probe, self.settings.ports.airflow, health, started),
+            start_limit_s=180,
+            **more,
+        )
+
+    def environment(self) -> Mapping[str, str]:
+        """Names of the options: https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html."""
+        options = {**_OPTIONS, **self._own_options()}
+        return {
+            **self.settings.environment(),
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW_CONFIG": str(self.home / "airflow.cfg"),
+            # Airflow starts `airflow` by that name.
+            "PATH": os.pathsep.join([sysconfig.get_path("scripts"), *os.get_exec_path()]),
+            **{f"AIRFLOW__{option}": value for option, value in options.items()},
+        }
+
+    def _own_options(self) -> Mapping[str, str]:
+        ports, secrets = self.settings.ports, self.secrets
+        password = secrets.postgres_password.get_secret_value()
+        logs = self.settings.home / "logs" / "airflow"
+        return {
+            "CORE__DAGS_FOLDER": str(dags_folder()),
+            "CORE__PARALLELISM": str(self.settings.airflow.parallelism),
+            "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{ports.airflow}/execution/",
+            "CORE__FERNET_KEY": secrets.airflow_fernet_key.get_secret_value(),
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{secrets.airflow_username}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords),
+            "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{ROLE}:{password}@{HOST}:{ports.postgres}/{DATABASE}",
+            "API__PORT": str(ports.airflow),
+            "API__SECRET_KEY": secrets.airflow_secret_key.get_secret_value(),
+            "API_AUTH__JWT_SECRET": secrets.airflow_jwt_secret.get_secret_value(),
+            "LOGGING__BASE_LOG_FOLDER": str(logs),
+            "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs / "dag-processor"),
+        }
+
+    @property
+    def _passwords(self) -> Path:
+        return self.home / "passwords.json"
+
+    def prepare(self, started: Path) -> None:
+        """Files and schema; `started` is touched last, so that an older heartbeat than that is a former life's."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        started.parent.mkdir(parents=True, exist_ok=True)
+        with (self.home / "prepare.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the components are prepared at the same time
+            self._write_passwords()
+            self._migrate()
+        started.touch()
+
+    def _write_passwords(self) -> None:
+        draft = self._passwords.with_suffix(".new")
+        draft.touch(mode=0o600)
+        user = {self.secrets.airflow_username: self.secrets.airflow_password.get_secret_value()}
+        draft.write_text(json.dumps(user) + "\n", "utf-8")
+        draft.replace(self._passwords)
+
+    def _migrate(self) -> None:
+        """Asking Airflow whether there is anything to migrate takes 3 s; a stamp that the database confirms, 10 ms."""
+        stamp = self.home / "schema.json"
+        this = version("apache-airflow-core")
+        if _stamped(stamp) == {"airflow": this, "revision": self._revision()}:
+            return
+        command = (sys.executable, "-c", _START, "db", "migrate")
+        try:
+            done = subprocess.run(  # noqa: S603 - our own command
+                command,
+                env=child_environment(self.environment()),
+                cwd=self.home,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_MIGRATION_LIMIT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ServiceError(f"airflow db migrate did not end within {_MIGRATION_LIMIT_S} s") from error
+        if done.returncode != 0:
+            output = (done.stdout + done.stderr).strip()[-3000:]
+            raise ServiceError(f"airflow db migrate ended with exit code {done.returncode}. Its last lines:\n{output}")
+        stamp.write_text(json.dumps({"airflow": this, "revision": self._revision()}), "utf-8")
+        log.info("brought Airflow's database to version %s", this)
+
+    def _revision(self) -> str | None:
+        """The schema's revision as the database has it; None when it has no schema."""
+        with connect(self.settings.ports.postgres, self.secrets) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('alembic_version')")
+            if cursor.fetchone() == (None,):
+                return None
+            cursor.execute("SELECT version_num FROM alembic_version")
+            row = cursor.fetchone()
+            return str(row[0]) if row else None
+
+
+# What does not depend on settings. Times in seconds.
+_OPTIONS: Mapping[str, str] = {
+    "CORE__EXECUTOR": "LocalExecutor",
+    "CORE__LOAD_EXAMPLES": "False",
+    "API__HOST": HOST,
+    "API__WORKERS": "1",
+    "DATABASE__SQL_ALCHEMY_POOL_SIZE": "2",
+    "DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "8",
+    "LOGGING__COLORED_CONSOLE_LOG": "False",
+    "LOGGING__DAG_PROCESSOR_LOG_TARGET": "stdout",
+    # A new or changed DAG file is seen within this time; listing one folder costs nothing.
+    "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+    "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    # What a killed process leaves behind is found by its silence: the next scheduler takes over the tasks of one that
+    # was silent for 20 s, a task whose own process is silent for 30 s is retried.
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
+}
+
+
+def _stamped(stamp: Path) -> Any:
+    try:
+        return json.loads(stamp.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _probe(port: int, component: str, started: Path) -> None:
+    """Ready means: the api-server answers and says so. A heartbeat older than our start is a former life's."""
+    health = _health(port).get(component) or {}
+    if health.get("status") != "healthy":
+        raise NotReady(f"{component} is {health.get('status') or 'not known yet'}")
+    heartbeat = health.get(f"latest_{component}_heartbeat")
+    if heartbeat and datetime.fromisoformat(heartbeat) < _touched(started):
+        raise NotReady(f"the last heartbeat of {component} is of {heartbeat}, before this start")
+
+
+def _touched(started: Path) -> datetime:
+    return (
+        datetime.fromtimestamp(started.stat().st_mtime, UTC) if started.exists() else datetime.min.replace(tzinfo=UTC)
+    )
+
+
+def _health(port: int) -> Mapping[str, Any]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=_PROBE_LIMIT_S)
+    try:
+        connection.request("GET", "/api/v2/monitor/health")
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != http.HTTPStatus.OK:
+            raise NotReady(f"the api-server answered {response.status}")
+        answer = json.loads(body)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NotReady(f"the api-server gave no answer on {HOST}:{port}: {error}") from error
+    finally:
+        connection.close()
+    if not isinstance(answer, dict):
+        raise NotReady("the api-server answered, but not with its health")
+    return answer

