@@ -10,10 +10,19 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from penstock.errors import ConfigError
 
@@ -21,17 +30,28 @@ PREFIX = "PENSTOCK_"
 FILE_VARIABLE = "PENSTOCK_CONFIG"
 FILE_NAME = "penstock.toml"
 
-PortNumber = Annotated[int, Field(ge=1, le=65535)]
+_LAST_PORT = 65_535
+PortNumber = Annotated[int, Field(ge=1, le=_LAST_PORT)]
 Heap = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
 """A JVM heap as `-Xmx` takes it, e.g. 512m or 2g."""
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ConsistencyLevel = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"]
 
 
-class Section(BaseModel):
-    """Base of the sections: frozen, no unknown keys."""
+def _named(value: object) -> object:
+    # Path("") is the working folder: an empty variable would make that the home, which `down --delete-data` empties.
+    if value == "":
+        raise ValueError("it names no folder")
+    return value
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+Folder = Annotated[Path, BeforeValidator(_named)]
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, no unknown keys, no values in the text of an error (they may be secret)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Ports(Section):
@@ -52,6 +72,15 @@ class Ports(Section):
     spark_worker_ui: PortNumber = 8081
     spark_driver_ui: PortNumber = 4040
     simulator: PortNumber = 8090
+
+    @model_validator(mode="after")
+    def _no_port_twice(self) -> Self:
+        names: dict[int, str] = {}
+        for name, port in self.model_dump().items():
+            if port in names:
+                raise ValueError(f"ports.{names[port]} and ports.{name} are both {port}")
+            names[port] = name
+        return self
 
 
 class Heaps(Section):
@@ -136,9 +165,9 @@ class AirflowSettings(Section):
 class Settings(Section):
     """Every setting, with its default. Made by `read_settings`; tests construct it."""
 
-    home: Path = user_data_path("penstock")
+    home: Folder = user_data_path("penstock")
     """The one folder with the stack's data, logs and state."""
-    cache: Path = user_cache_path("penstock")
+    cache: Folder = user_cache_path("penstock")
     """Downloaded jars; shared by every `home`."""
     java_home: str = ""
     """A Java 17 of your own; empty means the packaged one."""
@@ -152,12 +181,13 @@ class Settings(Section):
     spark: SparkSettings = SparkSettings()
     airflow: AirflowSettings = AirflowSettings()
 
-    def resolved(self) -> "Settings":
+    def resolved(self) -> Self:
         """The same settings with every default that depends on another one filled in, and the offset applied.
 
         Resolving twice changes nothing.
         """
-        ports = Ports.model_validate({k: v + self.port_offset for k, v in self.ports.model_dump().items()})
+        ports = self._moved_ports()
+        home, cache = self.home.expanduser().absolute(), self.cache.expanduser().absolute()
         local = "127.0.0.1"
         fill: dict[str, dict[str, Any]] = {
             "source": {"url": f"http://{local}:{ports.simulator}/api/"},
@@ -165,17 +195,27 @@ class Settings(Section):
             "cassandra": {"contact_points": local, "port": ports.cassandra},
             "spark": {
                 "master": f"spark://{local}:{ports.spark_master}",
-                "checkpoint": str(self.home / "data" / "checkpoint"),
+                "checkpoint": str(home / "data" / "checkpoint"),
             },
             "airflow": {"url": f"http://{local}:{ports.airflow}"},
         }
         sections = {name: _filled(getattr(self, name), defaults) for name, defaults in fill.items()}
-        folders = {"home": self.home.expanduser().absolute(), "cache": self.cache.expanduser().absolute()}
-        return self.model_copy(update={**folders, "ports": ports, "port_offset": 0, **sections})
+        return self.model_copy(update={"home": home, "cache": cache, "ports": ports, "port_offset": 0, **sections})
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
         return {_variable(path): _as_text(value) for path, value in _leaves(self)}
+
+    def _moved_ports(self) -> Ports:
+        moved = {name: port + self.port_offset for name, port in self.ports.model_dump().items()}
+        name, highest = max(moved.items(), key=lambda item: item[1])
+        if highest > _LAST_PORT:
+            most = self.port_offset - (highest - _LAST_PORT)
+            raise ConfigError(
+                f"setting port_offset is {self.port_offset}, which moves ports.{name} to {highest}; "
+                f"allowed here: 0 to {most}, as ports end at {_LAST_PORT}"
+            )
+        return Ports.model_validate(moved)
 
 
 def read_settings(
@@ -192,11 +232,22 @@ def read_settings(
     environ = os.environ if environ is None else environ
     file, from_file = _read_file(environ)
     from_environment = _read_environment(environ)
+    origins = [("the command line", overrides or {}), ("environment", from_environment), (f"file {file}", from_file)]
     merged = _merge(_merge(from_file, from_environment), overrides or {})
     try:
         return Settings.model_validate(merged).resolved()
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem, environ, file) for problem in error.errors())) from error
+        raise ConfigError("\n".join(_explain(problem, origins) for problem in error.errors())) from error
+
+
+def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that we start: ours without its settings, then `additions`.
+
+    A child that reads settings is given them whole, by `Settings.environment`: what is left of ours could only
+    contradict them, and a relative `PENSTOCK_CONFIG` means another file in the child's folder.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**inherited, **additions}
 
 
 def _filled(section: Section, defaults: Mapping[str, Any]) -> Section:
@@ -223,10 +274,10 @@ def _as_text(value: Any) -> str:
 
 def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
     named = environ.get(FILE_VARIABLE)
-    file = Path(named or FILE_NAME).expanduser()
+    file = Path(named or FILE_NAME).expanduser().absolute()
     if not file.exists():
         if named:
-            raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist (looked in {Path.cwd()})")
+            raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist")
         return None, {}
     try:
         return file, tomllib.loads(file.read_text("utf-8"))
@@ -258,19 +309,34 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _explain(problem: Any, environ: Mapping[str, str], file: Path | None) -> str:
+def _explain(problem: Any, origins: list[tuple[str, Mapping[str, Any]]]) -> str:
     path = tuple(str(part) for part in problem["loc"])
-    variable = _variable(path)
-    if variable in environ:
-        origin = f"environment variable {variable}"
-    else:
-        origin = f"file {file.absolute()}" if file else "the command line"
+    name = ".".join(path)
+    origin = next((origin for origin, values in origins if _stands_in(values, path)), "of the defaults")
+    is_section = isinstance(problem["input"], (Mapping, Section))
+    if origin == "environment":
+        variable = _variable(path)
+        origin = f"environment variables {variable}_…" if is_section else f"environment variable {variable}"
     if problem["type"] == "extra_forbidden":
         names = [".".join(known) for known, _ in _leaves(Settings())]
-        return f"setting {'.'.join(path)} ({origin}) does not exist{_nearest('.'.join(path), names)}"
-    is_secret = "password" in path[-1]
-    given = "a secret" if is_secret else json.dumps(problem["input"], default=str)
-    return f"setting {'.'.join(path)} ({origin}) is {given}, which is not allowed: {problem['msg']}"
+        return f"setting {name} ({origin}) does not exist{_nearest(name, names)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if is_section:
+        return f"setting {name} ({origin}) is not allowed: {message}"
+    given = "a secret" if path in _secrets() else json.dumps(problem["input"], default=str)
+    return f"setting {name} ({origin}) is {given}, which is not allowed: {message}"
+
+
+def _stands_in(values: Any, path: tuple[str, ...]) -> bool:
+    for part in path:
+        if not isinstance(values, Mapping) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _secrets() -> frozenset[tuple[str, ...]]:
+    return frozenset(path for path, value in _leaves(Settings()) if isinstance(value, SecretStr))
 
 
 def _nearest(name: str, names: list[str]) -> str:
