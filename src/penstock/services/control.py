@@ -1,0 +1,348 @@
+"""What the command line does with the stack: start it, stop it, look at it, read its logs.
+
+The servers belong to a supervisor in the background; here it is started, asked, followed, and replaced where it is
+missing. `up` and `down` may be interrupted, killed and run several times at once.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from penstock.config import Settings
+from penstock.errors import ServiceError
+from penstock.services import logs, orphans
+from penstock.services.home import Home
+from penstock.services.process import MARKER, SUPERVISOR, Process, owner, run_detaching
+from penstock.services.spec import Service
+from penstock.services.stack import STACK
+from penstock.services.state import (
+    Phase,
+    Recorded,
+    RecordedService,
+    Request,
+    ServiceState,
+    StackState,
+    fingerprint,
+    living_supervisor,
+    read_recorded,
+    read_request,
+    write,
+)
+
+__all__ = ["Phase", "ServiceState", "StackState", "down", "follow", "status", "tail", "up"]
+
+log = logging.getLogger(__name__)
+
+OnChange = Callable[[StackState], None]
+
+_POLL_S = 0.05
+_LOCK_LIMIT_S = 60.0
+_TAIL_LINES = 20
+# Beyond what its services may take to stop: to kill what did not, and to look everywhere.
+_SUPERVISOR_STOP_LIMIT_S = 30.0
+_RUNNING = (Phase.STARTING, Phase.READY, Phase.STOPPING)
+
+
+def up(
+    settings: Settings,
+    services: Sequence[Service],
+    *,
+    on_change: OnChange = lambda _: None,
+    limit_s: float | None = None,
+    reference: str = STACK,
+) -> StackState:
+    """Returns when these services are ready; what runs besides goes on. At once if they were ready.
+
+    A service that fails does not stop the others: mend it and call again, or call `down`. Interrupted, it stops what it
+    was the first to ask for. `reference` names the function that declares all services, for the supervisor.
+
+    Raises:
+        PortTakenError, ServiceExitedError, ServiceNotReadyError: the first service that could not be started.
+        ServiceError: the stack runs with other settings, or its supervisor ended.
+    """
+    home = Home(settings.home)
+    home.make()
+    names = tuple(service.name for service in services)
+    before = read_request(home).names if living_supervisor(home) else ()
+    try:
+        with _locked(home):
+            number = _ask(settings, home, names, reference)
+        _follow_until_ready(home, names, number, on_change, limit_s)
+    except KeyboardInterrupt:
+        _take_back(settings, home, before, names, on_change)
+        raise
+    return status(settings, memory=False)
+
+
+def down(settings: Settings, *, delete_data: bool = False, on_change: OnChange = lambda _: None) -> StackState:
+    """Stops everything that was ever started for this home, whoever watches it; nothing of it runs afterwards.
+
+    Raises:
+        ServiceError: a process outlives SIGKILL, or the home to delete from is not one.
+    """
+    home = Home(settings.home)
+    if not home.run.exists():
+        return status(settings, memory=False)
+    with _locked(home):
+        write(home.request, Request(number=_next_number(home)).model_dump_json())
+        _end_supervisor(home, on_change)
+        _end_orphans(home, on_change)
+        state = status(settings, memory=False)
+        if delete_data:
+            home.delete_data()
+    return state
+
+
+def status(settings: Settings, *, memory: bool = True) -> StackState:
+    """What runs now: the supervisor's word, checked against the machine's processes. Measures memory in ~0.2 s."""
+    home = Home(settings.home)
+    supervisor = living_supervisor(home)
+    recorded = read_recorded(home)
+    services = tuple(_truth(service, supervised=supervisor is not None) for service in _services(recorded))
+    state = StackState(home=home.path, supervisor_pid=supervisor.pid if supervisor else None, services=services)
+    return _with_memory(state, _services(recorded), supervisor) if memory else state
+
+
+def tail(settings: Settings, service: str, lines: int) -> list[str]:
+    """The last lines of a service's log.
+
+    Raises:
+        ServiceError: no service of that name has written a log.
+    """
+    home = Home(settings.home)
+    _check_log(home, service)
+    return logs.tail(home.log(service), lines)
+
+
+def follow(settings: Settings, service: str, lines: int, stop: threading.Event | None = None) -> Iterator[str]:
+    """The last lines of a service's log, then every further line, until `stop` is set.
+
+    Raises:
+        ServiceError: no service of that name has written a log.
+    """
+    home = Home(settings.home)
+    _check_log(home, service)
+    return logs.follow(home.log(service), lines, stop)
+
+
+def _check_log(home: Home, service: str) -> None:
+    known = sorted(path.stem for path in home.logs.glob("*.log"))
+    if service not in known:
+        raise ServiceError(f"no log of {service!r} in {home.logs}; there are {', '.join(known) or 'none'}")
+
+
+def _ask(settings: Settings, home: Home, names: Sequence[str], reference: str) -> int:
+    """Has a supervisor run these services besides what runs; returns the number of the request that says so."""
+    supervisor = living_supervisor(home)
+    recorded = read_recorded(home)
+    request = read_request(home)
+    if supervisor and recorded:
+        _check_settings(settings, recorded)
+    something_runs = supervisor is not None or any(service.lives for service in _services(recorded))
+    kept = request.names if something_runs else ()
+    if supervisor and recorded and _all_ready(recorded, names) and set(names) <= set(kept):
+        return request.number
+    wanted = Request(number=_next_number(home), names=tuple(dict.fromkeys((*kept, *names))))
+    write(home.request, wanted.model_dump_json())
+    if supervisor:
+        supervisor.send(signal.SIGHUP)
+    else:
+        _start_supervisor(settings, home, reference)
+    return wanted.number
+
+
+def _next_number(home: Home) -> int:
+    """Above every earlier one, also where one of the two files was lost."""
+    recorded = read_recorded(home)
+    return 1 + max(read_request(home).number, recorded.request if recorded else 0)
+
+
+def _services(recorded: Recorded | None) -> tuple[RecordedService, ...]:
+    return recorded.services if recorded else ()
+
+
+def _all_ready(recorded: Recorded, names: Sequence[str]) -> bool:
+    ready = {service.name for service in recorded.services if service.phase is Phase.READY and service.lives}
+    return ready.issuperset(names)
+
+
+def _check_settings(settings: Settings, recorded: Recorded) -> None:
+    now = fingerprint(settings)
+    changed = sorted(name for name in {*now, *recorded.settings} if now.get(name) != recorded.settings.get(name))
+    if changed:
+        raise ServiceError(
+            f"the stack in {settings.home} runs with other settings than these: {', '.join(changed)} changed. "
+            "Stop it first: penstock down; the data stay"
+        )
+
+
+def _start_supervisor(settings: Settings, home: Home, reference: str) -> None:
+    log_file = home.log(SUPERVISOR)
+    start = log_file.stat().st_size if log_file.exists() else 0
+    command = (sys.executable, "-m", "penstock.services.supervisor", "--services", reference, "--detach")
+    environment = {**settings.environment(), MARKER: owner(SUPERVISOR, home.path)}
+    if run_detaching(command, environment, home.path, log_file) != 0:
+        text = "\n".join(logs.tail(log_file, _TAIL_LINES, start))
+        raise ServiceError(f"the supervisor did not start. Last lines of {log_file}:\n{text}")
+
+
+def _follow_until_ready(
+    home: Home, names: Sequence[str], number: int, on_change: OnChange, limit_s: float | None
+) -> None:
+    deadline = None if limit_s is None else time.monotonic() + limit_s
+    for recorded in _changes(home, on_change):
+        if recorded and recorded.request >= number:
+            wanted = [service for service in recorded.services if service.name in names]
+            failure = next((service.failure for service in wanted if service.failure), None)
+            if failure:
+                raise failure.error()
+            if {service.name for service in wanted if service.phase is Phase.READY} == set(names):
+                return
+        if living_supervisor(home) is None:
+            raise ServiceError(_supervisor_ended(home))
+        if deadline is not None and time.monotonic() > deadline:
+            unready = [service.name for service in _services(recorded) if service.phase is not Phase.READY]
+            raise ServiceError(f"{', '.join(unready)} not ready within {limit_s:.0f} s; see `penstock status`")
+
+
+def _supervisor_ended(home: Home) -> str:
+    text = "\n".join(logs.tail(home.log(SUPERVISOR), _TAIL_LINES))
+    return (
+        "the supervisor ended before everything was ready: `penstock down` from elsewhere, or killed. "
+        "`penstock up` goes on with what still runs, `penstock down` stops it. "
+        f"Last lines of {home.log(SUPERVISOR)}:\n{text}"
+    )
+
+
+def _changes(home: Home, on_change: OnChange) -> Iterator[Recorded | None]:
+    """What the supervisor records, again and again; `on_change` hears of each difference once."""
+    never = threading.Event()
+    last: Recorded | None = None
+    while True:
+        recorded = read_recorded(home)
+        if recorded and recorded != last:
+            on_change(_as_recorded(home, recorded))
+        last = recorded
+        yield recorded
+        never.wait(_POLL_S)
+
+
+def _as_recorded(home: Home, recorded: Recorded) -> StackState:
+    supervisor = living_supervisor(home)
+    return StackState(
+        home=home.path,
+        supervisor_pid=supervisor.pid if supervisor else None,
+        services=tuple(service.public() for service in recorded.services),
+    )
+
+
+def _take_back(
+    settings: Settings, home: Home, before: Sequence[str], names: Sequence[str], on_change: OnChange
+) -> None:
+    """Undoes an interrupted `up`: stops what it added, and everything if nothing ran before."""
+    if not before:
+        down(settings, on_change=on_change)
+        return
+    supervisor = living_supervisor(home)
+    if supervisor is None or set(names) <= set(before):
+        return
+    with _locked(home):
+        request = Request(number=_next_number(home), names=tuple(before))
+        write(home.request, request.model_dump_json())
+        supervisor.send(signal.SIGHUP)
+    for recorded in _changes(home, on_change):
+        left = {service.name for service in _services(recorded)} - set(before)
+        if living_supervisor(home) is None or not left:
+            return
+
+
+def _end_supervisor(home: Home, on_change: OnChange) -> None:
+    supervisor = living_supervisor(home)
+    if supervisor is None:
+        return
+    limit_s = _SUPERVISOR_STOP_LIMIT_S + sum(service.stop_limit_s for service in _services(read_recorded(home)))
+    deadline = time.monotonic() + limit_s
+    supervisor.send(signal.SIGTERM)
+    for _ in _changes(home, on_change):
+        if not supervisor.alive():
+            return
+        if time.monotonic() > deadline:
+            log.warning("the supervisor, process %s, did not end within %.0f s: killing it", supervisor.pid, limit_s)
+            supervisor.send(signal.SIGKILL)
+
+
+def _end_orphans(home: Home, on_change: OnChange) -> None:
+    """Stops what no supervisor stopped, and records that nothing runs."""
+    recorded = read_recorded(home)
+    if recorded:
+        left = {service.name: service for service in recorded.services}
+
+        def post(name: str, phase: Phase) -> None:
+            changes = {"phase": phase} | ({"process": None} if phase is Phase.STOPPED else {})
+            left[name] = left[name].model_copy(update=changes)
+            now = recorded.model_copy(update={"services": tuple(left.values())})
+            write(home.state, now.model_dump_json())
+            on_change(_as_recorded(home, now))
+
+        unfinished = [one for one in recorded.services if one.phase is not Phase.STOPPED or one.lives]
+        orphans.stop_all(unfinished, home.path, post)
+    orphans.sweep(home.path)
+
+
+def _with_memory(state: StackState, recorded: Sequence[RecordedService], supervisor: Process | None) -> StackState:
+    seen = orphans.look()
+
+    def measured(service: ServiceState) -> ServiceState:
+        root = next(one.process for one in recorded if one.name == service.name)
+        found = orphans.belonging(seen, root, owner(service.name, state.home))
+        return service.model_copy(update={"memory_pss_bytes": orphans.memory_pss_bytes(found)})
+
+    return state.model_copy(
+        update={
+            "supervisor_memory_pss_bytes": orphans.memory_pss_bytes([supervisor]) if supervisor else None,
+            "services": tuple(measured(service) if service.pid else service for service in state.services),
+        }
+    )
+
+
+def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
+    """What is so, where the record may be older than the last kill."""
+    if service.lives:
+        return service.public()
+    gone = service.model_copy(update={"process": None})
+    if service.phase in (Phase.FAILED, Phase.STOPPED):
+        return gone.public()
+    if supervised:
+        # It died a moment ago, and its supervisor has not said so yet.
+        return gone.public(Phase.RESTARTING if service.phase is Phase.READY else service.phase)
+    return gone.public(Phase.LOST if service.phase in _RUNNING else Phase.STOPPED)
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    """One command at a time asks, so that no two start a supervisor. Released with the process, however it ends."""
+    never = threading.Event()
+    deadline = time.monotonic() + _LOCK_LIMIT_S
+    with home.up_lock.open("a+") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    lock.seek(0)
+                    raise ServiceError(
+                        f"another penstock command, process {lock.read().strip() or 'unknown'}, is busy with "
+                        f"{home.path} for longer than {_LOCK_LIMIT_S:.0f} s. Wait for it, or stop it"
+                    ) from error
+            never.wait(_POLL_S)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -1,0 +1,93 @@
+"""The one folder that a stack lives in: what stands where, who may look, and what may be deleted."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import ServiceError
+
+_SIGN = ".penstock-home"
+# What we put into a home; a folder that holds anything else is somebody's own.
+_OURS = {_SIGN, "data", "logs", "run", "secrets.json"}
+_DELETABLE = ("data", "logs", "run")
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths inside one home. Making one touches nothing."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def state(self) -> Path:
+        """What the supervisor says of its services."""
+        return self.run / "state.json"
+
+    @property
+    def request(self) -> Path:
+        """What the supervisor is asked to run."""
+        return self.run / "request.json"
+
+    @property
+    def supervisor(self) -> Path:
+        """Which process the supervisor is; outlives it."""
+        return self.run / "supervisor.json"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """Locked for as long as a supervisor lives."""
+        return self.run / "supervisor.lock"
+
+    @property
+    def up_lock(self) -> Path:
+        """Locked while a command asks for something."""
+        return self.run / "up.lock"
+
+    def log(self, service: str) -> Path:
+        return self.logs / f"{service}.log"
+
+    def make(self) -> None:
+        """Creates the folder, for its owner's eyes only, and signs it as ours; does nothing when that was done.
+
+        Raises:
+            ServiceError: the folder holds something else; signing it would let `delete_data` loose on it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sign = self.path / _SIGN
+        if not sign.exists():
+            foreign = sorted({entry.name for entry in self.path.iterdir()} - _OURS)
+            if foreign:
+                raise ServiceError(
+                    f"{self.path} is not a Penstock home: it holds {', '.join(foreign[:5])}. "
+                    "Set PENSTOCK_HOME to an empty or a new folder"
+                )
+            self.path.chmod(0o700)
+            sign.touch()
+        for folder in (self.run, self.logs):
+            folder.mkdir(exist_ok=True)
+
+    def delete_data(self) -> None:
+        """Deletes what the servers stored, their logs and the state; keeps secrets and everything outside.
+
+        Raises:
+            ServiceError: the folder is not signed as ours, or a part of it is a link to somewhere else.
+        """
+        if not self.path.exists():
+            return
+        if not (self.path / _SIGN).exists():
+            raise ServiceError(f"{self.path} is not a Penstock home (it has no {_SIGN}): nothing was deleted")
+        parts = [self.path / name for name in _DELETABLE]
+        linked = [part for part in parts if part.is_symlink()]
+        if linked:
+            raise ServiceError(f"{linked[0]} links to {linked[0].resolve()}: nothing was deleted. Delete it by hand")
+        for part in parts:
+            if part.exists():
+                shutil.rmtree(part)

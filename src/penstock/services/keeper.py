@@ -1,0 +1,285 @@
+"""Keeps one service: starts it when it can start, knows when it is ready, and starts it again when it dies.
+
+Every wait here can be cancelled at any moment; a cancelled keeper leaves its processes to whoever cancelled it.
+"""
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from penstock.errors import PenstockError
+from penstock.services import orphans, ports
+from penstock.services.board import Board
+from penstock.services.home import Home
+from penstock.services.logs import tail
+from penstock.services.process import Process, spawn
+from penstock.services.spec import NotReady, Service
+from penstock.services.state import Failure, Phase, RecordedService
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+ADOPTION_LIMIT_S = 10.0
+"""For a server that was ready to answer its new supervisor; longer than any probe takes on a busy machine."""
+_POLL_S = 0.1
+_TAIL_LINES = 20
+
+
+class StartFailed(Exception):  # noqa: N818 - ends a start inside this package; `Failure.error` is what users see
+    """A start that came to nothing, and why."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(str(failure.error()))
+
+
+@dataclass
+class BackOff:
+    """How long to wait before the next start: doubling, and from the beginning after a healthy minute."""
+
+    first_s: float = 0.5
+    longest_s: float = 30.0
+    healthy_s: float = 60.0
+    deaths: int = 0
+
+    def next_s(self, lived_s: float) -> float:
+        """The pause after a life of `lived_s` seconds; a start that failed has lived for none."""
+        if lived_s >= self.healthy_s:
+            self.deaths = 0
+        self.deaths += 1
+        return min(self.longest_s, self.first_s * 2.0 ** min(self.deaths - 1, 30))
+
+
+class Running:
+    """A living server process: one that we started, or one that we found. `exit` ends with it.
+
+    The exit code of a found process is its parent's to know: None.
+    """
+
+    def __init__(self, process: Process, child: subprocess.Popen[bytes] | None = None) -> None:
+        self.process = process
+        self._child = child
+        self.exit = asyncio.create_task(self._exit())
+
+    async def _exit(self) -> int | None:
+        await _gone(self.process)
+        return self._child.wait() if self._child else None
+
+
+class Keeper:
+    """One service in the hands of the supervisor."""
+
+    def __init__(self, service: Service, home: Home, board: Board) -> None:
+        self._service = service
+        self._home = home
+        self._board = board
+        self._back_off = BackOff()
+        self._log_start = 0
+
+    async def keep(self, found: RecordedService | None = None) -> None:
+        """Runs until cancelled, or until a first start fails; a defect in here fails this service and no other."""
+        name = self._service.name
+        try:
+            running = (await self._adopt(found) if found else None) or await self._start()
+            while True:
+                since = time.monotonic()
+                code = await asyncio.shield(running.exit)  # it reaps the child, also when nobody waits any more
+                running = await self._revive(_death(name, code), time.monotonic() - since)
+        except StartFailed as failed:
+            log.warning("%s failed: %s", name, failed)
+            self._board.update(name, phase=Phase.FAILED, process=None, error=str(failed), failure=failed.failure)
+        except Exception as error:  # the watch over the other services must go on
+            log.exception("%s failed by a defect of the supervisor", name)
+            failure = Failure(service=name, kind="other", text=f"{name}: {error!r}; see {self._home.log('supervisor')}")
+            self._board.update(name, phase=Phase.FAILED, error=failure.text, failure=failure)
+
+    async def _adopt(self, found: RecordedService) -> Running | None:
+        """Takes over a living process, if it answers; ends it if it does not."""
+        if found.process is None:
+            return None
+        running = Running(found.process)
+        was_ready = found.phase is Phase.READY
+        self._board.update(self._service.name, phase=Phase.STARTING)
+        try:
+            await self._until_ready(running, ADOPTION_LIMIT_S if was_ready else self._service.start_limit_s)
+        except StartFailed as failed:
+            log.warning("%s was found and not adopted: %s", self._service.name, failed)
+            await in_thread(lambda: orphans.stop(found, self._home.path))
+            return None
+        log.info("%s was found ready: process %s", self._service.name, found.process.pid)
+        self._board.update(self._service.name, phase=Phase.READY, failure=None)
+        return running
+
+    async def _revive(self, error: str, lived_s: float) -> Running:
+        """Starts a service that was healthy until it runs again, however often that fails."""
+        name = self._service.name
+        while True:
+            restarts = self._board[name].restarts + 1
+            dead = self._board[name].process
+            pause_s = self._back_off.next_s(lived_s)
+            log.warning("%s; starting it again in %.1f s, for the %d. time", error, pause_s, restarts)
+            self._board.update(name, phase=Phase.RESTARTING, process=None, error=error, restarts=restarts)
+            try:
+                await self._clear_away(dead)
+                await asyncio.sleep(pause_s)
+                return await self._start(Phase.RESTARTING)
+            except (StartFailed, PenstockError) as failed:
+                error, lived_s = f"{name} did not start again: {failed}", 0.0
+
+    async def _start(self, phase: Phase = Phase.STARTING) -> Running:
+        """Returns when a client could use the service.
+
+        Raises:
+            StartFailed: it cannot be started, ended or did not answer in time; nothing of it runs any more.
+        """
+        service = self._service
+        if phase is Phase.STARTING:
+            self._board.update(service.name, phase=Phase.WAITING, failure=None)
+        await self._board.until_ready(service.needs)
+        began = time.monotonic()
+        self._board.update(service.name, phase=phase)
+        await self._prepare()
+        running = self._spawn()
+        try:
+            await self._until_ready(running, service.start_limit_s)
+        except StartFailed:
+            recorded = self._board[service.name]
+            await in_thread(lambda: orphans.stop(recorded, self._home.path))
+            raise
+        self._board.update(service.name, phase=Phase.READY, ready_after_s=round(time.monotonic() - began, 3))
+        return running
+
+    async def _prepare(self) -> None:
+        service = self._service
+        try:
+            await self._clear_away(None)
+            await in_thread(service.prepare)
+            taken = await in_thread(lambda: ports.taken(service))
+        except PenstockError as error:
+            raise StartFailed(Failure(service=service.name, kind="other", text=str(error))) from error
+        except Exception as error:
+            # Whatever a preparation meets, its service cannot start, and the others can.
+            log.exception("%s could not be prepared", service.name)
+            text = f"{service.name} could not be prepared: {error!r}; see {self._home.log('supervisor')}"
+            raise StartFailed(Failure(service=service.name, kind="other", text=text)) from error
+        if taken is not None:
+            holder = await in_thread(lambda: ports.holder(taken))
+            raise StartFailed(Failure(service=service.name, kind="port_taken", port=taken, text=holder))
+
+    async def _clear_away(self, dead: Process | None) -> None:
+        await in_thread(lambda: orphans.clear_away(self._service.name, dead, self._home.path))
+
+    def _spawn(self) -> Running:
+        # Nothing is awaited between the start and its record: a cancelled keeper has recorded what it started.
+        service = self._service
+        self._log_start = service.log.stat().st_size if service.log.exists() else 0
+        try:
+            child = spawn(service, self._home.path)
+        except PenstockError as error:
+            raise StartFailed(Failure(service=service.name, kind="other", text=str(error))) from error
+        process = Process.of(child.pid)
+        if process is None:  # cannot be: a child that nobody has waited for keeps its pid
+            raise StartFailed(self._exited(child.wait()))
+        self._board.update(service.name, process=process, started_at=datetime.now(UTC), ready_after_s=None)
+        return Running(process, child)
+
+    async def _until_ready(self, running: Running, limit_s: float) -> None:
+        """Asks until the probe is content, and watches for the end of the process all the while."""
+        deadline = time.monotonic() + limit_s
+        answer = "none"
+        while True:
+            probe = in_thread(self._service.probe)
+            either: set[asyncio.Future[Any]] = {running.exit, probe}
+            remaining_s = max(0.0, deadline - time.monotonic())
+            await asyncio.wait(either, timeout=remaining_s, return_when=asyncio.FIRST_COMPLETED)
+            if running.exit.done():
+                probe.cancel()
+                raise StartFailed(self._exited(running.exit.result()))
+            if probe.done():
+                failure = probe.exception()
+                if failure is None:
+                    return
+                answer = self._reading(failure)
+            else:
+                probe.cancel()
+            if time.monotonic() >= deadline:
+                raise StartFailed(self._not_ready(limit_s, answer))
+            await asyncio.wait({running.exit}, timeout=_POLL_S)
+
+    def _reading(self, failure: BaseException) -> str:
+        if isinstance(failure, NotReady):
+            return str(failure)
+        log.warning("%s: its probe failed by itself", self._service.name, exc_info=failure)
+        return repr(failure)
+
+    def _exited(self, code: int | None) -> Failure:
+        service = self._service
+        return Failure(service=service.name, kind="exited", exit_code=code, log=service.log, tail=self._tail())
+
+    def _not_ready(self, seconds: float, answer: str) -> Failure:
+        service = self._service
+        return Failure(
+            service=service.name, kind="not_ready", seconds=seconds, text=answer, log=service.log, tail=self._tail()
+        )
+
+    def _tail(self) -> str:
+        """The end of what this start wrote."""
+        return "\n".join(tail(self._service.log, _TAIL_LINES, self._log_start)) or "(it wrote nothing)"
+
+
+def in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
+    """Runs blocking work beside the loop. Cancelling abandons it: it may hang, and delays the end of nobody."""
+    future: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+    def run() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - handed over, whatever it is
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(future)
+
+
+async def _gone(process: Process) -> None:
+    """Returns when the process has ended, ours or not, at once where the system can tell (Linux 5.3 and later)."""
+    try:
+        descriptor = _open_pidfd(process.pid)
+    except OSError:
+        while process.alive():
+            await asyncio.sleep(_POLL_S)
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_reader(descriptor, ended.set)
+        # Looked at once it can no longer be somebody else: the pid might have been given away before the open.
+        if process.alive():
+            await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _open_pidfd(pid: int) -> int:
+    if sys.platform == "linux":
+        return os.pidfd_open(pid)
+    raise OSError(f"{sys.platform} has no pidfd")
+
+
+def _death(name: str, code: int | None) -> str:
+    return f"{name} died" if code is None else f"{name} ended with exit code {code}"

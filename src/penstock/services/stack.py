@@ -1,0 +1,92 @@
+"""The local stack: which servers it has. Each is declared in a file of its own; here they come together."""
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from penstock.config import Settings
+from penstock.errors import ServiceError
+from penstock.services.spec import Service
+
+STACK = "penstock.services.stack:stack"
+"""Reference of the function that declares the services, for another process to find it."""
+
+
+def stack(settings: Settings, names: Sequence[str] = ()) -> tuple[Service, ...]:
+    """The services of that name with all they need, in an order in which they could start; all if none is named.
+
+    Raises:
+        ServiceError: no service has that name.
+    """
+    # Imported here: whoever only supervises another set of services need not carry these.
+    from penstock.services import airflow, cassandra, kafka, own, postgres, spark  # noqa: PLC0415
+    from penstock.services.java import find_java  # noqa: PLC0415
+    from penstock.services.secrets import load_secrets  # noqa: PLC0415
+
+    java = find_java(settings)
+    secrets = load_secrets(settings.home)
+    services = (
+        postgres.postgres(settings, secrets),
+        kafka.kafka(settings, java),
+        cassandra.cassandra(settings, java),
+        spark.spark_master(settings, java),
+        spark.spark_worker(settings, java),
+        own.simulator(settings),
+        own.stream(settings, java),
+        *airflow.airflow(settings, secrets),
+    )
+    return choose(services, names)
+
+
+def choose(services: Sequence[Service], names: Sequence[str] = ()) -> tuple[Service, ...]:
+    """The named services with all they need, in an order in which they could start; all if none is named.
+
+    Raises:
+        ServiceError: two services share a name or a port, one needs what is not there or in the end itself, or none
+            has a name that was asked for.
+    """
+    known = {service.name: service for service in services}
+    _check_unique("name", [service.name for service in services])
+    _check_unique("port", [port for service in services for port in service.ports.values()])
+    for service in services:
+        _check_known(service.needs, known, f"service {service.name} needs")
+    _check_known(names, known, "asked for")
+    order = _in_order(services)
+    wanted = set(names or known)
+    for name in reversed(order):
+        if name in wanted:
+            wanted.update(known[name].needs)
+    return tuple(known[name] for name in order if name in wanted)
+
+
+def load(reference: str) -> Callable[[Settings], Sequence[Service]]:
+    """The function that `module:function` names.
+
+    Raises:
+        ServiceError: there is no such module or function.
+    """
+    module, _, function = reference.partition(":")
+    try:
+        found: Callable[[Settings], Sequence[Service]] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ServiceError(f"services {reference!r} cannot be imported as module:function: {error}") from error
+    return found
+
+
+def _in_order(services: Sequence[Service]) -> list[str]:
+    try:
+        return list(TopologicalSorter({service.name: service.needs for service in services}).static_order())
+    except CycleError as error:
+        raise ServiceError(f"services need each other in a circle: {' -> '.join(error.args[1])}") from error
+
+
+def _check_known(names: Iterable[str], known: Iterable[str], who: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ServiceError(f"{who} {name!r}, which is no service. The services are {', '.join(known)}")
+
+
+def _check_unique(what: str, values: Sequence[object]) -> None:
+    twice = {value for value in values if values.count(value) > 1}
+    if twice:
+        raise ServiceError(f"{what} {', '.join(map(str, sorted(twice, key=str)))} stands at more than one service")
