@@ -10,7 +10,7 @@ from penstock.broker.client import LARGEST_LETTER_BYTES, Client
 from penstock.broker.messages import EPOCH, MILLISECOND, Message, Receipts
 from penstock.errors import DeliveryError
 
-# What waits in the producer at most; beyond either, publishing waits for receipts. Measured: decisions/050.
+# What waits in the producer at most; beyond either, publishing waits for receipts. More gains nothing: decisions/050.
 _WAITING_MESSAGES = 10_000
 _WAITING_KIB = 64 * 1024
 _PROGRESS_EVERY = 100
@@ -68,7 +68,7 @@ def _producer(client: Client) -> Producer:
         client.options(
             enable_idempotence=True,  # implies acks=all and order within a partition
             delivery_timeout_ms=round(client.limit_s * 1_000),
-            compression_type="lz4",  # measured: decisions/050
+            compression_type="zstd",  # half of lz4 on disk at the same speed: decisions/050
             queue_buffering_max_messages=_WAITING_MESSAGES,
             queue_buffering_max_kbytes=_WAITING_KIB,
             message_max_bytes=LARGEST_LETTER_BYTES,
