@@ -1,0 +1,161 @@
+"""Settings come from one reader; an error says which key, where it came from and what is allowed."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+from penstock.config import Settings, child_environment, read_settings
+from penstock.errors import ConfigError
+
+SECRET = "correct horse"
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings of the folder that the tests were started in are not read."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def wrong(environ: dict[str, str], overrides: dict[str, object] | None = None) -> str:
+    """What the error says."""
+    with pytest.raises(ConfigError) as caught:
+        read_settings(environ, overrides)
+    return str(caught.value)
+
+
+def test_defaults_need_no_environment() -> None:
+    settings = read_settings({})
+    assert settings.kafka.bootstrap_servers == "127.0.0.1:9092"
+    assert settings.source.url == "http://127.0.0.1:8090/api/"
+
+
+def test_command_line_wins_over_environment_over_file(empty_folder: Path) -> None:
+    (empty_folder / "penstock.toml").write_text("[source]\nattempts = 1\nmax_wait_s = 1\nread_timeout_s = 1\n")
+    environ = {"PENSTOCK_SOURCE_ATTEMPTS": "2", "PENSTOCK_SOURCE_MAX_WAIT_S": "2"}
+    source = read_settings(environ, {"source": {"attempts": 3}}).source
+    assert (source.attempts, source.max_wait_s, source.read_timeout_s) == (3, 2, 1)
+
+
+def test_offset_moves_every_port_and_what_names_one() -> None:
+    settings = read_settings({"PENSTOCK_PORT_OFFSET": "100"})
+    default = read_settings({}).ports.model_dump()
+    assert settings.ports.model_dump() == {name: port + 100 for name, port in default.items()}
+    assert settings.cassandra.port == settings.ports.cassandra == 9142
+    assert settings.spark.master == "spark://127.0.0.1:7177"
+
+
+def test_resolving_twice_changes_nothing() -> None:
+    settings = read_settings({"PENSTOCK_PORT_OFFSET": "100"})
+    assert settings.resolved() == settings
+
+
+def test_folders_are_absolute(empty_folder: Path) -> None:
+    settings = read_settings({"PENSTOCK_HOME": "here", "PENSTOCK_CACHE": "~/there"})
+    assert settings.home == empty_folder / "here"
+    assert settings.cache == Path.home() / "there"
+    assert settings.spark.checkpoint == str(empty_folder / "here" / "data" / "checkpoint")
+
+
+def test_settings_survive_the_environment_of_a_child(empty_folder: Path) -> None:
+    environ = {"PENSTOCK_PORT_OFFSET": "7", "PENSTOCK_KAFKA_SASL_PASSWORD": SECRET, "PENSTOCK_HOME": "a b/ü"}
+    settings = read_settings(environ)
+    (empty_folder / "penstock.toml").write_text("[source]\nattempts = 1\n")
+    assert read_settings(settings.environment()) == settings
+
+
+def test_every_setting_has_an_environment_variable_of_its_own() -> None:
+    def leaves(schema: dict[str, object]) -> int:
+        return sum(leaves(v) if isinstance(v, dict) else 1 for v in schema.values())
+
+    assert len(Settings().environment()) == leaves(Settings().model_dump())
+
+
+def test_child_inherits_no_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_CONFIG", "relative.toml")
+    assert child_environment({"A": "b"}) | {"PATH": ""} == child_environment({}) | {"PATH": "", "A": "b"}
+    assert "PENSTOCK_CONFIG" not in child_environment({})
+
+
+def test_secrets_are_in_no_repr() -> None:
+    settings = read_settings({"PENSTOCK_KAFKA_SASL_PASSWORD": SECRET, "PENSTOCK_CASSANDRA_PASSWORD": SECRET})
+    assert settings.cassandra.password.get_secret_value() == SECRET
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_secrets_are_in_no_traceback(empty_folder: Path) -> None:
+    (empty_folder / "penstock.toml").write_text("[kafka]\nsasl_password = [4711]\n")
+    with pytest.raises(ConfigError, match=r"kafka\.sasl_password .* is a secret, which is not allowed") as caught:
+        read_settings({})
+    assert "4711" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_unknown_variable_names_the_nearest_ones() -> None:
+    said = wrong({"PENSTOCK_PORTS_KAFAK": "1"})
+    assert said.startswith(
+        "environment variable PENSTOCK_PORTS_KAFAK is not a setting; did you mean PENSTOCK_PORTS_KAFKA"
+    )
+
+
+def test_unknown_key_of_the_file_names_file_and_nearest_key(empty_folder: Path) -> None:
+    file = empty_folder / "penstock.toml"
+    file.write_text("[sourc]\nurl = 'x'\n")
+    assert wrong({}).startswith(f"setting sourc (file {file}) does not exist")
+
+
+def test_wrong_value_names_variable_value_and_what_is_allowed() -> None:
+    said = wrong({"PENSTOCK_KAFKA_SECURITY_PROTOCOL": "TLS"})
+    assert said.startswith(
+        'setting kafka.security_protocol (environment variable PENSTOCK_KAFKA_SECURITY_PROTOCOL) is "TLS"'
+    )
+    assert "'PLAINTEXT', 'SSL', 'SASL_PLAINTEXT' or 'SASL_SSL'" in said
+
+
+def test_wrong_value_of_the_file_names_the_file(empty_folder: Path) -> None:
+    file = empty_folder / "other.toml"
+    file.write_text("[ports]\nkafka = 70000\n")
+    said = wrong({"PENSTOCK_CONFIG": str(file)})
+    assert said.startswith(f"setting ports.kafka (file {file}) is 70000")
+    assert "less than or equal to 65535" in said
+
+
+def test_wrong_value_of_the_command_line_is_not_blamed_on_the_environment() -> None:
+    said = wrong({"PENSTOCK_PORT_OFFSET": "1"}, {"port_offset": 60_000})
+    assert said.startswith("setting port_offset (the command line) is 60000")
+
+
+def test_several_wrong_values_are_told_at_once() -> None:
+    said = wrong({"PENSTOCK_PORTS_KAFKA": "x", "PENSTOCK_HEAPS_KAFKA": "1T"})
+    assert len(said.splitlines()) == 2
+
+
+def test_offset_beyond_the_last_port_says_how_far_it_may_go() -> None:
+    assert "allowed here: 0 to 36442" in wrong({"PENSTOCK_PORT_OFFSET": "40000"})
+    assert read_settings({"PENSTOCK_PORT_OFFSET": "36442"}).ports.kafka_controller == 65535
+
+
+def test_two_services_on_one_port_are_named() -> None:
+    assert "ports.kafka and ports.cassandra are both 9042" in wrong({"PENSTOCK_PORTS_KAFKA": "9042"})
+
+
+@pytest.mark.parametrize("variable", ["PENSTOCK_HOME", "PENSTOCK_CACHE"])
+def test_empty_folder_is_not_the_working_folder(variable: str) -> None:
+    assert "it names no folder" in wrong({variable: ""})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "soon"])
+def test_seconds_are_a_positive_number(value: str) -> None:
+    assert "source.read_timeout_s" in wrong({"PENSTOCK_SOURCE_READ_TIMEOUT_S": value})
+
+
+def test_named_file_must_exist(empty_folder: Path) -> None:
+    assert (
+        wrong({"PENSTOCK_CONFIG": "no.toml"})
+        == f"PENSTOCK_CONFIG names {empty_folder / 'no.toml'}, which does not exist"
+    )
+
+
+def test_file_that_is_no_toml_says_where(empty_folder: Path) -> None:
+    (empty_folder / "penstock.toml").write_text("[source\n")
+    assert "cannot be read as TOML" in wrong({})

@@ -1,0 +1,189 @@
+"""One declaration: what is derived from it follows it."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import jsonschema
+import pytest
+from pydantic import AwareDatetime, Field, ValidationError
+
+from penstock.contract import From, Pipeline, Record, Text, load_pipeline
+from penstock.errors import ContractError
+from penstock.record import Reason, Rejected, from_api, from_bytes, to_bytes
+from penstock.users import USERS, User
+
+ID = "10cd8b3e-6196-4359-863a-5f09769aa5ad"
+
+
+class UserWithShoeSize(User):
+    """The declaration, and one field more."""
+
+    shoe_size: Annotated[int | None, From("shoes.size"), Field(description="European sizes")] = None
+
+
+MORE = USERS.model_copy(update={"record": UserWithShoeSize})
+VALUE: dict[str, Any] = {"id": ID, "first_name": "Işıl", "last_name": "Ü", "email": "e", "username": "u"}
+
+
+def declared(**fields: Any) -> Pipeline:
+    """The users pipeline with a record of the given annotations beside its key."""
+    key = {"id": Annotated[UUID, From("id")]}
+    record = type("Declared", (Record,), {"__annotations__": key | fields, "__module__": __name__})
+    return USERS.model_copy(update={"record": record})
+
+
+def test_added_field_is_validated() -> None:
+    rejected = from_bytes(MORE, b'{"shoe_size": "big", ' + _json(VALUE)[1:])
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason is Reason.WRONG_TYPE
+    assert "shoe_size" in rejected.message
+
+
+def test_added_field_is_mapped_from_the_answer_into_the_kafka_value() -> None:
+    item = {"login": {"uuid": ID, "username": "u"}, "name": {"first": "a", "last": "b"}, "email": "e"}
+    record = from_api(MORE, item | {"shoes": {"size": 43}})
+    assert isinstance(record, Record)
+    assert b'"shoe_size":43' in to_bytes(record)
+
+
+def test_added_field_is_in_the_json_schema() -> None:
+    validator = jsonschema.Draft202012Validator(MORE.json_schema())
+    validator.validate(VALUE | {"shoe_size": 43})
+    assert not validator.is_valid(VALUE | {"shoe_size": "big"})
+
+
+def test_added_field_is_in_the_spark_schema() -> None:
+    assert MORE.spark_ddl().endswith(", shoe_size BIGINT")
+
+
+def test_added_field_is_in_the_table() -> None:
+    assert "    shoe_size bigint\n)" in MORE.create_table()
+
+
+def test_added_field_is_in_the_documentation() -> None:
+    assert "| `shoe_size` | bigint | no | `shoes.size` | European sizes |" in MORE.markdown_table()
+
+
+def test_copy_with_more_fields_leaves_the_declaration_alone() -> None:
+    assert [column.name for column in MORE.columns] == [*(column.name for column in USERS.columns), "shoe_size"]
+
+
+def test_declares_the_fields_of_the_mission_in_their_order() -> None:
+    names = "id first_name last_name gender address post_code email username registered_date phone picture"
+    assert [column.name for column in USERS.columns] == names.split()
+
+
+def test_creates_the_table_of_the_mission() -> None:
+    table = USERS.create_table()
+    assert table.startswith("CREATE TABLE IF NOT EXISTS spark_streams.created_users (\n    id uuid PRIMARY KEY,\n")
+    assert table.count(" text") == 10
+
+
+def test_every_value_that_a_user_can_have_fits_the_json_schema() -> None:
+    record = from_bytes(USERS, _json(VALUE))
+    assert isinstance(record, Record)
+    jsonschema.Draft202012Validator(USERS.json_schema()).validate(record.model_dump(mode="json"))
+
+
+def test_json_schema_refuses_unknown_fields() -> None:
+    assert not jsonschema.Draft202012Validator(USERS.json_schema()).is_valid(VALUE | {"dob": "1946"})
+
+
+@pytest.mark.parametrize(
+    ("python", "cql", "spark"),
+    [
+        (UUID, "uuid", "STRING"),
+        (str, "text", "STRING"),
+        (int, "bigint", "BIGINT"),
+        (float, "double", "DOUBLE"),
+        (bool, "boolean", "BOOLEAN"),
+        (datetime, "timestamp", "TIMESTAMP"),
+        (AwareDatetime, "timestamp", "TIMESTAMP"),
+    ],
+)
+def test_each_type_has_one_column_type(python: Any, cql: str, spark: str) -> None:
+    column = declared(x=Annotated[python, From("x")]).columns[1]
+    assert (column.cql, column.spark, column.required) == (cql, spark, True)
+
+
+def test_length_of_text_is_known_to_the_column() -> None:
+    assert declared(x=Annotated[Text, From("x")]).columns[1].min_length == 1
+
+
+def _without_origin() -> Pipeline:
+    return declared(x=str)
+
+
+def _without_column_type() -> Pipeline:
+    return declared(x=Annotated[list[str], From("x")])
+
+
+def _nullable_without_default() -> Pipeline:
+    return declared(x=Annotated[str | None, From("x")])
+
+
+def _template_of_a_number() -> Pipeline:
+    return declared(x=Annotated[int, From("{a} {b}")])
+
+
+def _template_with_a_format() -> Pipeline:
+    return declared(x=Annotated[str, From("{a:03d}")])
+
+
+def _unbalanced_template() -> Pipeline:
+    return declared(x=Annotated[str, From("{a")])
+
+
+def _name_that_cassandra_would_change() -> Pipeline:
+    return declared(postCode=Annotated[str, From("x")])
+
+
+@pytest.mark.parametrize(
+    ("declare", "said"),
+    [
+        (_without_origin, "'x' does not say where it comes from"),
+        (_without_column_type, "no column type; allowed: UUID, str, int"),
+        (_nullable_without_default, "X | None = None"),
+        (_template_of_a_number, "its type is int, not str"),
+        (_template_with_a_format, "no formats"),
+        (_unbalanced_template, "is no template"),
+        (_name_that_cassandra_would_change, "'postCode'"),
+    ],
+)
+def test_refuses_a_declaration_that_contradicts_itself(declare: Callable[[], Pipeline], said: str) -> None:
+    with pytest.raises(ContractError, match=said.replace("|", r"\|")):
+        _ = declare().columns
+
+
+def test_refuses_a_key_that_may_be_absent() -> None:
+    fields = {name: getattr(USERS, name) for name in Pipeline.model_fields}
+    with pytest.raises(ContractError, match="key 'phone' is not a required field of User"):
+        Pipeline(**fields | {"key": "phone"})
+
+
+def test_loads_a_pipeline_by_its_name() -> None:
+    assert load_pipeline("penstock.users:USERS") is USERS
+
+
+@pytest.mark.parametrize("reference", ["penstock.users:NOBODY", "no_such_module:X", "penstock.users", "", ":X"])
+def test_unknown_pipeline_says_how_to_name_one(reference: str) -> None:
+    with pytest.raises(ContractError, match=r"Give module:NAME, e\.g\. penstock\.users:USERS"):
+        load_pipeline(reference)
+
+
+def test_refuses_to_load_what_is_no_pipeline() -> None:
+    with pytest.raises(ContractError, match=r"is a ModelMetaclass, not a penstock\.contract\.Pipeline"):
+        load_pipeline("penstock.users:User")
+
+
+def test_a_record_cannot_be_changed() -> None:
+    record = from_bytes(USERS, _json(VALUE))
+    with pytest.raises(ValidationError, match="frozen"):
+        record.email = "other"  # type: ignore[misc, union-attr] - that it is refused is the point
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
