@@ -1,0 +1,324 @@
+"""The API is asked until the answer is the one that was asked for, and not for ever."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
+
+import httpx
+import pytest
+
+from penstock.config import SourceSettings
+from penstock.contract import Source
+from penstock.errors import ConfigError, SourceAnswerError, SourceError, SourceUnavailableError
+from penstock.simulator import Fault, Faults, RateLimit, Reply, Simulator
+from penstock.simulator import faults as spoil
+from penstock.source import Api, Clock, Page, seed_for
+from penstock.users import USERS
+
+NOW = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
+SEED = seed_for(NOW)
+SMALL = USERS.source.model_copy(update={"page_size": 10})
+
+
+class Waits(list[float]):
+    """A clock's record of how long it was asked to sleep; nobody waits."""
+
+    def clock(self) -> Clock:
+        return Clock(now=lambda: NOW, monotonic_s=lambda: 0.0, sleep_s=self.append, chance=lambda: 0.5)
+
+
+def fetch(url: str, records: int = 10, waits: Waits | None = None, **settings: float) -> list[Page]:
+    """All pages of a run."""
+    chosen = SourceSettings.model_validate({"url": url, "attempts": 4, **settings})
+    with Api(SMALL, chosen, clock=(Waits() if waits is None else waits).clock()) as api:
+        return list(api.pages(SEED, records))
+
+
+def ids(pages: list[Page]) -> list[str]:
+    return [item["login"]["uuid"] for page in pages for item in page.items]
+
+
+def spoiled(faults: Faults, waits: Waits | None = None, **settings: float) -> list[Page]:
+    """The pages of a run whose requests meet these faults."""
+    with Simulator(faults=faults) as simulator:
+        return fetch(simulator.url, waits=waits, **settings)
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as running:
+        yield running
+
+
+# --- a good day ---
+
+
+def test_only_the_last_page_is_smaller(simulator: Simulator) -> None:
+    pages = fetch(simulator.url, records=25)
+    assert [(page.number, len(page.items)) for page in pages] == [(1, 10), (2, 10), (3, 5)]
+
+
+def test_same_seed_gives_the_same_people(simulator: Simulator) -> None:
+    assert ids(fetch(simulator.url, records=25)) == ids(fetch(simulator.url, records=25))
+
+
+def test_more_records_are_the_same_ones_and_then_more(simulator: Simulator) -> None:
+    assert ids(fetch(simulator.url, records=38))[:25] == ids(fetch(simulator.url, records=25))
+
+
+def test_page_says_where_it_came_from_and_when(simulator: Simulator) -> None:
+    (page,) = fetch(simulator.url, records=2)
+    assert page.url == f"{simulator.url}?seed={SEED}&page=1&results=2"
+    assert (page.received_at, page.number) == (NOW, 1)
+    assert page.body_bytes > 1000
+
+
+def test_pages_are_fetched_one_by_one() -> None:
+    with Simulator() as simulator, Api(SMALL, SourceSettings(url=simulator.url)) as api:
+        next(api.pages(SEED, 1000))
+        assert simulator.requests == 1
+
+
+def test_compressed_answers_are_read() -> None:
+    assert ids(spoiled(spoil.always(spoil.gzipped))) == ids(spoiled(spoil.no_faults))
+
+
+@pytest.mark.parametrize("records", [0, -1, 10 * 10_000 + 1])
+def test_refuses_more_records_than_the_pages_hold(simulator: Simulator, records: int) -> None:
+    with pytest.raises(ConfigError, match="gives 1 to 100000 in a run"):
+        fetch(simulator.url, records=records)
+
+
+# --- the seed ---
+
+
+@pytest.mark.parametrize("moment", [NOW, NOW.replace(microsecond=7), datetime(1970, 1, 1, tzinfo=UTC)])
+def test_seed_has_one_length_and_never_eighteen_characters(moment: datetime) -> None:
+    seed = seed_for(moment)
+    assert len(seed) == 22
+    assert all(len(f"{seed}{page}") != 18 for page in ("", 2, 10, 100, 1000, 10_000))
+
+
+def test_seed_is_the_same_in_every_time_zone() -> None:
+    assert seed_for(NOW.astimezone(timezone(timedelta(hours=5, minutes=45)))) == SEED == "20250312T143000000000Z"
+
+
+def test_seed_needs_an_aware_moment() -> None:
+    with pytest.raises(ValueError, match="has no time zone"):
+        seed_for(NOW.replace(tzinfo=None))
+
+
+# --- a bad day that ends ---
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(pytest.param(spoil.failing(status), id=str(status)) for status in (403, 429, 500, 502, 503, 504)),
+        spoil.page_of_html,
+        spoil.cut_body,
+        spoil.cut_json,
+        spoil.reset,
+        spoil.fewer_items,
+        pytest.param(spoil.wrong_echo(seed="other"), id="seed"),
+        pytest.param(spoil.wrong_echo(page=2), id="page"),
+        pytest.param(spoil.wrong_echo(results=1), id="results"),
+        pytest.param(spoil.wrong_echo(version="1.5"), id="version"),
+    ],
+)
+def test_asks_again(fault: Fault) -> None:
+    assert ids(spoiled(spoil.first(fault))) == ids(spoiled(spoil.no_faults))
+
+
+def test_bad_day_of_many_kinds_loses_and_repeats_nothing() -> None:
+    bad = spoil.first(spoil.failing(429), spoil.reset, spoil.cut_body)
+    with Simulator(faults=lambda n: bad(n - 1) if n > 1 else None) as simulator, Simulator() as good:
+        assert ids(fetch(simulator.url, records=25)) == ids(fetch(good.url, records=25))
+        assert simulator.requests == 6
+
+
+def test_pauses_double_with_jitter() -> None:
+    waits = Waits()
+    spoiled(spoil.first(spoil.failing(503), spoil.failing(503), spoil.failing(503)), waits)
+    assert waits == [0.5, 1.0, 2.0]
+
+
+def test_pause_is_never_longer_than_allowed() -> None:
+    waits = Waits()
+    spoiled(spoil.first(spoil.failing(503), spoil.failing(429), spoil.failing(429)), waits, max_wait_s=3)
+    assert waits == [0.5, 3, 3]
+
+
+def test_default_attempts_outlast_the_window_of_the_real_limit() -> None:
+    waits = Waits()
+    spoiled(spoil.first(*[spoil.failing(429)] * 7), waits, attempts=SourceSettings().attempts)
+    assert sum(waits) >= RateLimit().window_s
+
+
+@pytest.mark.parametrize(
+    ("said", "waited"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("Wed, 12 Mar 2025 14:30:09 GMT", 9.0),
+        ("Wed, 12 Mar 2025 14:30:09 -0000", 9.0),
+        ("Wed, 12 Mar 2025 14:29:00 GMT", 0.0),
+        ("soon", 0.5),
+        ("-1", 0.5),
+    ],
+)
+def test_waits_as_long_as_the_api_asks(said: str, waited: float) -> None:
+    waits = Waits()
+    spoiled(spoil.first(spoil.failing(503, Retry_After=said)), waits)
+    assert waits == [waited]
+
+
+def test_each_pause_is_one_line_of_warning(caplog: pytest.LogCaptureFixture) -> None:
+    spoiled(spoil.first(spoil.failing(503), spoil.failing(503)))
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(lines) == 2
+    assert lines[0].endswith("503 Service Unavailable; attempt 1 of 4, the next in 0.5 s")
+
+
+def test_drip_of_bytes_does_not_hold_a_run() -> None:
+    with Simulator() as simulator:
+        settings = SourceSettings(url=simulator.url, attempts=2)
+        clock = replace(Waits().clock(), monotonic_s=count(0.0, step=100.0).__next__)
+        with Api(USERS.source, settings, clock=clock) as api, pytest.raises(SourceUnavailableError, match="120 s"):
+            next(api.pages(SEED, 1000))
+
+
+# --- a bad day that does not end ---
+
+
+def test_gives_up_after_its_attempts_and_says_why() -> None:
+    with (
+        Simulator(faults=spoil.always(spoil.failing(503))) as simulator,
+        pytest.raises(SourceUnavailableError) as caught,
+    ):
+        fetch(simulator.url)
+    assert (caught.value.attempts, simulator.requests) == (4, 4)
+    assert caught.value.url == f"{simulator.url}?seed={SEED}&page=1&results=10"
+    assert "4 attempts; the last one: 503 Service Unavailable" in str(caught.value)
+
+
+def test_wish_to_wait_too_long_ends_the_attempts() -> None:
+    waits = Waits()
+    with pytest.raises(SourceUnavailableError, match="429 Too Many Requests, to be asked again in 3600 s"):
+        spoiled(spoil.always(spoil.failing(429, Retry_After="3600")), waits)
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (spoil.fewer_items, "'results' holds 9 items where 10 were asked for"),
+        (spoil.wrong_echo(page=7), "info.page is 7 where '1' was asked for"),
+        (spoil.wrong_echo(version=True), "info.version is True where '1.4' was asked for"),
+    ],
+)
+def test_answer_to_another_question_is_told_apart(fault: Fault, said: str) -> None:
+    with pytest.raises(SourceAnswerError, match="in each of 4 attempts") as caught:
+        spoiled(spoil.always(fault))
+    assert said in str(caught.value)
+
+
+def bomb(reply: Reply) -> Reply:
+    """A gigabyte of zeros would be 1 MB; this one is 20 MB in 20 kB."""
+    return spoil.gzipped(replace(reply, body=[bytes(20_000_000)]))
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (spoil.failing(404), "answered, but with 404 Not Found"),
+        (spoil.failing(400), "answered, but with 400 Bad Request"),
+        (spoil.failing(301, Location="http://example.com/"), "to http://example.com/: no redirect is followed"),
+        (bomb, "more than 65536 bytes, the limit (source.max_response_bytes)"),
+        (lambda reply: spoil.whole(200, bytes(70_000), {}), "more than 65536 bytes"),
+        (lambda reply: replace(reply, headers={"Content-Encoding": "br"}), "encoded as 'br'; asked for was gzip"),
+    ],
+)
+def test_what_asking_again_cannot_change_ends_at_once(fault: Callable[[Reply], Reply], said: str) -> None:
+    with Simulator(faults=spoil.always(fault)) as simulator, pytest.raises(SourceAnswerError) as caught:
+        fetch(simulator.url, max_response_bytes=65_536)
+    assert said in str(caught.value)
+    assert simulator.requests == 1
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"results": NaN}', b"\xff", b"1" * 5000, b""])
+def test_body_that_is_no_json_is_no_answer(body: bytes) -> None:
+    with pytest.raises(SourceUnavailableError, match="which are not JSON"):
+        spoiled(spoil.always(lambda reply: spoil.whole(200, body, reply.headers)))
+
+
+def test_no_error_shows_what_a_person_said() -> None:
+    with pytest.raises(SourceUnavailableError) as caught:
+        spoiled(spoil.always(spoil.cut_json))
+    assert "@example.com" not in str(caught.value)
+
+
+def test_nobody_listening_is_told_plainly() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{holder.getsockname()[1]}/api/"
+        with pytest.raises(SourceUnavailableError, match="Connection refused"):
+            fetch(url)
+
+
+def request_errors(kind: type[httpx.RequestError] = httpx.RequestError) -> list[type[httpx.RequestError]]:
+    return [kind, *(found for sub in kind.__subclasses__() for found in request_errors(sub))]
+
+
+@pytest.mark.parametrize("kind", request_errors())
+def test_no_error_of_the_client_library_gets_out(kind: type[httpx.RequestError]) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise kind("as it happens")
+
+    settings = SourceSettings(url="http://127.0.0.1/", attempts=2)
+    api = Api(SMALL, settings, transport=httpx.MockTransport(fail), clock=Waits().clock())
+    with api, pytest.raises(SourceError, match=f"{kind.__name__}: as it happens"):
+        next(api.pages(SEED, 1))
+
+
+# --- the address ---
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/", "example.com/api", "http://", "http://[::"])
+def test_address_must_be_one(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"setting source\.url is "):
+        Api(SMALL, SourceSettings(url=url))
+
+
+def test_declared_address_holds_unless_settings_name_another() -> None:
+    asked: list[httpx.URL] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(404)
+
+    with Api(SMALL, SourceSettings(), transport=httpx.MockTransport(refuse)) as api, pytest.raises(SourceAnswerError):
+        next(api.pages(SEED, 1))
+    assert asked[0].host == "randomuser.me"
+
+
+def test_password_in_the_address_is_used_and_never_shown(simulator: Simulator) -> None:
+    (page,) = fetch(simulator.url.replace("http://", "http://me:hidden@"))
+    assert "hidden" not in page.url
+
+
+def test_any_api_can_be_declared(simulator: Simulator) -> None:
+    other = Source(
+        url=simulator.url,
+        items="results",
+        seed_param="seed",
+        page_param="page",
+        size_param="results",
+        page_size=3,
+        max_pages=2,
+    )
+    with Api(other, SourceSettings()) as api:
+        assert [len(page.items) for page in api.pages("a" * 22, 5)] == [3, 2]
