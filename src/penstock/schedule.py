@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _FINISHED = frozenset({"success", "failed"})
 _ASK_EVERY_S = 0.5
 _LOG_LINES = 30
+_NOBODY_ANSWERS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Airflow:
 
         run: DagRun = _until(lambda run: run.state in _FINISHED, limit_s, give_up)(look)
         if run.state == "failed":
-            raise ScheduleError(f"run {run_id} failed: {run}. See {self._page(run)}\n{self._logs_of_failed(run)}")
+            raise ScheduleError(f"run {run_id} failed: {run}. See {self._page(run)}\n{self._logs_of_unfinished(run)}")
         return run
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
@@ -196,16 +197,19 @@ class Airflow:
             log.info("run %s of DAG %s was there: cleared, to run again", run_id, dag_id)
         return run_id
 
-    def _logs_of_failed(self, run: DagRun) -> str:
+    def _logs_of_unfinished(self, run: DagRun) -> str:
         return "\n".join(
             f"Last lines of {task.name}, try {task.tries}:\n{self._log_tail(run, task)}"
             for task in run.tasks
-            if task.state == "failed"
+            if task.tries and task.state != "success"
         )
 
     def _log_tail(self, run: DagRun, task: TaskState) -> str:
         path = f"dags/{run.dag_id}/dagRuns/{quote(run.run_id)}/taskInstances/{task.name}/logs/{task.tries}"
-        content = self._send("GET", path, params={"full_content": True})["content"]
+        response = self._ask("GET", path, params={"full_content": True})
+        if not response.is_success:  # the run's failure is the news, not that its log is gone
+            return f"(no log: Airflow answered {response.status_code})"
+        content = response.json()["content"]
         lines = [line for entry in content for line in _log_lines(entry)]
         return "\n".join(lines[-_LOG_LINES:])
 
@@ -218,17 +222,17 @@ class Airflow:
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """The answer, whatever it is; asked again while nobody answers."""
         retrying = Retrying(
-            retry=retry_if_exception_type(httpx.TransportError),
+            retry=retry_if_exception_type(_NOBODY_ANSWERS),
             stop=stop_after_delay(self._patience_s),
             wait=wait_exponential(multiplier=0.1, max=2),
             reraise=True,
         )
         try:
             response: httpx.Response = retrying(self._client.request, method, path, **more)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise ScheduleError(
                 f"Airflow at {self._url} did not answer {method} {path} within {self._patience_s:.0f} s: "
-                f"{type(error).__name__}: {error}. Is it running (`penstock status`)? Another is the setting airflow.url."
+                f"{type(error).__name__}: {error}. Is it running (`penstock status`)? Or set airflow.url."
             ) from error
         return response
 
@@ -263,7 +267,9 @@ class _Token(httpx.Auth):
             if not self._token:
                 body = {"username": self._username, "password": self._password.get_secret_value()}
                 answer = yield httpx.Request("POST", self._url, json=body)
-                self._token = answer.json()["access_token"] if answer.is_success else ""
+                if not answer.is_success:
+                    return  # the refusal is the answer to the request
+                self._token = answer.json()["access_token"]
             request.headers["Authorization"] = f"Bearer {self._token}"
             response = yield request
             if response.status_code != HTTPStatus.UNAUTHORIZED:
