@@ -51,27 +51,42 @@ Folder = Annotated[Path, BeforeValidator(_named)]
 class Section(BaseModel):
     """Base of the sections: frozen, no unknown keys, no values in the text of an error (they may be secret)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class Ports(Section):
     """Ports of the local stack; `port_offset` moves them all."""
 
     airflow: PortNumber = 8080
+    """Airflow's page and API."""
     airflow_logs: PortNumber = 8793
+    """Where the scheduler serves the logs of tasks."""
     airflow_triggerer_logs: PortNumber = 8794
+    """The same of the triggerer."""
     kafka: PortNumber = 9092
+    """The broker's listener for clients outside, e.g. on this machine."""
     kafka_internal: PortNumber = 29092
+    """The broker's listener for the other servers."""
     kafka_controller: PortNumber = 29093
+    """KRaft, between controllers."""
     cassandra: PortNumber = 9042
+    """CQL."""
     cassandra_storage: PortNumber = 7000
+    """Between Cassandra nodes."""
     postgres: PortNumber = 5432
+    """Airflow's metadata."""
     spark_master: PortNumber = 7077
+    """Where applications are submitted."""
     spark_master_ui: PortNumber = 9090
+    """Page of the master."""
     spark_worker: PortNumber = 7078
+    """Between master and worker."""
     spark_worker_ui: PortNumber = 8081
+    """Page of the worker."""
     spark_driver_ui: PortNumber = 4040
+    """Page and metrics of the stream."""
     simulator: PortNumber = 8090
+    """The users API, simulated."""
 
     @model_validator(mode="after")
     def _no_port_twice(self) -> Self:
@@ -87,18 +102,26 @@ class Heaps(Section):
     """Heap caps of the local servers."""
 
     kafka: Heap = "256m"
+    """The broker."""
     cassandra: Heap = "768m"
+    """The node; half as much again lives outside the heap."""
     spark_master: Heap = "128m"
+    """The master."""
     spark_worker: Heap = "128m"
+    """The worker itself, not its executors."""
     spark_driver: Heap = "512m"
+    """The stream's driver."""
     spark_executor: Heap = "768m"
+    """Each executor of the stream."""
 
 
 class SourceSettings(Section):
     """How the API is called. `url` overrides the declaration's; empty means the local simulator."""
 
     url: str = ""
+    """Address of the API; empty means the local simulator."""
     connect_timeout_s: Seconds = 5
+    """Longest wait for a connection."""
     read_timeout_s: Seconds = 30
     """Longest silence within one answer."""
     answer_timeout_s: Seconds = 120
@@ -108,21 +131,32 @@ class SourceSettings(Section):
     max_wait_s: Seconds = 60
     """Longest pause between two attempts; a longer `Retry-After` ends the attempts."""
     max_response_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """Largest answer, decompressed; a larger one fails the attempt."""
 
 
 class KafkaSettings(Section):
     """Which Kafka, and how topics are created. Empty `bootstrap_servers` means the local broker."""
 
     bootstrap_servers: str = ""
+    """host:port of one or more brokers, separated by commas; empty means the local broker."""
     partitions: int = Field(default=4, ge=1)
+    """Of a topic that is created."""
     replication_factor: int = Field(default=1, ge=1)
+    """Of a topic that is created."""
     retention_hours: int = Field(default=168, ge=1)
+    """Of a topic that is created: how long a message can still be read again."""
     delivery_timeout_s: Seconds = 120
+    """How long a message may wait for its receipt, and a command for a broker."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """As Kafka's clients call it."""
     sasl_mechanism: str = ""
+    """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; empty without SASL."""
     sasl_username: str = ""
+    """With SASL."""
     sasl_password: SecretStr = SecretStr("")
+    """With SASL."""
     ssl_ca_location: str = ""
+    """File with the authority that signed the brokers' certificates (PEM)."""
 
 
 class CassandraSettings(Section):
@@ -133,33 +167,47 @@ class CassandraSettings(Section):
     port: int = Field(default=0, ge=0, le=65535)
     """0 means the local node's port."""
     username: str = ""
+    """Empty without authentication."""
     password: SecretStr = SecretStr("")
+    """With a username."""
     datacenter: str = "datacenter1"
+    """The one to read from and write to; also the name of the local one."""
     replication_factor: int = Field(default=1, ge=1)
+    """Of a keyspace that is created."""
     consistency_level: ConsistencyLevel = "LOCAL_QUORUM"
+    """Of every read and write."""
     request_timeout_s: Seconds = 20
+    """Of one request."""
 
 
 class SparkSettings(Section):
     """Which Spark. Empty `master` means the local standalone master."""
 
     master: str = ""
+    """E.g. spark://host:7077 or local[2]; empty means the local standalone master."""
     executor_cores: int = Field(default=2, ge=1)
+    """Tasks that one executor runs at a time."""
     max_records_per_batch: int = Field(default=200_000, ge=1)
+    """Most records of one micro-batch."""
     trigger_interval_ms: int = Field(default=0, ge=0)
     """0 starts the next micro-batch as soon as the last one is committed."""
     checkpoint: str = ""
     """Folder or URL of the checkpoint; empty means inside `home`."""
     starting_offsets: Literal["earliest", "latest"] = "earliest"
+    """Where a stream without a checkpoint begins."""
 
 
 class AirflowSettings(Section):
     """Which Airflow. Empty `url` means the local one, whose log-in is generated."""
 
     url: str = ""
+    """Address of the api-server; empty means the local one."""
     username: str = ""
+    """Empty means the local one."""
     password: SecretStr = SecretStr("")
+    """With a username."""
     parallelism: int = Field(default=2, ge=1)
+    """Tasks that the local scheduler runs at a time."""
 
 
 class Settings(Section):
@@ -172,7 +220,9 @@ class Settings(Section):
     java_home: str = ""
     """A Java 17 of your own; empty means the packaged one."""
     pipeline: str = "penstock.users:USERS"
+    """module:NAME of the declaration."""
     port_offset: int = Field(default=0, ge=0, le=50_000)
+    """Added to every port of the local stack."""
     ports: Ports = Ports()
     heaps: Heaps = Heaps()
     source: SourceSettings = SourceSettings()
@@ -203,8 +253,11 @@ class Settings(Section):
         return self.model_copy(update={"home": home, "cache": cache, "ports": ports, "port_offset": 0, **sections})
 
     def environment(self) -> dict[str, str]:
-        """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
-        return {_variable(path): _as_text(value) for path, value in _leaves(self)}
+        """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones.
+
+        The file that they may have come from is unnamed, for a child in another folder would look for it there.
+        """
+        return {FILE_VARIABLE: ""} | {_variable(path): _as_text(value) for path, value in _leaves(self)}
 
     def _moved_ports(self) -> Ports:
         moved = {name: port + self.port_offset for name, port in self.ports.model_dump().items()}
@@ -240,6 +293,12 @@ def read_settings(
         raise ConfigError("\n".join(_explain(problem, origins) for problem in error.errors())) from error
 
 
+def markdown_table() -> str:
+    """Every setting as a row: environment variable, key in the file, default, meaning. For the documentation."""
+    rows = [f"| `{_variable(path)}` | {_shown(value)} | {_meaning(path)} |" for path, value in _leaves(Settings())]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
 def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that we start: ours without its settings, then `additions`.
 
@@ -262,6 +321,20 @@ def _leaves(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tupl
             yield from _leaves(value, (*path, name))
         else:
             yield (*path, name), value
+
+
+def _meaning(path: tuple[str, ...]) -> str:
+    model: type[Section] = Settings
+    for part in path[:-1]:
+        model = type(getattr(model(), part))
+    return model.model_fields[path[-1]].description or ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Path):
+        return "the system's folder for it"
+    text = _as_text(value)
+    return f"`{text}`" if text else ""
 
 
 def _variable(path: tuple[str, ...]) -> str:

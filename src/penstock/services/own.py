@@ -1,0 +1,67 @@
+"""Our own commands as servers: the simulator of the users API, and the streaming app."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from penstock.config import Settings
+from penstock.services.java import Java
+from penstock.services.probe import HOST, json_answer
+from penstock.services.spark import driver_environment
+from penstock.services.spec import NotReady, Service
+
+_STREAM_GAUGE = ".spark.streaming."
+"""Part of the name of a running query's gauges, which Spark has under `spark.sql.streaming.metricsEnabled`:
+https://spark.apache.org/docs/4.2.0/structured-streaming-programming-guide.html
+"""
+
+
+def simulator(settings: Settings) -> Service:
+    """`penstock simulate`: the API that the pipeline asks when no other is set."""
+    port = settings.ports.simulator
+    return Service(
+        name="simulator",
+        command=_command("simulate"),
+        log=_log(settings, "simulator"),
+        folder=settings.home / "run" / "simulator",
+        environment=settings.environment(),
+        ports={"api": port},
+        probe=partial(_answers, port, "/api/?results=1"),
+        page=f"http://{HOST}:{port}/api/?results=1",
+    )
+
+
+def stream(settings: Settings, java: Java) -> Service:
+    """`penstock stream`: the driver of the streaming app; ready once its query runs on the local master."""
+    port = settings.ports.spark_driver_ui
+    return Service(
+        name="stream",
+        command=_command("stream"),
+        log=_log(settings, "stream"),
+        folder=settings.home / "run" / "stream",
+        environment={**settings.environment(), **driver_environment(settings, java)},
+        ports={"ui": port},
+        needs=("kafka", "cassandra", "spark-master", "spark-worker"),
+        probe=partial(_runs_a_query, port),
+        # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
+        start_limit_s=240,
+        page=f"http://{HOST}:{port}/StreamingQuery/",
+    )
+
+
+def _command(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "penstock", name)
+
+
+def _log(settings: Settings, name: str) -> Path:
+    return settings.home / "logs" / f"{name}.log"
+
+
+def _answers(port: int, path: str) -> None:
+    json_answer(port, path)
+
+
+def _runs_a_query(ui_port: int) -> None:
+    gauges = json_answer(ui_port, "/metrics/json/")["gauges"]
+    if not any(_STREAM_GAUGE in name for name in gauges):
+        raise NotReady(f"Spark answers on port {ui_port}, but no streaming query runs yet")
