@@ -83,6 +83,7 @@ def stop(service: RecordedService, home: Path) -> None:
     found = belonging(look(), service.process, marker)
     if service.process:
         service.process.send(signal.Signals(service.stop_signal), group=True)
+        service.process.send(signal.SIGCONT, group=True)  # one that was suspended hears nothing else
         if _gone([service.process], service.stop_limit_s):
             found |= belonging(look(), service.process, marker)
             leave(found)

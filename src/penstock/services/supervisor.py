@@ -90,14 +90,11 @@ class Supervisor:
         wanted = [service for name, service in self._services.items() if name in request.names]
         dropped = [service for service in self._board.services if service.name not in request.names]
         kept = {service.name: service for service in self._board.services}
-        entries = [kept.get(one.name) or found.get(one.name) or RecordedService.of(one) for one in wanted]
-        self._board.post([self._again(entry) for entry in entries] + dropped, request.number)
+        # Whoever waits for this request must not take an earlier supervisor's word that a service is ready.
+        begun = {name: one.model_copy(update={"phase": Phase.STARTING}) for name, one in found.items()}
+        entries = [kept.get(one.name) or begun.get(one.name) or RecordedService.of(one) for one in wanted]
+        self._board.post([_again(entry) for entry in entries] + dropped, request.number)
         return dropped
-
-    def _again(self, entry: RecordedService) -> RecordedService:
-        if entry.phase is not Phase.FAILED:
-            return entry
-        return entry.model_copy(update={"phase": Phase.WAITING, "failure": None})
 
     async def _serve(self, found: Mapping[str, RecordedService], others: Sequence[RecordedService]) -> None:
         home = self._home.path
@@ -159,6 +156,13 @@ class Supervisor:
                     log.info("rotated %s", path)
             except OSError:
                 log.exception("could not rotate %s", path)  # a full disk, perhaps: the servers go on
+
+
+def _again(entry: RecordedService) -> RecordedService:
+    """A failed service waits for its next chance; every other one stays as it is."""
+    if entry.phase is not Phase.FAILED:
+        return entry
+    return entry.model_copy(update={"phase": Phase.WAITING, "failure": None})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,76 @@
+"""Fixtures of the launcher's tests. What they import is found beside them, here and by the supervisor they start."""
+
+import os
+import random
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.services.process import MARKER
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import tiny_stack  # noqa: E402 - found by the line above
+from tiny_launcher import Declare, Launcher, until  # noqa: E402
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launcher]:
+    launcher = Launcher(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH", "")))))
+    monkeypatch.setenv(tiny_stack.DECLARED_IN, str(launcher.declared_in))
+    monkeypatch.delenv(MARKER, raising=False)
+    yield launcher
+    launcher.down()
+    assert launcher.left() == []
+
+
+@pytest.fixture
+def port() -> Callable[[], int]:
+    """Ports that were free a moment ago, no two the same, and below those that the system gives to connections."""
+    numbers = iter(random.sample(range(22_000, 23_000), k=1_000))
+
+    def free() -> int:
+        for number in numbers:
+            with socket.socket() as listener:
+                if listener.connect_ex(("127.0.0.1", number)):
+                    return number
+        raise AssertionError("no port is free")
+
+    return free
+
+
+@pytest.fixture
+def tiny(launcher: Launcher, port: Callable[[], int]) -> Declare:
+    """Declares one tiny server more each time it is called."""
+
+    def declare(name: str, **rest: Any) -> tiny_stack.Tiny:
+        return launcher.declare(tiny_stack.Tiny(name, port(), **rest))
+
+    return declare
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[[int], Callable[[], None]]]:
+    """Listens on a port as soon as it can be had; what it returns lets go."""
+    held: list[socket.socket] = []
+
+    def take(number: int) -> Callable[[], None]:
+        def taken() -> bool:
+            try:
+                held.append(socket.create_server(("127.0.0.1", number)))
+            except OSError:
+                return False
+            return True
+
+        until(taken)
+        return held[-1].close
+
+    yield take
+    for listener in held:
+        listener.close()

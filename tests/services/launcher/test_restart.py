@@ -1,0 +1,75 @@
+"""What was healthy and died comes back, and pulls nothing else down."""
+
+import signal
+from collections.abc import Callable
+
+from tiny_launcher import Declare, Launcher, process_in, until
+
+
+def test_what_died_is_started_again_and_counted(launcher: Launcher, tiny: Declare) -> None:
+    die = launcher.file("die")
+    tiny("one", options=("--die-when", str(die)))
+    launcher.up()
+    die.touch()
+    until(lambda: launcher.count("one started") == 2 and launcher.phase("one") == "ready")
+    one = launcher.status().service("one")
+    assert (one.restarts, one.error) == (1, "one ended with exit code 3")
+
+
+def test_what_was_killed_is_started_again(launcher: Launcher, tiny: Declare) -> None:
+    tiny("one")
+    launcher.up()
+    first = launcher.process("one")
+    first.send(signal.SIGKILL)
+    until(lambda: launcher.phase("one") == "ready" and launcher.process("one") != first)
+
+
+def test_a_restart_that_fails_is_tried_again(launcher: Launcher, tiny: Declare) -> None:
+    broken = launcher.file("broken")
+    tiny("one", options=("--exit-with", "7", "--exit-when", str(broken)))
+    launcher.up()
+    broken.touch()
+    launcher.process("one").send(signal.SIGKILL)
+    until(lambda: launcher.status().service("one").restarts >= 2)
+    assert "did not start again" in launcher.status().service("one").error
+    broken.unlink()
+    until(lambda: launcher.phase("one") == "ready")
+
+
+def test_a_port_taken_in_between_is_told_and_waited_for(
+    launcher: Launcher, tiny: Declare, hold: Callable[[int], Callable[[], None]]
+) -> None:
+    server = tiny("one")
+    launcher.up()
+    launcher.process("one").send(signal.SIGKILL)
+    release = hold(server.port)
+    until(lambda: "held by" in launcher.status().service("one").error)
+    release()
+    until(lambda: launcher.phase("one") == "ready")
+
+
+def test_a_service_outlives_what_it_needs(launcher: Launcher, tiny: Declare) -> None:
+    tiny("below")
+    tiny("above", needs=("below",))
+    launcher.up()
+    above = launcher.process("above")
+    launcher.process("below").send(signal.SIGKILL)
+    until(lambda: launcher.count("below started") == 2 and launcher.status().ready)
+    assert launcher.process("above") == above
+
+
+def test_what_a_dead_server_left_is_ended_before_its_restart(launcher: Launcher, tiny: Declare) -> None:
+    left_by = launcher.file("grandchild")
+    tiny("one", options=("--grandchild", str(left_by)))
+    launcher.up()
+    grandchild = process_in(left_by)
+    launcher.process("one").send(signal.SIGKILL)
+    until(lambda: launcher.count("one started") == 2)
+    assert not grandchild.alive()
+
+
+def test_up_waits_for_a_restart_under_way(launcher: Launcher, tiny: Declare) -> None:
+    tiny("one")
+    launcher.up()
+    launcher.process("one").send(signal.SIGKILL)
+    assert launcher.up().service("one").restarts == 1
