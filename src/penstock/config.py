@@ -253,11 +253,8 @@ class Settings(Section):
         return self.model_copy(update={"home": home, "cache": cache, "ports": ports, "port_offset": 0, **sections})
 
     def environment(self) -> dict[str, str]:
-        """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones.
-
-        The file that they may have come from is unnamed, for a child in another folder would look for it there.
-        """
-        return {FILE_VARIABLE: ""} | {_variable(path): _as_text(value) for path, value in _leaves(self)}
+        """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
+        return {_variable(path): _as_text(value) for path, value in _leaves(self)}
 
     def _moved_ports(self) -> Ports:
         moved = {name: port + self.port_offset for name, port in self.ports.model_dump().items()}
