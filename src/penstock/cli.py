@@ -1,0 +1,230 @@
+"""The command line: results to stdout, progress to stderr, the exit code from the error's class.
+
+Each command imports what it needs when it runs, so that `--help` appears at once.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.errors import ConfigError, PenstockError
+
+if TYPE_CHECKING:
+    from penstock.config import Settings
+
+INTERRUPTED = 130
+
+
+def example(*lines: str) -> str:
+    """The end of a command's help: what one would type."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command `--home` and `--port-offset` and hands it the settings that result."""
+
+    @click.option("--home", type=click.Path(path_type=Path), help="Folder of the stack (PENSTOCK_HOME).")
+    @click.option("--port-offset", type=int, help="Moves every port of the local stack (PENSTOCK_PORT_OFFSET).")
+    @wraps(command)
+    def wrapped(home: Path | None, port_offset: int | None, **options: Any) -> None:
+        from penstock.config import read_settings
+
+        given = {"home": home, "port_offset": port_offset}
+        settings = read_settings(overrides={key: value for key, value in given.items() if value is not None})
+        command(settings=settings, **options)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="penstock")
+@click.option("-v", "--verbose", is_flag=True, help="Log every event to stderr.")
+def cli(verbose: bool) -> None:
+    """Carries records from an HTTP API into Cassandra through Airflow, Kafka and Spark, and accounts for every one.
+
+    \b
+    Start everything and run the pipeline once:   penstock demo
+    Only the servers:                             penstock up, status, logs, down
+    One stage by hand, against any cluster:       penstock ingest, stream, users
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(name)s  %(message)s",
+        stream=sys.stderr,
+    )
+
+
+@cli.command(epilog=example("penstock demo --records 5000"))
+@click.option("--records", type=click.IntRange(min=1), default=1_000, show_default=True, help="Users to fetch.")
+@with_settings
+def demo(settings: "Settings", records: int) -> None:
+    """Start the stack, let Airflow run the DAG, show the users and whether every record is accounted for."""
+    from penstock.demo import demo as run
+
+    run(settings, records)
+
+
+@cli.command(epilog=example("penstock up", "penstock up --port-offset 100"))
+@click.argument("services", nargs=-1)
+@with_settings
+def up(settings: "Settings", services: tuple[str, ...]) -> None:
+    """Start the real servers (all, or the named ones with what they need) and return when they are ready."""
+    from penstock.demo import start
+
+    start(settings, services)
+
+
+@cli.command(epilog=example("penstock down", "penstock down --delete-data"))
+@click.option("--delete-data", is_flag=True, help="Also delete everything the stack has stored.")
+@with_settings
+def down(settings: "Settings", delete_data: bool) -> None:
+    """Stop every server; the data stay unless told otherwise."""
+    from penstock.screen import ServicesScreen
+    from penstock.services import control
+
+    with ServicesScreen("Stopping") as screen:
+        control.down(settings, delete_data=delete_data, on_change=screen.update)
+
+
+@cli.command(epilog=example("penstock status --json"))
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@with_settings
+def status(settings: "Settings", as_json: bool) -> None:
+    """What runs, since when, on which ports, with how much memory, and how to log in to Airflow."""
+    from penstock import screen
+    from penstock.services import control
+
+    state = control.status(settings)
+    if as_json:
+        click.echo(state.to_json())
+    else:
+        screen.show_status(state, settings)
+
+
+@cli.command(epilog=example("penstock logs cassandra --lines 50 --follow"))
+@click.argument("service")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@with_settings
+def logs(settings: "Settings", service: str, lines: int, follow: bool) -> None:
+    """The end of one server's log."""
+    from penstock.services import control
+
+    for line in control.follow(settings, service, lines) if follow else control.tail(settings, service, lines):
+        click.echo(line)
+
+
+@cli.command(epilog=example("penstock simulate &", "curl 'http://127.0.0.1:8090/api/?results=2&seed=x&page=1'"))
+@with_settings
+def simulate(settings: "Settings") -> None:
+    """Serve the users API on this machine: the wire format of randomuser.me 1.4, without the network."""
+    from penstock.simulator import serve
+
+    serve(settings.ports.simulator)
+
+
+@cli.command(epilog=example("penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z"))
+@click.option("--records", type=click.IntRange(min=1), help="Records to fetch; the declaration's number by default.")
+@click.option("--logical-date", help="ISO 8601; the same date fetches the same records. Now by default.")
+@click.option("--run-id", help="Name of the run in the headers and the ledger; made of the date by default.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@with_settings
+def ingest(
+    settings: "Settings", records: int | None, logical_date: str | None, run_id: str | None, as_json: bool
+) -> None:
+    """Fetch records from the API and publish them to Kafka: what the DAG's task does."""
+    from penstock import screen
+    from penstock.contract import load_pipeline
+    from penstock.ingest import run_ingest
+
+    pipeline = load_pipeline(settings.pipeline)
+    moment = _moment(logical_date)
+    wanted = records or pipeline.schedule.records
+    with screen.record_bar(f"{pipeline.topic}: publishing", wanted) as advance:
+        report = run_ingest(settings, pipeline, run_id or f"manual__{moment.isoformat()}", moment, wanted, advance)
+    if as_json:
+        click.echo(report.model_dump_json())
+    else:
+        click.echo(report.sentence())
+
+
+@cli.command(epilog=example("PENSTOCK_SPARK_MASTER=spark://10.0.0.1:7077 penstock --verbose stream"))
+@with_settings
+def stream(settings: "Settings") -> None:
+    """Carry records from Kafka into Cassandra with Spark until stopped (Ctrl-C or SIGTERM)."""
+    from penstock.contract import load_pipeline
+    from penstock.services import jars
+    from penstock.stream import run
+
+    run(settings, load_pipeline(settings.pipeline), jars.classpath(settings, "spark"))
+
+
+@cli.command(epilog=example("penstock users --limit 5", "penstock users --json | jq .email"))
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@with_settings
+def users(settings: "Settings", limit: int, as_json: bool) -> None:
+    """Show rows of the table."""
+    from penstock import screen
+    from penstock.contract import load_pipeline
+    from penstock.store import Store
+
+    pipeline = load_pipeline(settings.pipeline)
+    with Store(settings.cassandra) as store:
+        rows = [row.values for row in store.any_rows(pipeline, limit)]
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False, default=str))
+    else:
+        screen.out.print(screen.rows_table(rows, pipeline))
+
+
+@cli.command(epilog=example("penstock schema --form cql"))
+@click.option(
+    "--form", type=click.Choice(["json-schema", "cql", "spark", "markdown"]), default="json-schema", show_default=True
+)
+@with_settings
+def schema(settings: "Settings", form: str) -> None:
+    """Print what is derived from the declaration: the message's JSON Schema, the table, Spark's schema, the docs."""
+    from penstock.contract import load_pipeline
+
+    pipeline = load_pipeline(settings.pipeline)
+    forms: dict[str, Callable[[], str]] = {
+        "json-schema": lambda: json.dumps(pipeline.json_schema(), indent=2),
+        "cql": pipeline.create_table,
+        "spark": pipeline.spark_ddl,
+        "markdown": pipeline.markdown_table,
+    }
+    click.echo(forms[form]())
+
+
+def main() -> None:
+    """The entry point: errors become one paragraph on stderr and an exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("penstock: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except PenstockError as error:
+        click.echo(f"penstock: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _moment(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--logical-date is {text!r}, which is not ISO 8601, e.g. 2025-03-12T14:30:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,73 @@
+"""The tour that `scripts/demo` gives: start everything, let Airflow run the DAG, show the users and the equation.
+
+It never calls the pipeline behind Airflow's back: the run is triggered through Airflow's API, and what it shows comes
+from Airflow, Kafka and Cassandra.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from penstock import ledger, screen
+from penstock.config import Settings
+from penstock.contract import Pipeline, load_pipeline
+from penstock.errors import LedgerError
+from penstock.ingest import IngestReport
+from penstock.schedule import Airflow
+from penstock.services import control, jars
+from penstock.services.secrets import load_secrets
+from penstock.services.stack import stack
+
+NEWEST = 8
+"""Users shown at the end."""
+PARSE_LIMIT_S = 120
+RUN_LIMIT_S = 3_600
+SETTLE_LIMIT_S = 3_600
+
+
+def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
+    """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
+    with screen.download_bar("Downloading the servers") as view:
+        jars.fetch(settings, lambda progress: view(progress.bytes_done, progress.bytes_total))
+    with screen.ServicesScreen("Starting") as view:
+        return control.up(settings, stack(settings, names), on_change=view.update)
+
+
+def demo(settings: Settings, records: int) -> None:
+    """One run of the pipeline with `records` records, from the start of the servers to the balance.
+
+    Raises:
+        ScheduleError: Airflow could not run the DAG, or the run failed.
+        LedgerError: the records did not all arrive, or the counts do not balance.
+    """
+    pipeline = load_pipeline(settings.pipeline)
+    state = start(settings)
+    report = _run_dag(settings, pipeline, records)
+    account = _settle(settings, pipeline, report)
+    screen.err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
+    screen.out.print(screen.rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
+    screen.out.print(account.equation(report.fetched))
+    screen.show_the_way_on(state, settings)
+    if not account.balances(report.fetched):
+        raise LedgerError(f"run {report.run} does not balance: {account.equation(report.fetched)}")
+
+
+def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
+    schedule = pipeline.schedule
+    secrets = load_secrets(settings.home)
+    login = (secrets.airflow_username, secrets.airflow_password)
+    with Airflow(settings.airflow.url, *login) as airflow, screen.spinner("Airflow") as say:
+        say(f"Airflow reads the DAG {schedule.dag_id}")
+        airflow.wait_until_parsed(schedule.dag_id, PARSE_LIMIT_S)
+        airflow.unpause(schedule.dag_id)
+        run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {"records": records})
+        airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_LIMIT_S)
+        report = airflow.result(schedule.dag_id, run_id, schedule.task_id)
+    return IngestReport.model_validate(report)
+
+
+def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> ledger.Account:
+    title = f"Spark carries the run into {pipeline.keyspace}.{pipeline.table}"
+    with screen.record_bar(title, report.fetched) as advance:
+        return ledger.wait_until_settled(
+            settings, pipeline, report.run, SETTLE_LIMIT_S, lambda account: advance(account.settled)
+        )

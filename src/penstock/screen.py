@@ -1,0 +1,175 @@
+"""What people see: the live table of services, progress bars, tables of users. Draws; decides nothing.
+
+Everything here goes to stderr, so that stdout stays for results. Where stderr is no terminal, one line per event
+replaces the moving picture.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.services.control import Phase, ServiceState, StackState
+from penstock.services.secrets import load_secrets
+
+_COLOURS = {
+    Phase.READY: "green",
+    Phase.STARTING: "yellow",
+    Phase.RESTARTING: "yellow",
+    Phase.STOPPING: "yellow",
+    Phase.FAILED: "red",
+    Phase.LOST: "red",
+}
+_NUMBERS = ("pid", "memory", "ready in", "restarts")
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+
+def services_table(state: StackState) -> Table:
+    """The services with what a user asks first: is it up, since when, where, and how much memory."""
+    measured = any(service.memory_pss_bytes for service in state.services)
+    headings = ["service", "state", "pid", "ports", "ready in", "restarts", *(["memory"] if measured else [])]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
+    for service in state.services:
+        cells: dict[str, str | Text] = {
+            "service": service.name,
+            "state": Text(service.state, style=_COLOURS.get(service.state, "dim")),
+            "pid": str(service.pid or ""),
+            "ports": ", ".join(str(port) for port in service.ports.values()),
+            "ready in": "" if service.ready_after_s is None else f"{service.ready_after_s:.1f} s",
+            "restarts": str(service.restarts or ""),
+            "memory": _mebibytes(service.memory_pss_bytes),
+        }
+        table.add_row(*(cells[heading] for heading in headings))
+    return table
+
+
+def show_status(state: StackState, settings: Settings) -> None:
+    """`penstock status`: the services, then why one is not well, then where to look and how to log in."""
+    if not state.services:
+        out.print(f"Nothing has been started in {state.home}. Start it: penstock up")
+        return
+    out.print(services_table(state))
+    for service in state.services:
+        if service.error and service.state is not Phase.READY:
+            out.print(f"{service.name}: {service.error}", markup=False)
+    if state.supervisor_pid is None:
+        out.print("No supervisor watches the services: penstock up starts one, penstock down stops what still runs.")
+        return
+    total_bytes = (state.supervisor_memory_pss_bytes or 0) + sum(s.memory_pss_bytes or 0 for s in state.services)
+    out.print(f"Supervisor: process {state.supervisor_pid}. Memory of all: {total_bytes / 2**30:.2f} GiB")
+    show_the_way_on(state, settings)
+
+
+def show_the_way_on(state: StackState, settings: Settings) -> None:
+    """Which pages to open, how to log in, how to stop."""
+    for service in state.services:
+        if service.page:
+            out.print(f"{service.name:20} {service.page}", markup=False)
+    if any(service.name.startswith("airflow") for service in state.services):
+        secrets = load_secrets(settings.home)
+        password = secrets.airflow_password.get_secret_value()
+        out.print(f"{'Airflow log-in':20} {secrets.airflow_username} / {password}", markup=False)
+    out.print(f"{'stop':20} penstock down (the data stay in {settings.home})", markup=False, soft_wrap=True)
+
+
+class ServicesScreen:
+    """Services coming up or going down: a live table in a terminal, else a line for each change of state."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._started = datetime.now(UTC)
+        self._seen: dict[str, str] = {}
+        self._live = Live(console=err, refresh_per_second=8, transient=False) if err.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        else:
+            err.print(self._title)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, state: StackState) -> None:
+        if self._live:
+            seconds = (datetime.now(UTC) - self._started).total_seconds()
+            self._live.update(Group(Text(f"{self._title}  {seconds:.0f} s", style="bold"), services_table(state)))
+            return
+        for service in state.services:
+            if self._seen.get(service.name) != service.state:
+                self._seen[service.name] = service.state
+                err.print(f"  {service.name:24}{service.state}{_after(service)}")
+
+
+@contextmanager
+def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for downloads: yields `show(bytes_done, bytes_total)`; nothing is drawn when all was there already."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(title, total=None, visible=False)
+
+        def show(bytes_done: int, bytes_total: int) -> None:
+            is_news = bytes_done < bytes_total or progress.tasks[task].visible
+            progress.update(task, completed=bytes_done, total=bytes_total, visible=is_news)
+
+        yield show
+
+
+@contextmanager
+def record_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar that counts records: yields `show(done)`."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def spinner(title: str) -> Iterator[Callable[[str], None]]:
+    """Something that takes a while: yields `say(text)`, which tells how far it is."""
+    if not err.is_terminal:
+        yield lambda text: err.print(f"  {text}", markup=False)
+        return
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda text: progress.update(task, description=text)
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]], pipeline: Pipeline) -> Table:
+    """Rows of the table as people read them: one line each, long values cut to the width of the terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in pipeline.columns:
+        table.add_column(column.name, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        values = (row.get(column.name) for column in pipeline.columns)
+        table.add_row(*(Text("" if value is None else str(value)) for value in values))
+    return table
+
+
+def _mebibytes(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 2**20:,.0f} MiB"
+
+
+def _after(service: ServiceState) -> str:
+    return f" after {service.ready_after_s:.1f} s" if service.state is Phase.READY and service.ready_after_s else ""
