@@ -26,11 +26,9 @@ with DAG(
     @task(task_id=SCHEDULE.task_id, retry_exponential_backoff=3, execution_timeout=timedelta(hours=1))
     def kafka_stream(dag_run: Any, params: dict[str, Any]) -> dict[str, Any]:
         """Fetches the run's records and publishes each; the same run asks for the same records on every try."""
-        from dataclasses import asdict
-
         from penstock.ingest import run_ingest
 
         moment = dag_run.logical_date or dag_run.run_after
-        return asdict(run_ingest(SETTINGS, PIPELINE, dag_run.run_id, moment, params["records"]))
+        return run_ingest(SETTINGS, PIPELINE, dag_run.run_id, moment, params["records"]).model_dump()
 
     kafka_stream()

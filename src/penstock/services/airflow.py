@@ -28,9 +28,7 @@ from penstock.services.spec import NotReady, Service
 
 log = logging.getLogger(__name__)
 
-# Loading Airflow makes so many objects that collecting garbage on the way is a fifth of the start: measured 4.1 -> 3.1
-# CPU seconds for the api-server, 2.0 -> 1.6 for each other; see docs/decisions/061-four-airflow-processes.md.
-_START = "import gc; gc.set_threshold(100_000, 50, 50); from airflow.__main__ import main; main()"
+_COMMAND = (sys.executable, "-m", "penstock.services.airflow_component")
 
 _PROBE_LIMIT_S = 5
 _MIGRATION_LIMIT_S = 300
@@ -78,7 +76,7 @@ class _Stack:
         started = self.settings.home / "run" / f"airflow-{name}.started"
         return Service(
             name=f"airflow-{name}",
-            command=(sys.executable, "-c", _START, name, *arguments),
+            command=(*_COMMAND, name, *arguments),
             folder=self.home,
             log=self.settings.home / "logs" / f"airflow-{name}.log",
             environment=self.environment(),
@@ -96,6 +94,9 @@ class _Stack:
             **self.settings.environment(),
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW_CONFIG": str(self.home / "airflow.cfg"),
+            # Airflow names its processes; without this the name overwrites the environment that shows whose they are:
+            # https://pypi.org/project/setproctitle/ "Environment variables".
+            "SPT_NOENV": "1",
             # Airflow starts `airflow` by that name.
             "PATH": os.pathsep.join([sysconfig.get_path("scripts"), *os.get_exec_path()]),
             **{f"AIRFLOW__{option}": value for option, value in options.items()},
@@ -147,7 +148,7 @@ class _Stack:
         this = version("apache-airflow-core")
         if _stamped(stamp) == {"airflow": this, "revision": self._revision()}:
             return
-        command = (sys.executable, "-c", _START, "db", "migrate")
+        command = (*_COMMAND, "db", "migrate")
         try:
             done = subprocess.run(  # noqa: S603 - our own command
                 command,

@@ -7,24 +7,11 @@ import secrets
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from penstock.errors import ConfigError
 
 FILE_NAME = "secrets.json"
-
-
-def _token() -> SecretStr:
-    return SecretStr(secrets.token_urlsafe(32))
-
-
-def _fernet_key() -> SecretStr:
-    # 32 random bytes in URL-safe base64: https://github.com/fernet/spec/blob/master/Spec.md
-    return SecretStr(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-
-
-def _password() -> SecretStr:
-    return SecretStr(secrets.token_hex(8))
 
 
 class Secrets(BaseModel):
@@ -32,13 +19,12 @@ class Secrets(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    postgres_password: SecretStr = Field(default_factory=_token)
-    airflow_username: str = "admin"
-    airflow_password: SecretStr = Field(default_factory=_password)
-    """Short enough to be typed: a person logs in with it."""
-    airflow_jwt_secret: SecretStr = Field(default_factory=_token)
-    airflow_fernet_key: SecretStr = Field(default_factory=_fernet_key)
-    airflow_secret_key: SecretStr = Field(default_factory=_token)
+    postgres_password: SecretStr
+    airflow_username: str
+    airflow_password: SecretStr
+    airflow_jwt_secret: SecretStr
+    airflow_fernet_key: SecretStr
+    airflow_secret_key: SecretStr
 
 
 def load_secrets(home: Path) -> Secrets:
@@ -65,13 +51,23 @@ def load_secrets(home: Path) -> Secrets:
 def _create(file: Path) -> None:
     """Writes the file whole or not at all; whoever is first wins."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    made = Secrets()
-    plain = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in made}
     with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.") as draft:  # created with mode 0600
-        draft.write(json.dumps(plain, indent=2).encode())
+        draft.write(json.dumps(_made(), indent=2).encode())
         draft.flush()
         os.fsync(draft.fileno())
         try:
             file.hardlink_to(draft.name)
         except FileExistsError:
             return
+
+
+def _made() -> dict[str, str]:
+    return {
+        "postgres_password": secrets.token_urlsafe(32),
+        "airflow_username": "admin",
+        "airflow_password": secrets.token_hex(8),  # short: a person types it
+        "airflow_jwt_secret": secrets.token_urlsafe(32),
+        # 32 random bytes in URL-safe base64: https://github.com/fernet/spec/blob/master/Spec.md
+        "airflow_fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "airflow_secret_key": secrets.token_urlsafe(32),
+    }

@@ -1,0 +1,25 @@
+"""Loads the DAG file as the dag-processor does, and says what it found as JSON. For test_dag.py."""
+
+import json
+import sys
+
+from airflow.dag_processing.dagbag import DagBag  # noqa: TID253 - this process is an Airflow
+
+before = set(sys.modules)
+bag = DagBag(dag_folder=sys.argv[1])
+dag = bag.dags["user_info"]
+task = dag.get_task("streaming_task")
+found = {
+    "errors": bag.import_errors,
+    "dags": list(bag.dags),
+    "tasks": dag.task_ids,
+    "schedule": dag.schedule,
+    "catchup": dag.catchup,
+    "start": dag.start_date.isoformat(),
+    "owner": task.owner,
+    "callable": task.python_callable.__name__,
+    "records": dag.params["records"],
+    "retries": task.retries,
+    "imported": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
+}
+sys.stdout.write("\n" + json.dumps(found))

@@ -1,0 +1,60 @@
+"""The DAG file, loaded by Airflow itself in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.config import child_environment
+from penstock.services.airflow import dags_folder
+
+
+@pytest.fixture(scope="module")
+def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("airflow")
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("describe_dag.py")), str(dags_folder())],
+        env=child_environment({"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_loads_without_error(dag: dict[str, Any]) -> None:
+    assert dag["errors"] == {}
+
+
+def test_has_the_names_of_the_mission(dag: dict[str, Any]) -> None:
+    assert (dag["dags"], dag["tasks"], dag["callable"]) == (["user_info"], ["streaming_task"], "kafka_stream")
+
+
+def test_runs_daily_and_makes_up_for_nothing(dag: dict[str, Any]) -> None:
+    assert (dag["schedule"], dag["catchup"]) == ("@daily", False)
+
+
+def test_starts_when_and_belongs_to_whom_the_mission_says(dag: dict[str, Any]) -> None:
+    assert (dag["start"], dag["owner"]) == ("2025-03-12T14:30:00+00:00", "airflow")
+
+
+def test_asks_for_as_many_records_as_declared(dag: dict[str, Any]) -> None:
+    assert dag["records"] == 1_000
+
+
+def test_a_failed_try_is_tried_again(dag: dict[str, Any]) -> None:
+    assert dag["retries"] == 4
+
+
+@pytest.mark.parametrize("heavy", ["pyspark", "cassandra", "confluent_kafka", "httpx", "psutil"])
+def test_loading_imports_no_client(dag: dict[str, Any], heavy: str) -> None:
+    assert heavy not in dag["imported"]
+
+
+def test_the_file_is_a_declaration() -> None:
+    assert len((dags_folder() / "user_info.py").read_text("utf-8").splitlines()) <= 40
