@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from penstock.broker import Broker, Message
+from penstock.broker import Broker, Message, Receipts
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import DeliveryError, SourceAnswerError
@@ -38,6 +38,12 @@ class Run:
         """What stands on every message of the run."""
         pipeline = self.pipeline
         return {Header.PIPELINE: pipeline.name, Header.VERSION: str(pipeline.version), Header.RUN: self.id}
+
+
+class Publisher(Protocol):
+    """What ingest needs of `Broker`."""
+
+    def publish(self, messages: Iterable[Message], on_progress: Callable[[int], None]) -> Receipts: ...
 
 
 class IngestReport(BaseModel):
@@ -77,14 +83,13 @@ def run_ingest(
         SourceError: the API gave no usable answer, or nothing.
         BrokerError: Kafka was not there, or did not acknowledge everything.
     """
-    broker = Broker(settings.kafka)
-    broker.ensure_topics(pipeline)
-    with Api(pipeline.source, settings.source) as api:
+    with Broker(settings.kafka) as broker, Api(pipeline.source, settings.source) as api:
+        broker.ensure_topics(pipeline)
         return ingest(Run(pipeline, run_id), api.pages(seed_for(moment), records), broker, on_progress)
 
 
 def ingest(
-    run: Run, pages: Iterable[Page], broker: Broker, on_progress: Callable[[int], None] = lambda _: None
+    run: Run, pages: Iterable[Page], broker: Publisher, on_progress: Callable[[int], None] = lambda _: None
 ) -> IngestReport:
     """Publishes every item of `pages`: as a record, or as a dead letter that says why it is none.
 

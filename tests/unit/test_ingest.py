@@ -1,0 +1,119 @@
+"""From pages to messages, with a publisher that keeps them in a list."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.broker import Message, Receipts
+from penstock.errors import DeliveryError, SourceAnswerError
+from penstock.ingest import IngestReport, Run, ingest
+from penstock.record import Header
+from penstock.source import Page
+from penstock.users import USERS
+
+RUN = Run(USERS, "manual__2025-03-12")
+URL = "http://127.0.0.1/api/?page=1"
+RECEIVED = datetime(2025, 3, 12, 14, 30, 1, tzinfo=UTC)
+PEOPLE: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "randomuser-1.4.json").read_text("utf-8")
+)["results"]
+
+
+class Shelf:
+    """Keeps what is published, and acknowledges all of it but the last `lost` messages."""
+
+    def __init__(self, lost: int = 0) -> None:
+        self.messages: list[Message] = []
+        self._lost = lost
+
+    def publish(self, messages: Iterable[Message], on_progress: Callable[[int], None]) -> Receipts:
+        self.messages.extend(messages)
+        kept = self.messages[: len(self.messages) - self._lost]
+        on_progress(len(kept))
+        topics = [message.topic for message in kept]
+        counts = {topic: topics.count(topic) for topic in set(topics)}
+        return Receipts(len(self.messages), len(kept), sum(len(m.value) for m in kept), counts)
+
+
+def pages(*items: Any) -> Iterator[Page]:
+    yield Page(URL, 1, list(items), RECEIVED, 1_000)
+
+
+def test_record_is_keyed_by_the_id_of_the_api() -> None:
+    shelf = Shelf()
+    ingest(RUN, pages(PEOPLE[0]), shelf)
+    assert shelf.messages[0].key == PEOPLE[0]["login"]["uuid"].encode()
+
+
+def test_message_says_which_pipeline_run_and_item_it_is_of() -> None:
+    shelf = Shelf()
+    ingest(RUN, pages(*PEOPLE[:2]), shelf)
+    assert shelf.messages[1].headers == {
+        Header.PIPELINE: "users",
+        Header.VERSION: "1",
+        Header.RUN: RUN.id,
+        Header.ITEM: "1/1",
+    }
+
+
+def test_time_of_a_message_is_when_the_answer_was_received() -> None:
+    shelf = Shelf()
+    ingest(RUN, pages(PEOPLE[0]), shelf)
+    assert shelf.messages[0].timestamp == RECEIVED
+
+
+def test_same_pages_make_the_same_messages() -> None:
+    first, second = Shelf(), Shelf()
+    ingest(RUN, pages(*PEOPLE), first)
+    ingest(RUN, pages(*PEOPLE), second)
+    assert first.messages == second.messages
+
+
+def test_item_that_is_no_record_becomes_a_dead_letter_with_its_reason_and_origin() -> None:
+    shelf = Shelf()
+    broken = {**PEOPLE[1], "email": 7}
+    ingest(RUN, pages(PEOPLE[0], broken), shelf)
+    letter = shelf.messages[1]
+    assert letter.topic == "users_created.dead-letters"
+    assert json.loads(letter.value) == broken
+    assert letter.key == f"{RUN.id}/{URL}#1".encode()
+    assert letter.headers[Header.REASON] == "wrong_type"
+    assert "email" in letter.headers[Header.MESSAGE]
+    assert (letter.headers[Header.ORIGIN_URL], letter.headers[Header.ORIGIN_INDEX]) == (URL, "1")
+    assert letter.headers[Header.FIRST_SEEN] == "2025-03-12T14:30:01+00:00"
+
+
+def test_report_adds_up() -> None:
+    report = ingest(RUN, pages(PEOPLE[0], "no object", PEOPLE[1]), Shelf())
+    assert (report.fetched, report.acknowledged, report.rejected) == (3, 2, 1)
+
+
+def test_report_survives_the_way_through_airflow() -> None:
+    report = ingest(RUN, pages(PEOPLE[0]), Shelf())
+    assert IngestReport.model_validate(json.loads(json.dumps(report.model_dump()))) == report
+
+
+def test_progress_reaches_the_number_of_items() -> None:
+    seen: list[int] = []
+    ingest(RUN, pages(*PEOPLE[:3]), Shelf(), seen.append)
+    assert seen[-1] == 3
+
+
+def test_nothing_fetched_is_a_failure() -> None:
+    with pytest.raises(SourceAnswerError, match="no items"):
+        ingest(RUN, pages(), Shelf())
+
+
+def test_missing_receipt_is_a_failure() -> None:
+    with pytest.raises(DeliveryError, match="2 records sent, 1 acknowledged"):
+        ingest(RUN, pages(*PEOPLE[:2]), Shelf(lost=1))
+
+
+def test_long_explanation_is_cut() -> None:
+    shelf = Shelf()
+    ingest(RUN, pages({**PEOPLE[0], "gender": 1, "email": {"x" * 10_000: 1}}), shelf)
+    assert len(shelf.messages[0].headers[Header.MESSAGE]) <= 1_000
