@@ -124,7 +124,7 @@ class _AbandonedError(Exception):
 
 
 class _BrokenError(Exception):
-    """What arrived is not the locked file; perhaps the next try or the next repository has it."""
+    """What arrived whole is not the locked file; perhaps the next repository has it."""
 
 
 _REMEDY = (
@@ -170,6 +170,7 @@ class _Fetcher:
         partial = target.with_suffix(".part")
         arrived = 0
         try:
+            self._still_wanted(jar, arrived)
             with self.client.stream("GET", url) as response, partial.open("wb") as file:
                 response.raise_for_status()
                 digest = hashlib.sha256()
@@ -204,7 +205,7 @@ def _is_locked(jar: Jar, sha256: str, size_bytes: int) -> None:
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == 429 or error.response.status_code >= 500
-    return isinstance(error, (httpx.TransportError, _BrokenError))
+    return isinstance(error, httpx.TransportError)
 
 
 def _words(error: Exception) -> str:
