@@ -1,0 +1,246 @@
+"""The launcher's parts that need no process."""
+
+import socket
+import threading
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from penstock.config import Settings
+from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
+from penstock.services import ports
+from penstock.services.home import Home
+from penstock.services.keeper import BackOff
+from penstock.services.logs import follow, rotate, tail
+from penstock.services.orphans import Seen, belonging
+from penstock.services.process import Process
+from penstock.services.spec import Service
+from penstock.services.stack import choose, load
+from penstock.services.state import Failure, fingerprint, read_recorded
+
+ROOT = Process(100, 5.0)
+
+
+def service(name: str, *needs: str, port: int = 0) -> Service:
+    nowhere = Path("nowhere")
+    numbers = {"main": port} if port else {}
+    return Service(name, ("true",), nowhere, probe=lambda: None, folder=nowhere, ports=numbers, needs=needs)
+
+
+def seen(pid: int, parent: int = 1, group: int = 0, session: int = 0, marker: str = "") -> Seen:
+    return Seen(Process(pid, 5.0), parent, group or pid, session or pid, marker)
+
+
+# Choosing services
+
+
+def test_chooses_what_is_named_and_all_it_needs_in_order() -> None:
+    services = (service("top", "middle"), service("middle", "bottom"), service("bottom"), service("other"))
+    assert [one.name for one in choose(services, ["top"])] == ["bottom", "middle", "top"]
+
+
+def test_chooses_everything_when_nothing_is_named() -> None:
+    assert {one.name for one in choose((service("a"), service("b")))} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("services", "names", "problem"),
+    [
+        ((service("a"),), ["b"], "asked for 'b', which is no service. The services are a"),
+        ((service("a", "b"),), [], "service a needs 'b', which is no service"),
+        ((service("a", "b"), service("b", "a")), [], r"circle: \w -> \w -> \w"),
+        ((service("a"), service("a")), [], "name a stands at more than one service"),
+        ((service("a", port=9042), service("b", port=9042)), [], "port 9042 stands at more than one service"),
+    ],
+)
+def test_refuses_a_stack_that_cannot_be(services: tuple[Service, ...], names: list[str], problem: str) -> None:
+    with pytest.raises(ServiceError, match=problem):
+        choose(services, names)
+
+
+@pytest.mark.parametrize("reference", ["no_such_module:stack", "penstock.services.stack:nothing", ":", "penstock"])
+def test_refuses_a_reference_to_nothing(reference: str) -> None:
+    with pytest.raises(ServiceError, match="cannot be imported as module:function"):
+        load(reference)
+
+
+# Restarts
+
+
+def test_pauses_double_up_to_half_a_minute() -> None:
+    back_off = BackOff()
+    assert [back_off.next_s(0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_healthy_minute_forgets_earlier_deaths() -> None:
+    back_off = BackOff()
+    assert [back_off.next_s(lived_s) for lived_s in (0, 59, 60, 0)] == [0.5, 1, 0.5, 1]
+
+
+# Whose process is it
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        seen(200, parent=100),
+        seen(200, group=100),
+        seen(200, session=100),
+        seen(200, marker="kafka@/home"),
+    ],
+    ids=["child", "group", "session", "marker"],
+)
+def test_a_process_belongs_to_a_service(other: Seen) -> None:
+    assert other.process in belonging([seen(100), other], ROOT, "kafka@/home")
+
+
+def test_grandchildren_belong_to_a_service() -> None:
+    found = belonging([seen(100), seen(200, parent=100), seen(300, parent=200)], ROOT, "")
+    assert {process.pid for process in found} >= {100, 200, 300}
+
+
+def test_a_dead_leader_leaves_its_group_behind() -> None:
+    assert belonging([seen(200, group=100)], ROOT, "kafka@/home") == {Process(200, 5.0)}
+
+
+def test_a_pid_given_to_another_process_is_not_ours() -> None:
+    stranger = Seen(Process(100, 9.0), 1, 100, 100, "")
+    assert belonging([stranger, seen(200, parent=100)], ROOT, "kafka@/home") == set()
+
+
+def test_services_of_another_home_are_not_ours() -> None:
+    assert belonging([seen(200, marker="kafka@/home/b")], None, "kafka@/home") == set()
+
+
+def test_a_process_is_told_from_the_next_one_with_its_pid() -> None:
+    me = Process.current()
+    assert me.alive()
+    assert not Process(me.pid, me.started_s - 1).alive()
+
+
+# Ports
+
+
+def test_finds_the_port_that_is_taken_and_by_whom() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.getsockname()[1]
+        assert ports.taken(service("a", port=number)) == number
+        assert f"pid {Process.current().pid}" in ports.holder(number)
+    assert ports.taken(service("a", port=number)) is None
+
+
+# Home
+
+
+def test_refuses_a_folder_that_is_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ServiceError, match=r"not a Penstock home: it holds thesis\.tex"):
+        Home(tmp_path).make()
+
+
+def test_deletes_nothing_in_a_folder_without_our_sign(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ServiceError, match="nothing was deleted"):
+        Home(tmp_path).delete_data()
+    assert (tmp_path / "data").exists()
+
+
+def test_does_not_delete_through_a_link(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    home = Home(tmp_path / "home")
+    home.make()
+    (home.path / "data").symlink_to(elsewhere)
+    with pytest.raises(ServiceError, match=r"data links to .*elsewhere: nothing was deleted"):
+        home.delete_data()
+    assert home.run.exists()
+
+
+# State
+
+
+def test_a_fingerprint_names_what_changed_and_tells_no_secret() -> None:
+    settings = Settings().resolved()
+    other = settings.model_copy(update={"java_home": "/java"})
+    now, then = fingerprint(other), fingerprint(settings)
+    assert [name for name in now if now[name] != then[name]] == ["PENSTOCK_JAVA_HOME"]
+    assert "/java" not in now.values()
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (Failure(service="a", kind="port_taken", port=1, text="x"), PortTakenError),
+        (Failure(service="a", kind="exited", exit_code=1), ServiceExitedError),
+        (Failure(service="a", kind="not_ready", seconds=1), ServiceNotReadyError),
+        (Failure(service="a", kind="other", text="x"), ServiceError),
+    ],
+)
+def test_a_failure_crosses_processes_and_becomes_its_error(failure: Failure, error: type[ServiceError]) -> None:
+    assert type(Failure.model_validate_json(failure.model_dump_json()).error()) is error
+
+
+def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.make()
+    home.state.write_text("{")
+    assert read_recorded(home) is None
+
+
+# Logs
+
+
+def test_tail_gives_the_last_lines_of_a_long_file(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("".join(f"line {number}\n" for number in range(50_000)))
+    assert tail(log, 3) == ["line 49997", "line 49998", "line 49999"]
+    assert len(tail(log, 20_000)) == 20_000
+
+
+def test_tail_since_a_byte_leaves_out_what_stood_before(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("before\nafter\n")
+    assert tail(log, 9, since_byte=7) == ["after"]
+    assert tail(log, 9, since_byte=99) == ["before", "after"]
+
+
+def test_rotation_keeps_three_and_the_writer_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    with log.open("a") as writer:
+        for number in range(5):
+            writer.write(f"text {number}\n")
+            writer.flush()
+            assert rotate(log, above_bytes=1)
+        writer.write("end\n")
+    assert log.read_text() == "end\n"
+    assert [log.with_name(f"a.log.{n}").read_text() for n in (1, 2, 3)] == ["text 4\n", "text 3\n", "text 2\n"]
+    assert not log.with_name("a.log.4").exists()
+
+
+def test_small_logs_are_left_alone(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("x")
+    assert not rotate(log)
+    assert not rotate(tmp_path / "absent.log")
+
+
+def test_follow_goes_on_across_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("1\n2\n")
+    lines = follow(log, 1)
+    assert next(lines) == "2"
+    with log.open("a") as writer:
+        writer.write("3\n")
+        writer.flush()
+        rotate(log, above_bytes=1)
+        writer.write("4\n")
+    assert list(islice(lines, 2)) == ["3", "4"]
+
+
+def test_follow_ends_when_told(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    log = tmp_path / "a.log"
+    log.write_text("1\n")
+    assert list(follow(log, 5, stop)) == ["1"]
