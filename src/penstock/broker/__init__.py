@@ -44,12 +44,13 @@ class Broker:
         """Nothing is buffered between two calls; the connections close with the object."""
 
     def ensure_topics(self, pipeline: Pipeline) -> None:
-        """Makes the pipeline's topic and its dead letters if they are absent; returns when both have leaders.
+        """Makes the pipeline's topic and its dead letters if they are absent; returns when both can be written.
 
         A topic that is there is never changed: more partitions would move keys between them. If it has fewer than asked
         for, that is logged. Kafka never deletes dead letters: a letter is the only copy of its record.
         """
-        self._topics.ensure(pipeline, self._settings)
+        for topic, partitions in self._topics.ensure(pipeline, self._settings).items():
+            read.held(self._client, topic, partitions)
 
     def publish(self, messages: Iterable[Message], on_progress: Callable[[int], None] = lambda _: None) -> Receipts:
         """Sends every message and waits for every receipt.
@@ -68,10 +69,10 @@ class Broker:
         Raises:
             BrokerError: also when the topic does not exist.
         """
-        leaders = self._topics.described([topic])[topic]
-        if leaders is None:
+        partitions = self._topics.partitions([topic])[topic]
+        if partitions is None:
             raise BrokerError(f"topic {topic} does not exist on {self._client.address}; `penstock ingest` makes it.")
-        return read.held(self._client, topic, list(leaders))
+        return read.held(self._client, topic, partitions)
 
     def read(
         self, topic: str, *, start: Mapping[int, int] | None = None, end: Mapping[int, int] | None = None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.cimpl import Message as KafkaMessage
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from penstock.broker.client import Client
 from penstock.broker.messages import Offsets, Received
@@ -13,19 +14,45 @@ _AT_ONCE = 2_000
 _READ_AHEAD_KIB = 16 * 1024
 
 
+# What a partition answers until its leader is ready, or while it has another one: measured right after a creation.
+_LEADERLESS = frozenset(
+    (
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_PARTITION,
+    )
+)
+
+
 def held(client: Client, topic: str, partitions: list[int]) -> dict[int, Offsets]:
-    """Partition -> what it holds."""
+    """Partition -> what it holds, as each one's leader says. Waits until each has one: then it can be written too."""
     consumer = _consumer(client)
+
+    def ask(partition: int) -> Offsets:
+        return Offsets(*consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=client.limit_s))
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, KafkaException) and _code(error) in _LEADERLESS),
+        stop=stop_after_delay(client.limit_s),
+        wait=wait_fixed(0.05),
+        reraise=True,
+    )
     try:
-        return {
-            number: Offsets(*consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=client.limit_s))
-            for number in partitions
-        }
+        return {number: retrying(ask, number) for number in partitions}
     except KafkaException as exception:
         consumer.poll(0)  # serves the callback that keeps the cause
         raise client.error(f"asking for the offsets of {topic}", exception.args[0]) from exception
     finally:
         consumer.close()
+
+
+def _code(exception: KafkaException) -> int:
+    code: int = exception.args[0].code()
+    return code
 
 
 def read(client: Client, topic: str, spans: dict[int, Offsets]) -> Iterator[Received]:

@@ -1,7 +1,7 @@
 """Topics: made on purpose, never changed."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any, NoReturn
 
@@ -20,9 +20,6 @@ log = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
 _FOREVER_MS = -1
 
-Leaders = Mapping[int, bool]
-"""Partition -> whether it has a leader, that is, can be written and read."""
-
 
 class Topics:
     """Looks at the topics of a cluster and makes those that are absent."""
@@ -32,24 +29,24 @@ class Topics:
         # Kept for life: a client that is collected takes the futures of its requests with it.
         self._admin = AdminClient(client.options())
 
-    def ensure(self, pipeline: Pipeline, settings: KafkaSettings) -> None:
-        """See `Broker.ensure_topics`."""
+    def ensure(self, pipeline: Pipeline, settings: KafkaSettings) -> dict[str, list[int]]:
+        """Makes what is absent; returns topic -> partitions. They may not be writable yet, see `read.held`."""
         wanted = {topic.topic: topic for topic in _wanted(pipeline, settings)}
-        found = self.described(wanted)
+        found = self.partitions(wanted)
         self._create([topic for name, topic in wanted.items() if found[name] is None])
-        self._wait_for_leaders(wanted)
-        for name, leaders in found.items():
-            if leaders is not None and len(leaders) < wanted[name].num_partitions:
-                _warn_of_few(wanted[name], len(leaders))
+        for name, partitions in found.items():
+            if partitions is not None and len(partitions) < wanted[name].num_partitions:
+                _warn_of_few(wanted[name], len(partitions))
+        return self._known(wanted)
 
-    def described(self, names: Iterable[str]) -> dict[str, Leaders | None]:
+    def partitions(self, topics: Iterable[str]) -> dict[str, list[int] | None]:
         """Topic -> its partitions, None where there is no such topic. Waits for a cluster that is not up yet."""
-        names = list(names)
+        names = list(topics)
         asked = self._admin.describe_topics(TopicCollection(names), request_timeout=self._client.limit_s)
         doing = f"asking for topics {', '.join(names)}"
         answers = {name: self._answer(doing, asked[name], KafkaError.UNKNOWN_TOPIC_OR_PART) for name in names}
         return {
-            name: topic and {partition.id: partition.leader is not None for partition in topic.partitions}
+            name: None if topic is None else [partition.id for partition in topic.partitions]
             for name, topic in answers.items()
         }
 
@@ -61,23 +58,22 @@ class Topics:
             self._answer(f"creating topic {topic.topic}", made[topic.topic], KafkaError.TOPIC_ALREADY_EXISTS)
             log.info("topic %s: created with %d partitions", topic.topic, topic.num_partitions)
 
-    def _wait_for_leaders(self, names: Iterable[str]) -> None:
-        def leaderless() -> list[str]:
-            return [name for name, leaders in self.described(names).items() if not leaders or not all(leaders.values())]
+    def _known(self, topics: Iterable[str]) -> dict[str, list[int]]:
+        """The partitions as soon as every topic is known to the broker that is asked; a new one takes its time."""
 
-        def give_up(state: RetryCallState) -> NoReturn:
-            missing = state.outcome.result() if state.outcome else names
+        def give_up(_: RetryCallState) -> NoReturn:
             raise BrokerError(
-                f"{self._client.address}: no leader for every partition of {', '.join(missing)} within "
-                f"{self._client.limit_s:.0f} s. Is every broker of the cluster up? See its log (`penstock logs kafka`)."
+                f"{self._client.address} does not know {', '.join(topics)} {self._client.limit_s:.0f} s after making "
+                "them. Is every broker of the cluster up? See its log (`penstock logs kafka`)."
             )
 
-        Retrying(
-            retry=retry_if_result(bool),
+        found = Retrying(
+            retry=retry_if_result(lambda found: None in found.values()),
             stop=stop_after_delay(self._client.limit_s),
             wait=wait_fixed(0.05),
             retry_error_callback=give_up,
-        )(leaderless)
+        )(self.partitions, topics)
+        return {name: partitions for name, partitions in found.items() if partitions is not None}
 
     def _answer(self, doing: str, future: Future[Any], expected: int) -> Any:
         """What a request gave; None where it failed in the `expected` way."""
