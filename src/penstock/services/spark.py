@@ -27,9 +27,7 @@ _SMALL = ("-Xms16m", "-Xss512k", "-XX:MaxMetaspaceSize=128m", "-Djava.awt.headle
 _MASTER: Mapping[str, str] = {
     "spark.deploy.recoveryMode": "FILESYSTEM",
     # Seconds a restarted master waits for a worker or app that is gone too; nothing is scheduled meanwhile.
-    "spark.deploy.recoveryTimeout": "10",
-    # An app whose executors die is ours to judge: it is supervised.
-    "spark.deploy.maxExecutorRetries": "-1",
+    "spark.deploy.recoveryTimeout": "5",
     "spark.deploy.retainedApplications": "10",
     "spark.ui.killEnabled": "false",
     "spark.master.rest.enabled": "false",
@@ -94,6 +92,8 @@ def driver_environment(settings: Settings, java: Java) -> dict[str, str]:
     return {
         "JAVA_HOME": str(java.home),
         "SPARK_HOME": str(spark_home()),
+        # A worker that builds an executor's command wants it, as `load-spark-env.sh` of 4.2.0 sets it.
+        "SPARK_SCALA_VERSION": "2.13",
         # Binds the web pages too, which know no `--host`.
         "SPARK_LOCAL_IP": HOST,
         # Not the user's: what the stack does depends on our settings only.
