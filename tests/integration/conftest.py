@@ -1,0 +1,56 @@
+"""One real stack for the whole suite, started as a user starts it, stopped and checked for leftovers at the end."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.broker import Broker
+from penstock.config import Settings
+from penstock.contract import Pipeline, load_pipeline
+from penstock.schedule import Airflow
+from penstock.services import control
+from penstock.services.secrets import load_secrets
+from penstock.store import Store
+from tests.stacks import processes_of, settings_in, start
+
+
+@pytest.fixture(scope="session")
+def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a stack with everything running."""
+    settings = settings_in(tmp_path_factory.mktemp("stack") / "home")
+    try:
+        start(settings)
+        yield settings
+    finally:
+        control.down(settings)
+    assert processes_of(settings.home) == []
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Pipeline:
+    """The users pipeline."""
+    return load_pipeline("penstock.users:USERS")
+
+
+@pytest.fixture
+def broker(stack_settings: Settings) -> Iterator[Broker]:
+    """The stack's Kafka."""
+    with Broker(stack_settings.kafka) as broker:
+        yield broker
+
+
+@pytest.fixture
+def store(stack_settings: Settings) -> Iterator[Store]:
+    """The stack's Cassandra."""
+    with Store(stack_settings.cassandra) as store:
+        yield store
+
+
+@pytest.fixture
+def airflow(stack_settings: Settings) -> Iterator[Airflow]:
+    """The stack's Airflow, with the DAG known and unpaused."""
+    secrets = load_secrets(stack_settings.home)
+    with Airflow(stack_settings.airflow.url, secrets.airflow_username, secrets.airflow_password) as airflow:
+        airflow.wait_until_parsed("user_info", 120)
+        airflow.unpause("user_info")
+        yield airflow

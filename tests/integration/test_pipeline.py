@@ -1,0 +1,199 @@
+"""From the API to the table, through the real scheduler, broker, stream and store."""
+
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import psutil
+import pytest
+
+from penstock import ledger
+from penstock.broker import Broker, Message
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.ingest import IngestReport, Run, run_ingest
+from penstock.record import Header, Reason
+from penstock.schedule import Airflow
+from penstock.services import control
+from penstock.simulator import Simulator
+from penstock.simulator.faults import failing, first
+from penstock.source import Api, seed_for
+from penstock.store import Store
+from tests.stacks import start
+
+RUN_LIMIT_S = 240
+SETTLE_LIMIT_S = 240
+
+
+def run_dag(airflow: Airflow, moment: datetime, records: int) -> IngestReport:
+    run_id = airflow.trigger("user_info", moment, {"records": records})
+    airflow.wait("user_info", run_id, lambda _: None, RUN_LIMIT_S)
+    return IngestReport.model_validate(airflow.result("user_info", run_id, "streaming_task"))
+
+
+def settled(settings: Settings, pipeline: Pipeline, run_id: str) -> ledger.Account:
+    return ledger.wait_until_settled(settings, pipeline, run_id, SETTLE_LIMIT_S)
+
+
+def answers_of_the_api(settings: Settings, pipeline: Pipeline, moment: datetime, records: int) -> list[dict[str, Any]]:
+    with Api(pipeline.source, settings.source) as api:
+        return [item for page in api.pages(seed_for(moment), records) for item in page.items]
+
+
+def row_of(user: dict[str, Any]) -> dict[str, Any]:
+    """The row that a person's answer must become: written out by hand, as the declaration must not judge itself."""
+    place = user["location"]
+    street = f"{place['street']['number']} {place['street']['name']}"
+    return {
+        "id": UUID(user["login"]["uuid"]),
+        "first_name": user["name"]["first"],
+        "last_name": user["name"]["last"],
+        "gender": user["gender"],
+        "address": f"{street}, {place['city']}, {place['state']}, {place['country']}",
+        "post_code": str(place["postcode"]),
+        "email": user["email"],
+        "username": user["login"]["username"],
+        "registered_date": user["registered"]["date"],
+        "phone": user["phone"],
+        "picture": user["picture"]["medium"],
+    }
+
+
+def rows_by_id(store: Store, pipeline: Pipeline, ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
+    return {row.values["id"]: dict(row.values) for row in store.rows(pipeline, ids)}
+
+
+def test_rows_equal_the_answers_of_the_api(
+    airflow: Airflow, stack_settings: Settings, pipeline: Pipeline, store: Store
+) -> None:
+    moment = datetime(2025, 3, 13, 14, 30, tzinfo=UTC)
+    report = run_dag(airflow, moment, 1_500)
+    account = settled(stack_settings, pipeline, report.run)
+    users = answers_of_the_api(stack_settings, pipeline, moment, 1_500)
+    expected = {row["id"]: row for row in map(row_of, users)}
+    assert account.equation(report.fetched) == "fetched 1500 = stored 1500 + dead-lettered 0"
+    assert rows_by_id(store, pipeline, expected) == expected
+    assert {type(user["location"]["postcode"]) for user in users} == {int, str}
+    assert {"LATIN", "CYRILLIC", "ARABIC"} <= {
+        unicodedata.name(letter).split()[0] for row in expected.values() for letter in row["first_name"]
+    }
+
+
+def test_same_logical_date_twice_gives_the_same_table(
+    airflow: Airflow, stack_settings: Settings, pipeline: Pipeline, store: Store
+) -> None:
+    moment = datetime(2025, 3, 14, 14, 30, tzinfo=UTC)
+    settled(stack_settings, pipeline, run_dag(airflow, moment, 200).run)
+    ids = [row_of(user)["id"] for user in answers_of_the_api(stack_settings, pipeline, moment, 200)]
+    before = rows_by_id(store, pipeline, ids), store.count(pipeline)
+    report = run_dag(airflow, moment, 200)
+    account = settled(stack_settings, pipeline, report.run)
+    assert account.balances(report.fetched)
+    assert account.repeated == 200
+    assert (rows_by_id(store, pipeline, ids), store.count(pipeline)) == before
+
+
+@pytest.fixture
+def run(pipeline: Pipeline) -> Run:
+    return Run(pipeline, f"test__{uuid4()}")
+
+
+def message(run: Run, key: bytes | None, value: bytes | None) -> Message:
+    return Message(run.pipeline.topic, key, value, run.headers, datetime.now(UTC))
+
+
+def good_user(number: int) -> tuple[UUID, bytes]:
+    key = uuid4()
+    user = {
+        "id": str(key),
+        "first_name": f"Ayşe {number}",
+        "last_name": "Öz",
+        "email": "a@example.com",
+        "username": "a",
+    }
+    return key, json.dumps(user).encode()
+
+
+def dead_letters_of(broker: Broker, run: Run) -> Iterator[tuple[Reason, bytes]]:
+    for letter in broker.read(run.pipeline.dead_letter_topic):
+        if letter.headers.get(Header.RUN) == run.id:
+            yield Reason(letter.headers[Header.REASON]), letter.value
+
+
+def test_bad_messages_among_good_ones_become_dead_letters_with_their_bytes(
+    stack_settings: Settings, broker: Broker, store: Store, run: Run
+) -> None:
+    key, value = good_user(0)
+    bad = {
+        value[: len(value) // 2]: Reason.MALFORMED_JSON,
+        b"\xff\xfe" + value: Reason.NOT_UTF8,
+        b"[1, 2]": Reason.NOT_AN_OBJECT,
+        value.replace(b'"a@example.com"', b"5"): Reason.WRONG_TYPE,
+        value.replace(b'"id"', b'"no_id"'): Reason.UNKNOWN_FIELD,
+        value.replace(b'"username": "a"', b'"username": null'): Reason.MISSING_FIELD,
+        value.replace(str(key).encode(), b"not-a-uuid"): Reason.INVALID_VALUE,
+    }
+    good = dict(good_user(number) for number in range(1, 20))
+    sent = [message(run, str(key).encode(), value) for key, value in good.items()]
+    sent[3:3] = [message(run, b"some key", value) for value in bad]
+    broker.publish(sent)
+    account = settled(stack_settings, run.pipeline, run.id)
+    assert (account.stored, account.dead_lettered) == (len(good), len(bad))
+    assert {original: reason for reason, original in dead_letters_of(broker, run)} == bad
+    assert rows_by_id(store, run.pipeline, good).keys() == good.keys()
+
+
+def test_message_without_a_key_is_stored_by_the_id_in_its_value(
+    stack_settings: Settings, broker: Broker, store: Store, run: Run
+) -> None:
+    key, value = good_user(1)
+    broker.publish([message(run, None, value), message(run, None, b"{}")])
+    account = settled(stack_settings, run.pipeline, run.id)
+    assert (account.stored, account.dead_lettered) == (1, 1)
+    assert rows_by_id(store, run.pipeline, [key])[key]["first_name"] == "Ayşe 1"
+
+
+def test_absent_values_stay_unset(stack_settings: Settings, broker: Broker, store: Store, run: Run) -> None:
+    key, value = good_user(2)
+    broker.publish([message(run, None, value)])
+    settled(stack_settings, run.pipeline, run.id)
+    (row,) = store.rows(run.pipeline, [key])
+    assert row.values["phone"] is None
+    assert "phone" not in row.written_us
+
+
+def test_api_that_fails_for_a_while_delays_and_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
+    bad_day = first(failing(429, Retry_After="1"), failing(503), failing(503, Retry_After="1"))
+    with Simulator(faults=bad_day) as api:
+        source = stack_settings.source.model_copy(update={"url": api.url})
+        settings = stack_settings.model_copy(update={"source": source})
+        report = run_ingest(settings, pipeline, f"test__{uuid4()}", datetime.now(UTC), 50)
+        assert api.requests == 4
+    assert settled(stack_settings, pipeline, report.run).equation(50) == "fetched 50 = stored 50 + dead-lettered 0"
+
+
+def test_broker_that_is_down_when_the_task_starts_delays_the_run(
+    airflow: Airflow, stack_settings: Settings, pipeline: Pipeline
+) -> None:
+    kafka = control.status(stack_settings, memory=False).service("kafka")
+    assert kafka.pid is not None
+    psutil.Process(kafka.pid).kill()
+    report = run_dag(airflow, datetime(2025, 3, 15, 14, 30, tzinfo=UTC), 100)
+    account = settled(stack_settings, pipeline, report.run)
+    assert account.equation(report.fetched) == "fetched 100 = stored 100 + dead-lettered 0"
+    assert control.status(stack_settings, memory=False).service("kafka").restarts == kafka.restarts + 1
+
+
+@pytest.mark.timeout(600)
+def test_down_and_up_in_mid_stream_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
+    run_id = f"test__{uuid4()}"
+    report = run_ingest(stack_settings, pipeline, run_id, datetime.now(UTC), 30_000)
+    in_flight = ledger.account(stack_settings, pipeline, run_id).in_flight
+    control.down(stack_settings)
+    start(stack_settings)
+    account = settled(stack_settings, pipeline, run_id)
+    assert in_flight > 0
+    assert account.equation(report.fetched) == "fetched 30000 = stored 30000 + dead-lettered 0"

@@ -1,0 +1,57 @@
+"""Stacks of their own for tests: free ports, settings in a folder, start as `penstock up` does, look for leftovers."""
+
+import random
+import socket
+from pathlib import Path
+
+import psutil
+
+from penstock.config import Ports, Settings
+from penstock.services import control, jars
+from penstock.services.stack import stack
+
+# Below Linux's ephemeral range (32768–60999), so that no outgoing connection takes a port between the look and the use.
+FIRST_PORT, LAST_PORT = 10_000, 32_000
+UP_LIMIT_S = 400
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on 127.0.0.1 that nobody held a moment ago, no two the same."""
+    found: list[int] = []
+    for port in random.sample(range(FIRST_PORT, LAST_PORT), k=count * 20):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"only {len(found)} of {count} ports are free")
+
+
+def settings_in(home: Path) -> Settings:
+    """Settings of a stack of its own under `home`, with free ports; downloads are shared with every other stack."""
+    names = list(Ports.model_fields)
+    ports = Ports.model_validate(dict(zip(names, free_ports(len(names)), strict=True)))
+    return Settings(home=home, ports=ports).resolved()
+
+
+def start(settings: Settings, *names: str) -> control.StackState:
+    """What `penstock up` does."""
+    jars.fetch(settings, lambda _: None)
+    return control.up(settings, stack(settings, names), limit_s=UP_LIMIT_S)
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Living processes that have `home` in their command, working folder or environment, but for this one."""
+    others = (process for process in psutil.process_iter() if process.pid != psutil.Process().pid)
+    return [process for process in others if _speaks_of(process, str(home))]
+
+
+def _speaks_of(process: psutil.Process, text: str) -> bool:
+    try:
+        known = (*process.cmdline(), process.cwd(), *process.environ().values())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # ZombieProcess is a NoSuchProcess
+        return False
+    return any(text in part for part in known)
