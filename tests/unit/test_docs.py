@@ -1,0 +1,81 @@
+"""Documentation that cannot rot: what it lists is what the code has."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from penstock import config
+from penstock.cli import cli
+from penstock.record import Reason
+from penstock.users import USERS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = sorted(cli.commands)
+
+
+def shell_lines(page: Path) -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The arguments of every `penstock …` line in the page's shell blocks."""
+    return [
+        line[index + 1 :]
+        for line in shell_lines(page)
+        for index, word in enumerate(line)
+        if Path(word).name == "penstock" and line[0] != "git"
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_documentation_can_be_parsed(page: Path) -> None:
+    for arguments in commands_of(page):
+        options, rest = cli.make_context("penstock", list(arguments)).params, arguments
+        assert options is not None
+        name = next(word for word in rest if not word.startswith("-"))
+        command = cli.commands[name]
+        command.make_context(name, [*rest[rest.index(name) + 1 :]])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str) -> None:
+    assert f"### `penstock {name}`" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_ends_in_an_example_that_can_be_parsed(name: str) -> None:
+    command = cli.commands[name]
+    help_text = command.get_help(click.Context(command, info_name=name))
+    lines = [line.strip() for line in help_text.rstrip().splitlines()]
+    example = lines[len(lines) - lines[::-1].index("Example:") :]
+    assert example
+    for line in example:
+        words = shlex.split(line.split("|")[0].rstrip("& "))
+        if "penstock" in words:
+            used = words[words.index("penstock") + 1 :]
+            assert name in used
+            command.make_context(name, used[used.index(name) + 1 :])
+
+
+def test_every_setting_is_documented() -> None:
+    assert config.markdown_table() in (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+def test_fields_of_the_users_pipeline_are_documented_from_the_declaration() -> None:
+    assert USERS.markdown_table() in (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_for_a_dead_letter_is_documented(reason: Reason) -> None:
+    assert f"| `{reason}` |" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_of_ours_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
