@@ -4,7 +4,6 @@ Everything is said by environment variables; the `airflow.cfg` that Airflow writ
 """
 
 import fcntl
-import http.client
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ import penstock
 from penstock.config import Settings, child_environment
 from penstock.errors import ServiceError
 from penstock.services.postgres import DATABASE, HOST, ROLE, connect
+from penstock.services.probe import json_answer
 from penstock.services.secrets import Secrets
 from penstock.services.spec import NotReady, Service
 
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "penstock.services.airflow_component")
 
-_PROBE_LIMIT_S = 5
 _MIGRATION_LIMIT_S = 300
 
 
@@ -196,6 +195,9 @@ _OPTIONS: Mapping[str, str] = {
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    # A task outlives an api-server that restarts: it asks again for a minute, at least every 5 s (upstream: 90 s).
+    "WORKERS__EXECUTION_API_RETRIES": "15",
+    "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
 }
 
@@ -209,7 +211,7 @@ def _stamped(stamp: Path) -> Any:
 
 def _probe(port: int, component: str, started: Path) -> None:
     """Ready means: the api-server answers and says so. A heartbeat older than our start is a former life's."""
-    health = _health(port).get(component) or {}
+    health = json_answer(port, "/api/v2/monitor/health").get(component) or {}
     if health.get("status") != "healthy":
         raise NotReady(f"{component} is {health.get('status') or 'not known yet'}")
     heartbeat = health.get(f"latest_{component}_heartbeat")
@@ -221,21 +223,3 @@ def _touched(started: Path) -> datetime:
     return (
         datetime.fromtimestamp(started.stat().st_mtime, UTC) if started.exists() else datetime.min.replace(tzinfo=UTC)
     )
-
-
-def _health(port: int) -> Mapping[str, Any]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=_PROBE_LIMIT_S)
-    try:
-        connection.request("GET", "/api/v2/monitor/health")
-        response = connection.getresponse()
-        body = response.read()
-        if response.status != http.HTTPStatus.OK:
-            raise NotReady(f"the api-server answered {response.status}")
-        answer = json.loads(body)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NotReady(f"the api-server gave no answer on {HOST}:{port}: {error}") from error
-    finally:
-        connection.close()
-    if not isinstance(answer, dict):
-        raise NotReady("the api-server answered, but not with its health")
-    return answer

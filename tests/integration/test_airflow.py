@@ -1,0 +1,96 @@
+"""Runs of the DAG through the real scheduler, also while parts of Airflow are killed."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+import pytest
+from pydantic import SecretStr
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from penstock.config import Settings
+from penstock.errors import ScheduleError
+from penstock.schedule import Airflow, DagRun
+from penstock.services import control
+from penstock.services.state import Phase, ServiceState
+
+LIMIT_S = 180
+COMPONENTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.1))(
+        condition
+    )
+
+
+def service(settings: Settings, name: str) -> ServiceState:
+    return control.status(settings, memory=False).service(name)
+
+
+def kill(settings: Settings, name: str) -> int:
+    pid = service(settings, name).pid
+    assert pid
+    psutil.Process(pid).kill()
+    return pid
+
+
+def is_back(settings: Settings, name: str, killed: int) -> bool:
+    now = service(settings, name)
+    return now.state is Phase.READY and now.pid != killed
+
+
+def start_run(airflow: Airflow, records: int) -> str:
+    return airflow.trigger("user_info", datetime.now(UTC), {"records": records})
+
+
+def start_task(airflow: Airflow, records: int) -> str:
+    """A run whose task is at work."""
+    run = start_run(airflow, records)
+    until(lambda: any(task.state == "running" for task in airflow.state("user_info", run).tasks))
+    return run
+
+
+def finish(airflow: Airflow, run: str) -> dict[str, Any]:
+    airflow.wait("user_info", run, ignore, LIMIT_S)
+    report: dict[str, Any] = airflow.result("user_info", run, "streaming_task")
+    return report
+
+
+def ignore(_: DagRun) -> None:
+    """Only the end counts."""
+
+
+def test_a_run_reports_what_it_published(airflow: Airflow) -> None:
+    report = finish(airflow, start_run(airflow, 120))
+    assert report["fetched"] == report["acknowledged"] + report["rejected"] == 120
+
+
+def test_a_run_asks_for_as_many_as_declared_unless_told(airflow: Airflow) -> None:
+    assert finish(airflow, airflow.trigger("user_info", datetime.now(UTC)))["fetched"] == 1_000
+
+
+def test_a_run_needs_no_logical_date(airflow: Airflow) -> None:
+    assert finish(airflow, airflow.trigger("user_info", None, {"records": 5}))["fetched"] == 5
+
+
+def test_no_records_is_refused(airflow: Airflow) -> None:
+    with pytest.raises(ScheduleError, match="records"):
+        start_run(airflow, 0)
+
+
+def test_only_the_generated_password_logs_in(stack_settings: Settings) -> None:
+    with (
+        Airflow(stack_settings.airflow.url, "admin", SecretStr("admin")) as stranger,
+        pytest.raises(ScheduleError, match="401"),
+    ):
+        stranger.unpause("user_info")
+
+
+@pytest.mark.parametrize("component", [*COMPONENTS, "postgres"])
+def test_a_run_outlives_kill_9_of(component: str, stack_settings: Settings, airflow: Airflow) -> None:
+    run = start_task(airflow, 20_000)
+    killed = kill(stack_settings, component)
+    until(lambda: is_back(stack_settings, component, killed))
+    assert finish(airflow, run)["fetched"] == 20_000
