@@ -59,10 +59,6 @@ class Ports(Section):
 
     airflow: PortNumber = 8080
     """Airflow's page and API."""
-    airflow_logs: PortNumber = 8793
-    """Where the scheduler serves the logs of tasks."""
-    airflow_triggerer_logs: PortNumber = 8794
-    """The same of the triggerer."""
     kafka: PortNumber = 9092
     """The broker's listener for clients outside, e.g. on this machine."""
     kafka_internal: PortNumber = 29092
