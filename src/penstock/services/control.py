@@ -87,15 +87,16 @@ def down(settings: Settings, *, delete_data: bool = False, on_change: OnChange =
         ServiceError: a process outlives SIGKILL, or the home to delete from is not one.
     """
     home = Home(settings.home)
-    if not home.run.exists():
-        return status(settings, memory=False)
-    with _locked(home):
-        write(home.request, Request(number=_next_number(home)).model_dump_json())
-        _end_supervisor(home, on_change)
-        _end_orphans(home, on_change)
-        state = status(settings, memory=False)
-        if delete_data:
-            home.delete_data()
+    # Without that folder nothing is recorded; it may have been deleted under a running stack.
+    if home.run.exists():
+        with _locked(home):
+            write(home.request, Request(number=_next_number(home)).model_dump_json())
+            _end_supervisor(home, on_change)
+            _end_recorded(home, on_change)
+    orphans.sweep(home.path)
+    state = status(settings, memory=False)
+    if delete_data:
+        home.delete_data()
     return state
 
 
@@ -277,22 +278,22 @@ def _end_supervisor(home: Home, on_change: OnChange) -> None:
             supervisor.send(signal.SIGKILL)
 
 
-def _end_orphans(home: Home, on_change: OnChange) -> None:
-    """Stops what no supervisor stopped, and records that nothing runs."""
+def _end_recorded(home: Home, on_change: OnChange) -> None:
+    """Stops what no supervisor stopped, and records that it is stopped."""
     recorded = read_recorded(home)
-    if recorded:
-        left = {service.name: service for service in recorded.services}
+    if recorded is None:
+        return
+    left = {service.name: service for service in recorded.services}
 
-        def post(name: str, phase: Phase) -> None:
-            changes = {"phase": phase} | ({"process": None} if phase is Phase.STOPPED else {})
-            left[name] = left[name].model_copy(update=changes)
-            now = recorded.model_copy(update={"services": tuple(left.values())})
-            write(home.state, now.model_dump_json())
-            on_change(_as_recorded(home, now))
+    def post(name: str, phase: Phase) -> None:
+        changes = {"phase": phase} | ({"process": None} if phase is Phase.STOPPED else {})
+        left[name] = left[name].model_copy(update=changes)
+        now = recorded.model_copy(update={"services": tuple(left.values())})
+        write(home.state, now.model_dump_json())
+        on_change(_as_recorded(home, now))
 
-        unfinished = [one for one in recorded.services if one.phase is not Phase.STOPPED or one.lives]
-        orphans.stop_all(unfinished, home.path, post)
-    orphans.sweep(home.path)
+    unfinished = [one for one in recorded.services if one.phase is not Phase.STOPPED or one.lives]
+    orphans.stop_all(unfinished, home.path, post)
 
 
 def _with_memory(state: StackState, recorded: Sequence[RecordedService], supervisor: Process | None) -> StackState:

@@ -1,5 +1,6 @@
 """The supervisor itself may be killed at any time: its servers run on, and are found again."""
 
+import shutil
 import signal
 
 from tiny_launcher import Declare, Launcher, until
@@ -117,3 +118,11 @@ def test_up_after_a_lost_record_starts_anew(launcher: Launcher, tiny: Declare) -
     launcher.home.state.unlink()
     assert launcher.up().ready
     assert not one.alive()
+
+
+def test_down_finds_everything_after_the_home_was_deleted(launcher: Launcher, tiny: Declare) -> None:
+    tiny("one")
+    launcher.up()
+    shutil.rmtree(launcher.home.path)
+    launcher.down()
+    assert launcher.left() == []
