@@ -1,0 +1,187 @@
+"""The Cassandra node: one, on loopback, owning the whole ring, so that it is ready in seconds.
+
+A row is acknowledged when the commit log is on the disk (`commitlog_sync: batch`), so neither kill -9 nor loss of power
+takes an acknowledged row: docs/decisions/070-commit-log-in-batches.md.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from penstock.config import Settings
+from penstock.services import cql
+from penstock.services.jars import classpath
+from penstock.services.java import Java
+from penstock.services.spec import Service
+
+HOST = "127.0.0.1"
+
+# What Cassandra reaches into on Java 17: conf/jvm17-server.options of 5.0.9, without the lines for the compiler, for RMI
+# and for attaching, which only user-defined functions and remote JMX use.
+_OPENED = (
+    "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED",
+    "--add-exports=java.base/java.lang.ref=ALL-UNNAMED",
+    "--add-exports=java.sql/java.sql=ALL-UNNAMED",
+    "--add-exports=jdk.unsupported/sun.misc=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang.module=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.loader=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.reflect=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.math=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.module=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.util.jar=ALL-UNNAMED",
+    "--add-opens=jdk.management/com.sun.management.internal=ALL-UNNAMED",
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--add-opens=java.base/java.io=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang.reflect=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+)
+
+_JVM = (
+    "-Xms64m",  # else 1/64 of the machine's memory is taken at once: measured 310 MB more when idle
+    "-Xss256k",  # upstream's jvm-server.options
+    "-XX:MaxDirectMemorySize=256m",  # request and response buffers
+)
+
+_PROPERTIES = {
+    "cassandra-foreground": "yes",  # without it the standard streams are closed
+    # A single node has nobody to wait for. Upstream waits 30 s before it joins, 8 s for gossip, 10 s for roles.
+    "cassandra.ring_delay_ms": "1",
+    "cassandra.skip_wait_for_gossip_to_settle": "0",
+    "cassandra.superuser_setup_delay_ms": "0",
+    "cassandra.shutdown_announce_in_ms": "1",
+    "java.net.preferIPv4Stack": "true",
+    # Netty may free its direct buffers itself (jvm17-server.options).
+    "io.netty.tryReflectionSetAccessible": "true",
+}
+
+_LOGBACK = """\
+<configuration>
+  <appender name="stdout" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d{yyyy-MM-dd'T'HH:mm:ss.SSS} %-5level %logger{0} - %msg%n</pattern></encoder>
+  </appender>
+  <!-- One line a table at each start, or 15 KB of settings, that are in cassandra.yaml. -->
+  <logger name="org.apache.cassandra.config.Config" level="WARN"/>
+  <logger name="org.apache.cassandra.db.ColumnFamilyStore" level="WARN"/>
+  <logger name="org.apache.cassandra.db.memtable.Flushing" level="WARN"/>
+  <logger name="org.apache.cassandra.io.sstable.format.SortedTableReaderLoadingBuilder" level="WARN"/>
+  <root level="INFO"><appender-ref ref="stdout"/></root>
+</configuration>
+"""
+
+
+def cassandra(settings: Settings, java: Java) -> Service:
+    """The Cassandra of the local stack: no log-in, loopback only, JMX off, data in `home`.
+
+    kill -9 is survived: the next start replays the commit log.
+    """
+    files = settings.home / "run" / "cassandra"
+    properties = {**_PROPERTIES, **_places(settings, files)}
+    return Service(
+        name="cassandra",
+        command=java.command(
+            "org.apache.cassandra.service.CassandraDaemon",
+            classpath(settings, "cassandra"),
+            settings.heaps.cassandra,
+            options=(*_JVM, *_OPENED, *(f"-D{name}={value}" for name, value in properties.items())),
+        ),
+        folder=files,
+        log=settings.home / "logs" / "cassandra.log",
+        ports={"cql": settings.ports.cassandra, "storage": settings.ports.cassandra_storage},
+        prepare=partial(_prepare, settings, files),
+        probe=partial(cql.ask, HOST, settings.ports.cassandra),
+    )
+
+
+def _places(settings: Settings, files: Path) -> dict[str, str]:
+    return {
+        "cassandra.storagedir": str(settings.home / "data" / "cassandra"),
+        "cassandra.config": (files / "cassandra.yaml").as_uri(),
+        "cassandra-rackdc.properties": (files / "rackdc.properties").as_uri(),
+        "logback.configurationFile": str(files / "logback.xml"),
+        # Native code is unpacked here: /tmp may forbid execution, and kill -9 leaves the copies behind.
+        "java.io.tmpdir": str(files / "tmp"),
+        "jna.tmpdir": str(files / "tmp"),
+    }
+
+
+def _prepare(settings: Settings, files: Path) -> None:
+    shutil.rmtree(files / "tmp", ignore_errors=True)
+    (files / "tmp").mkdir(parents=True)
+    # JSON is YAML.
+    (files / "cassandra.yaml").write_text(json.dumps(_configuration(settings), indent=2), "utf-8")
+    (files / "rackdc.properties").write_text(f"dc={settings.cassandra.datacenter}\nrack=rack1\n", "utf-8")
+    (files / "logback.xml").write_text(_LOGBACK, "utf-8")
+
+
+def _configuration(settings: Settings) -> Mapping[str, Any]:
+    """cassandra.yaml; what is not here has the default of 5.0.9, also the memtables: each a quarter of the heap."""
+    return {
+        "cluster_name": "penstock",
+        **_one_node(settings),
+        **_DURABILITY,
+        **_STORAGE,
+        **_SIZES,
+    }
+
+
+def _one_node(settings: Settings) -> Mapping[str, Any]:
+    storage = settings.ports.cassandra_storage
+    return {
+        "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
+        "num_tokens": 1,
+        "initial_token": "0",
+        "auto_bootstrap": False,
+        "seed_provider": [
+            {
+                "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
+                "parameters": [{"seeds": f"{HOST}:{storage}"}],
+            }
+        ],
+        "endpoint_snitch": "GossipingPropertyFileSnitch",  # takes the data centre's name from rackdc.properties
+        "dynamic_snitch": False,
+        "hinted_handoff_enabled": False,
+        "listen_address": HOST,
+        "storage_port": storage,
+        "rpc_address": HOST,
+        "native_transport_port": settings.ports.cassandra,
+    }
+
+
+_DURABILITY: Mapping[str, Any] = {
+    "commitlog_sync": "batch",
+    "commitlog_total_space": "512MiB",  # bounds what a start after kill -9 replays
+    "disk_failure_policy": "die",  # the launcher starts it again and says so
+    "commit_failure_policy": "die",
+    "auto_snapshot": False,  # TRUNCATE and DROP mean it
+}
+
+# The formats that 5.0 recommends to new clusters: conf/cassandra_latest.yaml.
+_STORAGE: Mapping[str, Any] = {
+    "storage_compatibility_mode": "NONE",
+    "sstable": {"selected_format": "bti"},
+    "uuid_sstable_identifiers_enabled": True,
+    "memtable": {
+        "configurations": {"trie": {"class_name": "TrieMemtable"}, "default": {"inherits": "trie"}},
+    },
+    "memtable_allocation_type": "offheap_objects",
+}
+
+# For two cores and a heap well under 1 GB.
+_SIZES: Mapping[str, Any] = {
+    "concurrent_compactors": 1,
+    "file_cache_size": "32MiB",
+    "networking_cache_size": "32MiB",
+    "key_cache_size": "0MiB",  # bti tables do not use it
+    "counter_cache_size": "0MiB",
+    "native_transport_max_threads": 32,
+    # Spark sends unlogged batches of many partitions on purpose, all for this one node. Upstream's limit of 50 KiB
+    # would refuse 64 rows of 1 KiB; a commit-log segment of 32 MiB takes half of it.
+    "batch_size_warn_threshold": "1024KiB",
+    "batch_size_fail_threshold": "16384KiB",
+    "unlogged_batch_across_partitions_warn_threshold": 10_000,
+}
