@@ -19,8 +19,8 @@ from penstock.services.spec import Service
 
 HOST = "127.0.0.1"
 
-# What Cassandra reaches into on Java 17: conf/jvm17-server.options of 5.0.9, without the lines for the compiler, for RMI
-# and for attaching, which only user-defined functions and remote JMX use.
+# What Cassandra reaches into on Java 17: conf/jvm17-server.options of 5.0.9, without the lines for the compiler, RMI
+# and attaching, which only user-defined functions and remote JMX use.
 _OPENED = (
     "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED",
     "--add-exports=java.base/java.lang.ref=ALL-UNNAMED",
