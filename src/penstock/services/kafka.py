@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 NODE_ID = 1
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The longest batch of records the broker takes: room for a value of 10 MB, and for the dead letter that holds it."""
+"""The longest batch of records of a topic that sets no limit of its own; ours do (`penstock.broker`)."""
 
 _MEBIBYTE = 1024 * 1024
 _PROBE_LIMIT_S = 3
