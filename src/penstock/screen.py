@@ -4,9 +4,14 @@ Everything here goes to stderr, so that stdout stays for results. Where stderr i
 replaces the moving picture.
 """
 
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import accumulate
+from pathlib import Path
 from typing import Any, Self
 
 from rich import box
@@ -29,6 +34,9 @@ _COLOURS = {
     Phase.FAILED: "red",
     Phase.LOST: "red",
 }
+_WIDEST = 36
+"""Characters of a value that a table of rows shows: a UUID fits."""
+_GAP = 2
 _NUMBERS = ("pid", "memory", "ready in", "restarts")
 
 err = Console(stderr=True, highlight=False)
@@ -39,9 +47,9 @@ def services_table(state: StackState) -> Table:
     """The services with what a user asks first: is it up, since when, where, and how much memory."""
     measured = any(service.memory_pss_bytes for service in state.services)
     headings = ["service", "state", "pid", "ports", "ready in", "restarts", *(["memory"] if measured else [])]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left", no_wrap=heading != "ports")
     for service in state.services:
         cells: dict[str, str | Text] = {
             "service": service.name,
@@ -82,7 +90,15 @@ def show_the_way_on(state: StackState, settings: Settings) -> None:
         secrets = load_secrets(settings.home)
         password = secrets.airflow_password.get_secret_value()
         out.print(f"{'Airflow log-in':20} {secrets.airflow_username} / {password}", markup=False)
-    out.print(f"{'stop':20} penstock down (the data stay in {settings.home})", markup=False, soft_wrap=True)
+    out.print(f"{'stop':20} {program()} down (the data stay in {settings.home})", markup=False, soft_wrap=True)
+
+
+def program() -> str:
+    """What to type to call this program again from here."""
+    called = Path(sys.argv[0]).absolute()
+    if shutil.which(called.name) == str(called):
+        return called.name
+    return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
 
 
 class ServicesScreen:
@@ -157,13 +173,19 @@ def spinner(title: str) -> Iterator[Callable[[str], None]]:
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]], pipeline: Pipeline) -> Table:
-    """Rows of the table as people read them: one line each, long values cut to the width of the terminal."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in pipeline.columns:
-        table.add_column(column.name, overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        values = (row.get(column.name) for column in pipeline.columns)
-        table.add_row(*(Text("" if value is None else str(value)) for value in values))
+    """Rows of the table as people read them: one line each, as many columns as the terminal has room for."""
+    names = [column.name for column in pipeline.columns]
+    texts = [["" if row.get(name) is None else str(row[name]) for name in names] for row in rows]
+    widths = [min(_WIDEST, max(map(len, cells))) for cells in zip(names, *texts, strict=True)]
+    room = out.width
+    fitting = sum(1 for taken in accumulate(width + _GAP for width in widths) if taken <= room)
+    left = names[fitting:]
+    caption = f"not shown for want of room: {', '.join(left)}" if left else None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    for name in names[:fitting]:
+        table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=_WIDEST)
+    for cells in texts:
+        table.add_row(*map(Text, cells[:fitting]))
     return table
 
 

@@ -22,7 +22,7 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     sleep_using_event,
-    stop_after_delay,
+    stop_after_attempt,
     stop_when_event_set,
     wait_exponential,
 )
@@ -37,8 +37,10 @@ from penstock.transform import good, rejected, transform
 
 log = logging.getLogger(__name__)
 
-RETRY_BUDGET_S = 60
-"""How long a micro-batch is tried again while Cassandra or Kafka fails; then the query ends, and a restart goes on."""
+ATTEMPTS = 10
+"""How often a micro-batch is tried while Cassandra or Kafka fails, with pauses of 55 s in all; then the query ends, and
+a restart goes on from the checkpoint. Counted, not timed: on a busy machine one attempt may take minutes.
+"""
 
 _LOOK_S = 0.2
 _FOREIGN = (PySparkException, Py4JError, ConnectionError)
@@ -251,12 +253,12 @@ def _write_letters(letters: DataFrame, settings: KafkaSettings) -> None:
 def _attempts(number: int, stopping: Event) -> Retrying:
     def tell(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.warning("batch %d: attempt %d failed: %s", number, state.attempt_number, _said(error))
+        log.warning("batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, _said(error))
 
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, _FOREIGN) and not isinstance(error, Py4JNetworkError)),
         wait=wait_exponential(multiplier=0.5, max=10),
-        stop=stop_after_delay(RETRY_BUDGET_S) | stop_when_event_set(stopping),
+        stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(stopping),
         sleep=sleep_using_event(stopping),
         before_sleep=tell,
         reraise=True,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Self
 
-from cassandra import ConsistencyLevel, DriverException
+from cassandra import ConsistencyLevel, DriverException, ProtocolVersion
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.concurrent import execute_concurrent_with_args
@@ -65,7 +65,6 @@ class Store:
             except BaseException:
                 self._closing.close()
                 raise
-        self._session.row_factory = dict_factory
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,6 +179,8 @@ def _cluster(settings: CassandraSettings) -> Cluster:
     return Cluster(
         [address.strip() for address in settings.contact_points.split(",")],
         port=settings.port,
+        # Every node from 2.2 to 5.0 speaks it; left to itself the driver begins with a beta and warns twice.
+        protocol_version=ProtocolVersion.V4,
         auth_provider=log_in if settings.username else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=settings.request_timeout_s,
