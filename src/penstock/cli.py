@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that `--help` appears at onc
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -159,10 +160,17 @@ def ingest(
 @with_settings
 def stream(settings: "Settings") -> None:
     """Carry records from Kafka into Cassandra with Spark until stopped (Ctrl-C or SIGTERM)."""
+    from penstock import screen
     from penstock.contract import load_pipeline
     from penstock.services import jars
+    from penstock.services.java import find_java
+    from penstock.services.spark import driver_environment
     from penstock.stream import run
 
+    with screen.download_bar("Downloading the servers") as show:
+        jars.fetch(settings, lambda progress: show(progress.bytes_done, progress.bytes_total))
+    # pyspark finds Java and itself in the environment of the process, and nowhere else.
+    os.environ.update(driver_environment(settings, find_java(settings)))
     run(settings, load_pipeline(settings.pipeline), jars.classpath(settings, "spark"))
 
 

@@ -220,12 +220,20 @@ class Airflow:
         return self._checked(self._ask(method, path, **more))
 
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """The answer, whatever it is; asked again while nobody answers."""
+        """The answer, whatever it is; asked again while nobody answers, and a question also while the server fails."""
+
+        def is_passing(response: httpx.Response) -> bool:
+            # What the api-server says while Postgres restarts is 500.
+            return method == "GET" and response.is_server_error
+
+        def last(state: RetryCallState) -> Any:
+            return state.outcome.result() if state.outcome else None
+
         retrying = Retrying(
-            retry=retry_if_exception_type(_NOBODY_ANSWERS),
+            retry=retry_if_exception_type(_NOBODY_ANSWERS) | retry_if_result(is_passing),
             stop=stop_after_delay(self._patience_s),
             wait=wait_exponential(multiplier=0.1, max=2),
-            reraise=True,
+            retry_error_callback=last,
         )
         try:
             response: httpx.Response = retrying(self._client.request, method, path, **more)

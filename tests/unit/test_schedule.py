@@ -76,6 +76,14 @@ def test_refused_log_in_names_the_user_and_not_the_password(script: Script, airf
     assert "pw" not in str(caught.value)
 
 
+def test_asks_again_while_the_server_fails(script: Script) -> None:
+    runs = {"state": "success"}, {"task_instances": []}
+    script.on("GET", f"{RUNS}/{RUN}", (500, {"detail": "no database"}), (200, runs[0]))
+    script.on("GET", f"{RUNS}/{RUN}/taskInstances", (200, runs[1]))
+    with connect(script, patience_s=5) as airflow:
+        assert airflow.state("d", RUN) == DagRun("d", RUN, "success")
+
+
 def test_airflow_that_is_not_there_is_named() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("Connection refused", request=request)
