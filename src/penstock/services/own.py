@@ -36,7 +36,7 @@ def stream(settings: Settings, java: Java) -> Service:
     port = settings.ports.spark_driver_ui
     return Service(
         name="stream",
-        command=_command("stream"),
+        command=_command("--verbose", "stream"),
         log=_log(settings, "stream"),
         folder=settings.home / "run" / "stream",
         environment={**settings.environment(), **driver_environment(settings, java)},
@@ -49,8 +49,8 @@ def stream(settings: Settings, java: Java) -> Service:
     )
 
 
-def _command(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "penstock", name)
+def _command(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "penstock", *arguments)
 
 
 def _log(settings: Settings, name: str) -> Path:
