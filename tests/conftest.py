@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.stacks import free_ports, settings_in
 
 from penstock.config import Settings
+from tests.stacks import free_ports, settings_in
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.stacks import processes_of, settings_in, start
 
 from penstock.broker import Broker
 from penstock.config import Settings
@@ -12,6 +11,7 @@ from penstock.schedule import Airflow
 from penstock.services import control
 from penstock.services.secrets import load_secrets
 from penstock.store import Store
+from tests.stacks import processes_of, settings_in, start
 
 
 @pytest.fixture(scope="session")

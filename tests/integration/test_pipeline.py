@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 import psutil
 import pytest
-from tests.stacks import start
 
 from penstock import ledger
 from penstock.broker import Broker, Message
@@ -24,6 +23,7 @@ from penstock.simulator import Simulator
 from penstock.simulator.faults import failing, first
 from penstock.source import Api, seed_for
 from penstock.store import Store
+from tests.stacks import start
 
 RUN_LIMIT_S = 240
 SETTLE_LIMIT_S = 240

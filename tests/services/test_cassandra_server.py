@@ -11,13 +11,13 @@ import pytest
 from cassandra.cluster import Cluster, Session
 from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import BatchStatement, BatchType
-from tests.services.servers import kill, running
-from tests.stacks import settings_in
 
 from penstock.config import CassandraSettings, Settings
 from penstock.services import cql
 from penstock.services.cassandra import cassandra
 from penstock.services.spec import NotReady
+from tests.services.servers import kill, running
+from tests.stacks import settings_in
 
 TABLE = "CREATE TABLE tests.kept (id uuid PRIMARY KEY, value text)"
 INSERT = "INSERT INTO tests.kept (id, value) VALUES (?, ?)"

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from tests.services.servers import kill, running
-from tests.stacks import settings_in
 
 from penstock.config import Settings
 from penstock.errors import ServiceError
 from penstock.services.java import find_java
 from penstock.services.kafka import kafka
 from penstock.services.spec import NotReady
+from tests.services.servers import kill, running
+from tests.stacks import settings_in
 
 LIMIT_S = 30
 TEN_MEGABYTES = 10_000_000

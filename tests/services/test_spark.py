@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-from tests.stacks import processes_of, settings_in, start
 
 from penstock.config import Settings, child_environment
 from penstock.services import control
 from penstock.services.java import find_java
 from penstock.services.own import stream
 from penstock.services.spec import NotReady
+from tests.stacks import processes_of, settings_in, start
 
 APP = Path(__file__).with_name("endless_app.py")
 

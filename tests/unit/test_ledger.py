@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from penstock.store import Row
 
 from penstock.broker import Offsets, Received
 from penstock.contract import Pipeline
 from penstock.ledger import Account, Ledger
 from penstock.record import Header, to_bytes
+from penstock.store import Row
 from penstock.users import USERS, User
 
 RUN = "manual__2025-03-12"
