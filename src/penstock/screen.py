@@ -7,9 +7,9 @@ replaces the moving picture.
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
@@ -106,9 +106,10 @@ class ServicesScreen:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._started = datetime.now(UTC)
-        self._seen: dict[str, str] = {}
-        self._live = Live(console=err, refresh_per_second=8, transient=False) if err.is_terminal else None
+        self._began = time.monotonic()
+        self._state: StackState | None = None
+        self._seen: dict[str, Phase] = {}
+        self._live = Live(self, console=err, refresh_per_second=8) if err.is_terminal else None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -121,14 +122,22 @@ class ServicesScreen:
         if self._live:
             self._live.stop()
 
+    def __rich__(self) -> Group:
+        """What the terminal shows now; the live display asks several times a second."""
+        heading = Text(f"{self._title}  {time.monotonic() - self._began:.0f} s", style="bold")
+        return Group(heading, services_table(self._state)) if self._state else Group(heading)
+
     def update(self, state: StackState) -> None:
-        if self._live:
-            seconds = (datetime.now(UTC) - self._started).total_seconds()
-            self._live.update(Group(Text(f"{self._title}  {seconds:.0f} s", style="bold"), services_table(state)))
-            return
-        for service in state.services:
-            if self._seen.get(service.name) != service.state:
-                self._seen[service.name] = service.state
+        """Shows this state from now on."""
+        self._state = state
+        if self._live is None:
+            for service in state.services:
+                self._tell(service)
+
+    def _tell(self, service: ServiceState) -> None:
+        if self._seen.get(service.name) != service.state:
+            self._seen[service.name] = service.state
+            if service.state is not Phase.WAITING:
                 err.print(f"  {service.name:24}{service.state}{_after(service)}")
 
 
