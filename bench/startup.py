@@ -1,0 +1,105 @@
+"""What the stack costs to start and to keep: seconds of a warm `up`, seconds to the first row, memory, sizes.
+
+    .venv/bin/python bench/startup.py [--rounds 3] [--idle-s 60]
+
+Uses a home and ports of its own, beside whatever runs; prints a Markdown table of medians (and ranges).
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from penstock import ledger
+from penstock.config import Settings
+from penstock.contract import load_pipeline
+from penstock.ingest import run_ingest
+from penstock.services import control, jars
+from penstock.services.jars.locked import every_jar
+from penstock.services.stack import stack
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.stacks import settings_in
+
+ALONE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
+FIRST_ROW_LIMIT_S = 120
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes, on the wall's clock."""
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def up(settings: Settings, *names: str) -> None:
+    control.up(settings, stack(settings, names))
+
+
+def first_row(settings: Settings) -> None:
+    """From nothing running to one record of a new run in the table, looked up by the ledger."""
+    pipeline = load_pipeline(settings.pipeline)
+    up(settings)
+    report = run_ingest(settings, pipeline, f"first-row__{time.monotonic_ns()}", datetime.now(UTC), 1)
+    account = ledger.wait_until_settled(settings, pipeline, report.run, FIRST_ROW_LIMIT_S)
+    if not account.balances(report.fetched):
+        raise SystemExit(f"a run that lost a record scores nothing: {account.equation(report.fetched)}")
+
+
+def memory_gib(settings: Settings, idle_s: float) -> float:
+    """PSS of all services and the supervisor after `idle_s` seconds without work."""
+    time.sleep(idle_s)
+    state = control.status(settings)
+    services = sum(service.memory_pss_bytes or 0 for service in state.services)
+    return (services + (state.supervisor_memory_pss_bytes or 0)) / 2**30
+
+
+def row(what: str, values: Sequence[float], unit: str) -> str:
+    middle = f"{statistics.median(values):.1f} {unit}"
+    return f"| {what} | {middle} | {min(values):.1f}–{max(values):.1f} |"
+
+
+def measure(settings: Settings, rounds: int, idle_s: float) -> list[str]:
+    """The rows of the table; rounds are interleaved, each with a stop in between."""
+    up(settings)
+    control.down(settings)
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name in ALONE:
+            times.setdefault(f"warm start of {name} alone, with what it needs", []).append(
+                seconds(lambda name=name: up(settings, name))
+            )
+            control.down(settings)
+        times.setdefault("warm `up`, all ready", []).append(seconds(lambda: up(settings)))
+        control.down(settings)
+        times.setdefault("warm `up` to the first row", []).append(seconds(lambda: first_row(settings)))
+        idle = memory_gib(settings, idle_s)
+        times.setdefault("memory, idle", []).append(idle)
+        times.setdefault("`down`", []).append(seconds(lambda: control.down(settings)))
+    return [row(what, values, "GiB" if what.startswith("memory") else "s") for what, values in times.items()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle-s", type=float, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settings_in(Path(folder) / "home")
+        jars.fetch(settings, lambda _: None)
+        try:
+            rows = measure(settings, options.rounds, options.idle_s)
+        finally:
+            control.down(settings)
+    locked = every_jar()
+    print("| what | median | range |\n|---|---|---|")
+    print("\n".join(rows))
+    print(f"| jars to download | {sum(jar.size_bytes for jar in locked) / 1e6:.0f} MB | {len(locked)} files |")
+
+
+if __name__ == "__main__":
+    main()
