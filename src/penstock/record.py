@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -36,6 +37,10 @@ class Header(StrEnum):
     A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
     so the same origin rejected again is the same letter. `ITEM` stands on all that ingest publishes: which item of its
     run it is (`page/index`), the same when a retry publishes it again.
+
+    A replay of a letter says in `REPLAYS` which one (`letter_id`), and in `WRITE_TIME_MS` when its original was sent. A
+    message of the dead letters with `RESOLVED` is no letter: it says that the letter which is its key was resolved, and
+    by which message.
     """
 
     PIPELINE = "penstock.pipeline"
@@ -50,6 +55,38 @@ class Header(StrEnum):
     ORIGIN_URL = "penstock.origin.url"
     ORIGIN_INDEX = "penstock.origin.index"
     FIRST_SEEN = "penstock.first-seen"
+    REPLAYS = "penstock.replays"
+    WRITE_TIME_MS = "penstock.write-time-ms"
+    RESOLVED = "penstock.resolved"
+
+
+LETTER_ID = "[0-9a-f]{64}"
+"""What the whole of `Header.REPLAYS` matches, else it is ignored."""
+WRITE_TIME_MS = "[0-9]{1,15}"
+"""The same for `Header.WRITE_TIME_MS`."""
+
+
+def letter_id(key: bytes | None, value: bytes | None) -> str:
+    """The identity of a dead letter: where it came from, which is its key, and its bytes.
+
+    The bytes are part of it because offsets begin anew in a topic that is made again.
+    """
+    return sha256((key or b"") + (b"" if value is None else b"\0" + value)).hexdigest()
+
+
+def replayed_letter(headers: Mapping[str, str]) -> str | None:
+    """Identity of the letter that a message with these headers replays, if it replays one."""
+    identity = headers.get(Header.REPLAYS, "")
+    return identity if re.fullmatch(LETTER_ID, identity) else None
+
+
+def write_time_ms(headers: Mapping[str, str], timestamp_ms: int) -> int:
+    """When the values of a message were true, and so the write time of its row, in milliseconds since 1970.
+
+    That is the message's timestamp, but for a replay its original's: what arrived since then is newer.
+    """
+    original = headers.get(Header.WRITE_TIME_MS, "")
+    return min(int(original), timestamp_ms) if re.fullmatch(WRITE_TIME_MS, original) else timestamp_ms
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ the last of two equal keys and ignores what follows the object. Two strict witne
   value as well, so the value is put in a list that ends in the value's own hash.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -20,12 +21,12 @@ from pyspark.sql import functions as F  # noqa: N812 - the name by which all of 
 
 from penstock.contract import Column as Field
 from penstock.contract import Pipeline
-from penstock.record import Header, Reason
+from penstock.record import LETTER_ID, WRITE_TIME_MS, Header, Reason
 
 ORIGIN = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
 """Columns of Kafka's source, with `includeHeaders`."""
 WRITETIME = "penstock_writetime"
-"""Column of `good`: microseconds since 1970 of the Kafka record, for Cassandra's `USING TIMESTAMP`."""
+"""Column of `good`: microseconds since 1970, for Cassandra's `USING TIMESTAMP`; see `record.write_time_ms`."""
 
 # Types that `schema_of_variant` prints for what a JSON parser finds: https://spark.apache.org/docs/4.0.0/api/sql/
 _JSON_TYPES = {
@@ -75,7 +76,11 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
 
 def good(transformed: DataFrame) -> DataFrame:
     """The rows of the table: the record's columns and `WRITETIME`."""
-    written = F.unix_micros("origin.timestamp").alias(WRITETIME)
+    sent_us = F.unix_micros("origin.timestamp")
+    original_ms = _original(Header.WRITE_TIME_MS).cast("string")
+    # `least` leaves a null out.
+    original_us = F.when(original_ms.rlike(rf"^{WRITE_TIME_MS}\z"), original_ms.try_cast("bigint") * 1_000)
+    written = F.least(original_us, sent_us).alias(WRITETIME)
     return transformed.where(F.col("reason").isNull()).select("record.*", written)
 
 
@@ -85,22 +90,62 @@ def rejected(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
     The value is the original one, null included. The key is where it came from, so that a batch done again writes the
     same letters again.
     """
-    origin = F.concat_ws("/", "origin.topic", "origin.partition", "origin.offset")
     return transformed.where(F.col("reason").isNotNull()).select(
         F.lit(pipeline.dead_letter_topic).alias("topic"),
-        origin.cast("binary").alias("key"),
+        _origin().cast("binary").alias("key"),
         F.col("origin.value").alias("value"),
-        F.filter(F.array(*_headers(pipeline)), lambda header: header["value"].isNotNull()).alias("headers"),
+        _known(_headers(pipeline)).alias("headers"),
     )
 
 
-def _headers(pipeline: Pipeline) -> list[Column]:
+def resolves() -> Column:
+    """Identity of the dead letter that a row of `transform` resolves by being good; null where it resolves none."""
+    return F.when(F.col("reason").isNull(), _replayed())
+
+
+def resolved(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
+    """What is to be said in the dead letters once the rows are stored, as Kafka's sink takes it.
+
+    The same batch says the same again.
+    """
+    said: dict[Header, Column] = {
+        Header.PIPELINE: F.lit(pipeline.name),
+        Header.RUN: _original(Header.RUN),
+        Header.RESOLVED: _origin(),
+    }
+    return transformed.where(resolves().isNotNull()).select(
+        F.lit(pipeline.dead_letter_topic).alias("topic"),
+        _replayed().cast("binary").alias("key"),
+        F.lit("").cast("binary").alias("value"),
+        _known(said).alias("headers"),
+    )
+
+
+def _origin() -> Column:
+    return F.concat_ws("/", "origin.topic", "origin.partition", "origin.offset")
+
+
+def _replayed() -> Column:
+    identity = _original(Header.REPLAYS).cast("string")
+    return F.when(identity.rlike(rf"^{LETTER_ID}\z"), identity)
+
+
+def _known(values: Mapping[Header, Column]) -> Column:
+    """Headers as Kafka's sink takes them, without those that are null."""
+    headers = [
+        F.struct(F.lit(name.value).alias("key"), value.cast("binary").alias("value")) for name, value in values.items()
+    ]
+    return F.filter(F.array(*headers), lambda header: header["value"].isNotNull())
+
+
+def _headers(pipeline: Pipeline) -> dict[Header, Column]:
     """What the message says of itself, what is wrong with it, and where it came from; null is what is not known."""
-    values: dict[Header, Column] = {
+    return {
         Header.PIPELINE: F.coalesce(_original(Header.PIPELINE), F.lit(pipeline.name).cast("binary")),
         Header.VERSION: F.coalesce(_original(Header.VERSION), F.lit(str(pipeline.version)).cast("binary")),
         Header.RUN: _original(Header.RUN),
         Header.ITEM: _original(Header.ITEM),
+        Header.REPLAYS: _replayed(),
         Header.REASON: F.col("reason"),
         Header.MESSAGE: F.col("message"),
         Header.ORIGIN_TOPIC: F.col("origin.topic"),
@@ -108,9 +153,6 @@ def _headers(pipeline: Pipeline) -> list[Column]:
         Header.ORIGIN_OFFSET: F.col("origin.offset").cast("string"),
         Header.FIRST_SEEN: F.date_format("origin.timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"),
     }
-    return [
-        F.struct(F.lit(name.value).alias("key"), value.cast("binary").alias("value")) for name, value in values.items()
-    ]
 
 
 def _original(name: Header) -> Column:
