@@ -4,11 +4,14 @@ At least once with an idempotent sink: a micro-batch is committed to the checkpo
 good rows and Kafka its dead letters. One that was not is done again after a restart, and writes the same again.
 """
 
+import json
 import logging
+import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -46,12 +49,20 @@ _LOOK_S = 0.2
 _FOREIGN = (PySparkException, Py4JError, ConnectionError)
 """What a call into the driver's JVM may raise; the last one when the JVM is gone."""
 
-# The serial collector needs the least memory and threads on few cores; a JVM out of memory must end, not linger.
-_JVM = "-XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -Xss512k"
+# Where the message of a Java exception ends.
+_STACK = re.compile(r"\n\s+at |\nJVM stacktrace|\n===")
+
+# The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
+# a heap begins with a 64th of the machine's memory.
+_JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
+# The driver plans and waits: the second compiler would cost it more than it gains.
+_DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
+# What an executor allocates dies with the row, in a young generation that is not too small.
+_EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn80m"
 # One app, one query, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
 _FIXED = {
-    "spark.driver.extraJavaOptions": _JVM,
-    "spark.executor.extraJavaOptions": _JVM,
+    "spark.driver.extraJavaOptions": _DRIVER_JVM,
+    "spark.executor.extraJavaOptions": _EXECUTOR_JVM,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "false",
     "spark.eventLog.enabled": "false",
@@ -81,14 +92,16 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path]) -> None:
         BrokerError, StoreError: topics or table could not be made, or are not what the declaration needs.
     """
     with _stop_requests() as stopping:
+        batches = MicroBatches(pipeline, settings, stopping)
+        _check(checkpoint(settings, pipeline), pipeline)
         _prepare(settings, pipeline)
         try:
             with ExitStack() as closing:
                 spark = session(settings, pipeline, jars)
                 closing.callback(spark.stop)
-                query = start(spark, pipeline, settings, stopping)
+                query = start(spark, batches)
                 closing.callback(query.stop)
-                _follow(query, stopping)
+                _follow(query, batches)
         except _FOREIGN as error:
             if not stopping.is_set():
                 raise StreamError(f"{pipeline.app_name}: the driver's JVM ended or is out of reach: {error}") from error
@@ -121,9 +134,10 @@ def session(settings: Settings, pipeline: Pipeline, jars: Sequence[Path]) -> Spa
         ) from error
 
 
-def start(spark: SparkSession, pipeline: Pipeline, settings: Settings, stopping: Event | None = None) -> StreamingQuery:
-    """The running query. Topics and table must exist; `stopping` ends the attempts of a failing micro-batch."""
-    checkpoint = f"{settings.spark.checkpoint}/{pipeline.name}"
+def start(spark: SparkSession, batches: "MicroBatches") -> StreamingQuery:
+    """The running query. Topics and table must exist."""
+    pipeline, settings = batches.pipeline, batches.settings
+    place = checkpoint(settings, pipeline)
     messages = (
         spark.readStream.format("kafka")
         .options(**kafka_options(settings.kafka))
@@ -136,13 +150,18 @@ def start(spark: SparkSession, pipeline: Pipeline, settings: Settings, stopping:
     )
     # Behind `foreachBatch` the plan starts anew with rows that are parsed already: see the trap in `transform`.
     query = transform(messages, pipeline).writeStream.queryName(pipeline.name)
-    log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, checkpoint)
+    log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
     return (
-        query.foreachBatch(_batch(pipeline, settings, stopping or Event()))
-        .option("checkpointLocation", checkpoint)
+        query.foreachBatch(batches.store)
+        .option("checkpointLocation", place)
         .trigger(processingTime=f"{settings.spark.trigger_interval_ms} milliseconds")
         .start()
     )
+
+
+def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
+    """Folder or URL of the pipeline's checkpoint. Without it every message is written again, which changes nothing."""
+    return f"{settings.spark.checkpoint}/{pipeline.name}"
 
 
 def kafka_options(settings: KafkaSettings) -> dict[str, str]:
@@ -172,6 +191,20 @@ def _jaas(settings: KafkaSettings) -> str:
     return f'org.apache.kafka.common.security.{module}LoginModule required username="{name}" password="{password}";'
 
 
+def _check(place: str, pipeline: Pipeline) -> None:
+    """Raises StreamError when a local checkpoint is of another topic: Spark would say that the data are lost."""
+    # One JSON object a source stands in the third line: `OffsetSeqLog` of Spark 4.2.0, version 1.
+    batches = [path for path in Path(place, "offsets").glob("*") if path.name.isdecimal()]
+    lines = max(batches, key=lambda path: int(path.name)).read_text("utf-8").splitlines() if batches else []
+    topics = json.loads(lines[2]).keys() if lines[2:] else {pipeline.topic}
+    if pipeline.topic not in topics:
+        raise StreamError(
+            f"checkpoint {place} marks how far topic {', '.join(topics)} was read, but pipeline {pipeline.name} reads "
+            f"{pipeline.topic}. Move it away, or name another with spark.checkpoint: {pipeline.topic} is then read "
+            "from its beginning."
+        )
+
+
 def _prepare(settings: Settings, pipeline: Pipeline) -> None:
     """Spark's Kafka source ends when its topic does not exist, and the connector when its table does not."""
     with Broker(settings.kafka) as broker:
@@ -192,35 +225,43 @@ def _stop_requests() -> Iterator[Event]:
             signal.signal(number, handler)
 
 
-def _follow(query: StreamingQuery, stopping: Event) -> None:
+def _follow(query: StreamingQuery, batches: "MicroBatches") -> None:
     """Returns when a stop was requested; raises when the query ended by itself.
 
     Looks again and again instead of waiting in the JVM, where a signal would not be noticed.
     """
-    while not stopping.wait(_LOOK_S):
+    while not batches.stopping.wait(_LOOK_S):
         if not query.isActive:
-            raise _ended(query)
+            cause = batches.failure or query.exception()
+            raise StreamError(
+                f"query {query.name} ended: {_said(cause) if cause else 'it was stopped from outside.'} The checkpoint "
+                "still marks what was stored, and a restart goes on from there. The whole story is in the log "
+                "(`penstock logs stream`)."
+            ) from cause
 
 
-def _ended(query: StreamingQuery) -> StreamError:
-    error = query.exception()
-    said = _said(error) if error else "it was stopped from outside"
-    return StreamError(
-        f"query {query.name} ended: {said}. Nothing is lost: a restart does its last micro-batch again. "
-        "See `penstock logs stream` for the whole story."
-    )
+@dataclass
+class MicroBatches:
+    """What is done with each micro-batch, and why the last one could not be done.
 
+    `stopping` ends the attempts at a failing one. Spark hands errors on as one long text, so `failure` keeps the error.
+    """
 
-def _batch(pipeline: Pipeline, settings: Settings, stopping: Event) -> Callable[[DataFrame, int], None]:
-    """What is done with each micro-batch, again and again while Cassandra or Kafka fails."""
+    pipeline: Pipeline
+    settings: Settings
+    stopping: Event = field(default_factory=Event)
+    failure: Exception | None = None
 
-    def store(batch: DataFrame, number: int) -> None:
+    def store(self, batch: DataFrame, number: int) -> None:
+        """Returns when all of the batch is acknowledged; tries again while Cassandra or Kafka fails."""
         started = time.monotonic()
-        read, refused = _attempts(number, stopping)(_store_once, batch, pipeline, settings)
+        try:
+            read, refused = _attempts(number, self.stopping)(_store_once, batch, self.pipeline, self.settings)
+        except _FOREIGN as error:
+            self.failure = error
+            raise
         seconds = time.monotonic() - started
         log.info("batch %d: stored %d rows, %d rejected, %.1f s", number, read - refused, refused, seconds)
-
-    return store
 
 
 def _store_once(batch: DataFrame, pipeline: Pipeline, settings: Settings) -> tuple[int, int]:
@@ -267,9 +308,10 @@ def _attempts(number: int, stopping: Event) -> Retrying:
 
 def _said(error: BaseException | None) -> str:
     """What went wrong first, in one line: the innermost cause of a Java exception, without its stack."""
+    text = str(error)
     if isinstance(error, Py4JJavaError):
         cause = error.java_exception
         while cause.getCause() is not None:
             cause = cause.getCause()
-        return str(cause.toString()).strip().partition("\n")[0]
-    return str(error).strip().partition("\n")[0]
+        text = cause.toString()
+    return " ".join(_STACK.split(text, maxsplit=1)[0].split()) or type(error).__name__

@@ -15,7 +15,7 @@ _WRITE = {
     "spark.cassandra.output.batch.grouping.key": "replica_set",
     # Counted in bytes, so that no batch meets a server's limit (50 KiB by default, `batch_size_fail_threshold`);
     # a larger row goes alone, to which that limit does not apply.
-    "spark.cassandra.output.batch.size.bytes": str(24 * 1024),
+    "spark.cassandra.output.batch.size.bytes": str(16 * 1024),
     "spark.cassandra.output.concurrent.writes": "8",
     # Absent values stay unset; a null would be a tombstone.
     "spark.cassandra.output.ignoreNulls": "true",

@@ -235,7 +235,9 @@ def _aware(value: Any) -> Any:
 
 
 def _said(error: Exception) -> str:
-    """What the driver said; of several nodes what each one said."""
-    if isinstance(error, NoHostAvailable):
+    """What the driver said; of several nodes what each one said, where it knows."""
+    if isinstance(error, NoHostAvailable) and isinstance(error.errors, Mapping):
         return "; ".join(f"{host}: {_said(each)}" for host, each in error.errors.items()) or "no node answers"
+    if isinstance(error, NoHostAvailable):
+        return f"no node of that datacenter among {', '.join(map(str, error.errors))}"
     return str(error) or type(error).__name__

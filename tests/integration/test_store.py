@@ -1,0 +1,147 @@
+"""The table in a real Cassandra: made from the declaration, checked against it, and looked up."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import pytest
+from cassandra import ProtocolVersion
+from cassandra.cluster import Cluster, ExecutionProfile, Session
+
+from penstock.config import Settings
+from penstock.contract import From, Pipeline, Record, Text
+from penstock.errors import StoreError
+from penstock.store import Store
+
+AT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
+AT_US = int(AT.timestamp()) * 1_000_000 + AT.microsecond
+
+
+class Reading(Record):
+    """A record with every type that a declaration may have."""
+
+    sensor: Annotated[UUID, From("sensor")]
+    name: Annotated[Text | None, From("name")] = None
+    count: Annotated[int | None, From("count")] = None
+    level: Annotated[float | None, From("level")] = None
+    valid: Annotated[bool | None, From("valid")] = None
+    at: Annotated[datetime | None, From("at")] = None
+
+
+class Narrow(Record):
+    """Another declaration of the same table."""
+
+    sensor: Annotated[UUID, From("sensor")]
+    count: Annotated[str | None, From("count")] = None
+    unit: Annotated[str | None, From("unit")] = None
+
+
+@pytest.fixture
+def cql(stack_settings: Settings) -> Iterator[Session]:
+    """A session beside the one under test."""
+    cassandra = stack_settings.cassandra
+    cluster = Cluster(
+        [cassandra.contact_points],
+        port=cassandra.port,
+        protocol_version=ProtocolVersion.V4,
+        execution_profiles={"default": ExecutionProfile(request_timeout=60)},
+    )
+    yield cluster.connect()
+    cluster.shutdown()
+
+
+@pytest.fixture
+def own(store: Store, cql: Session, pipeline: Pipeline) -> Iterator[Pipeline]:
+    """A pipeline with every type and a table of this test."""
+    changes = {"record": Reading, "key": "sensor", "keyspace": f"t{uuid4().hex}", "table": "readings"}
+    own = pipeline.model_copy(update=changes)
+    store.ensure_table(own)
+    yield own
+    cql.execute(f"DROP KEYSPACE {own.keyspace}")
+
+
+def insert(cql: Session, own: Pipeline, written_us: int = AT_US, **cells: Any) -> UUID:
+    key: UUID = cells.pop("sensor", uuid4())
+    row = {"sensor": key, **cells}
+    names, marks = ", ".join(row), ", ".join("%s" for _ in row)
+    cql.execute(
+        f"INSERT INTO {own.keyspace}.{own.table} ({names}) VALUES ({marks}) USING TIMESTAMP {written_us}",  # noqa: S608
+        list(row.values()),
+    )
+    return key
+
+
+def test_table_that_is_there_stays_as_it_is(store: Store, cql: Session, own: Pipeline) -> None:
+    insert(cql, own)
+    store.ensure_table(own)
+    assert store.count(own) == 1
+
+
+def test_table_that_is_not_the_declared_one_is_refused(store: Store, own: Pipeline) -> None:
+    with pytest.raises(StoreError) as error:
+        store.ensure_table(own.model_copy(update={"record": Narrow}))
+    for difference in ("count is bigint, declared is text", "unit is absent", "level is not declared"):
+        assert difference in str(error.value)
+
+
+def test_table_with_another_key_is_refused(cql: Session, own: Pipeline, stack_settings: Settings) -> None:
+    cql.execute(f"CREATE TABLE {own.keyspace}.other (sensor uuid, name text, PRIMARY KEY (sensor, name))")
+    with Store(stack_settings.cassandra) as fresh, pytest.raises(StoreError, match="its key is sensor, name"):
+        fresh.ensure_table(own.model_copy(update={"table": "other"}))
+
+
+def test_row_has_its_values_and_their_write_times(store: Store, cql: Session, own: Pipeline) -> None:
+    cells: dict[str, Any] = {"name": "नमस्ते", "count": -(2**63), "level": 0.1, "valid": False, "at": AT}
+    key = insert(cql, own, **cells)
+    [row] = store.rows(own, [key])
+    assert row.values == {"sensor": key, **cells}
+    assert row.written_us == dict.fromkeys(cells, AT_US)
+
+
+def test_unset_cell_has_no_write_time(store: Store, cql: Session, own: Pipeline) -> None:
+    [row] = store.rows(own, [insert(cql, own, name="n")])
+    assert row.values["level"] is None
+    assert row.written_us == {"name": AT_US}
+
+
+def test_older_write_does_not_win(store: Store, cql: Session, own: Pipeline) -> None:
+    key = insert(cql, own, name="new")
+    insert(cql, own, written_us=AT_US - 1, sensor=key, name="old")
+    [row] = store.rows(own, [key])
+    assert row.values["name"] == "new"
+
+
+def test_many_rows_are_found_and_absent_ones_are_not(store: Store, cql: Session, own: Pipeline) -> None:
+    stored = {insert(cql, own, count=number) for number in range(300)}
+    asked = [*stored, *(uuid4() for _ in range(2_000))]
+    assert {row.values["sensor"] for row in store.rows(own, iter(asked))} == stored
+
+
+def test_counting_sees_every_row(store: Store, cql: Session, own: Pipeline) -> None:
+    for _ in range(300):
+        insert(cql, own)
+    assert store.count(own) == 300
+
+
+def test_any_rows_gives_no_more_than_asked_for(store: Store, cql: Session, own: Pipeline) -> None:
+    for _ in range(5):
+        insert(cql, own)
+    assert len(store.any_rows(own, 3)) == 3
+
+
+def test_table_that_does_not_exist_is_named(store: Store, own: Pipeline) -> None:
+    with pytest.raises(StoreError, match="nowhere"):
+        store.count(own.model_copy(update={"table": "nowhere"}))
+
+
+def test_cassandra_that_is_not_there_is_named(free_port: int, stack_settings: Settings) -> None:
+    nobody = stack_settings.cassandra.model_copy(update={"port": free_port})
+    with pytest.raises(StoreError, match=f"127.0.0.1:{free_port}.*connecting failed"), Store(nobody):
+        pass
+
+
+def test_datacenter_that_does_not_exist_is_named(stack_settings: Settings) -> None:
+    elsewhere = stack_settings.cassandra.model_copy(update={"datacenter": "atlantis"})
+    with pytest.raises(StoreError, match="atlantis"), Store(elsewhere):
+        pass

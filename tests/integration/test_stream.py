@@ -1,0 +1,170 @@
+"""The streaming app as its own process, on a Spark of its own, between the stack's Kafka and Cassandra."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psutil
+import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from penstock.broker import Broker, Message
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.errors import StreamError
+from penstock.record import Header, Reason, to_bytes
+from penstock.store import Row, Store
+from penstock.users import User
+from tests.stacks import free_ports
+
+LIMIT_S = 240
+STOP_LIMIT_S = 30
+READS = "SparkDataStreaming: reading"
+# Not long ago: Kafka deletes what is older than its retention, by this time.
+SENT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+OWN = "from penstock.users import USERS\nOWN = USERS.model_copy(update=dict(topic={0!r}, table={0!r}))\n"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.2))(
+        condition
+    )
+
+
+@pytest.fixture(scope="module")
+def own(pipeline: Pipeline) -> Pipeline:
+    """The users pipeline with a topic and a table of this module."""
+    name = f"users_{uuid4().hex[:8]}"
+    return pipeline.model_copy(update={"topic": name, "table": name})
+
+
+@pytest.fixture(scope="module")
+def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The stack's Kafka and Cassandra, with local Spark, small micro-batches and a checkpoint of this module."""
+    folder = tmp_path_factory.mktemp("stream")
+    (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
+    [port] = free_ports(1)
+    changes = {"master": "local[2]", "checkpoint": str(folder / "checkpoint"), "max_records_per_batch": 100}
+    return stack_settings.model_copy(
+        update={
+            "pipeline": "own_pipeline:OWN",
+            "ports": stack_settings.ports.model_copy(update={"spark_driver_ui": port}),
+            "spark": stack_settings.spark.model_copy(update=changes),
+        }
+    )
+
+
+def started(settings: Settings) -> subprocess.Popen[bytes]:
+    """`penstock stream`, its output beside its checkpoint."""
+    folder = Path(settings.spark.checkpoint).parent
+    environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(folder)}
+    with (folder / "stream.log").open("ab") as log:
+        command = (sys.executable, "-m", "penstock", "--verbose", "stream")
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def log_of(settings: Settings) -> str:
+    return (Path(settings.spark.checkpoint).parent / "stream.log").read_text()
+
+
+@contextmanager
+def streaming(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """The app, which is told to stop at the end if it still runs; nothing of it may be left."""
+    process = started(settings)
+    family = psutil.Process(process.pid)
+    try:
+        yield process
+        children = family.children(recursive=True) if process.poll() is None else []
+        process.terminate()
+        assert process.wait(STOP_LIMIT_S) == 0
+        assert psutil.wait_procs(children, STOP_LIMIT_S)[1] == []
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+def message(own: Pipeline, value: bytes, sent: datetime = SENT) -> Message:
+    return Message(own.topic, None, value, {Header.RUN: "r", Header.PIPELINE: "users", Header.VERSION: "1"}, sent)
+
+
+def user(number: int, **changes: str | None) -> User:
+    return User(
+        id=UUID(int=number),
+        first_name=f"n{number}",
+        last_name="علی",
+        email="e@example.com",
+        username="u",
+        **changes,
+    )
+
+
+def row(store: Store, own: Pipeline, key: UUID) -> Row | None:
+    return next(store.rows(own, [key]), None)
+
+
+def publish(broker: Broker, own: Pipeline, values: Sequence[bytes], sent: datetime = SENT) -> None:
+    broker.ensure_topics(own)
+    broker.publish(message(own, value, sent) for value in values)
+
+
+def test_good_messages_become_rows_and_bad_ones_letters(
+    broker: Broker, own: Pipeline, settings: Settings, store: Store
+) -> None:
+    good, bad = [to_bytes(user(number)) for number in range(250)], [b"{", b"\xff", to_bytes(user(900)) + b" x"]
+    publish(broker, own, [*good, *bad])
+    with streaming(settings):
+        until(lambda: "batch 2:" in log_of(settings))
+    letters = list(broker.read(own.dead_letter_topic))
+    assert store.count(own) == 250
+    assert sorted(letter.value or b"" for letter in letters) == sorted(bad)
+    assert {letter.headers[Header.REASON] for letter in letters} == {Reason.MALFORMED_JSON, Reason.NOT_UTF8}
+
+
+def test_newest_message_wins_in_whatever_order_they_come(
+    broker: Broker, own: Pipeline, settings: Settings, store: Store
+) -> None:
+    publish(broker, own, [to_bytes(user(1, phone="new"))], SENT + timedelta(minutes=1))
+    publish(broker, own, [to_bytes(user(1, phone="old", gender="set once")), to_bytes(user(1_000))])
+    with streaming(settings):
+        until(lambda: row(store, own, UUID(int=1_000)) is not None)
+    found = row(store, own, UUID(int=1))
+    assert found
+    assert (found.values["phone"], found.values["gender"]) == ("new", "set once")
+
+
+def test_kill_9_loses_nothing_and_leaves_nothing(
+    broker: Broker, own: Pipeline, settings: Settings, store: Store
+) -> None:
+    publish(broker, own, [to_bytes(user(number)) for number in range(2_000, 3_500)])
+    process = started(settings)
+    until(lambda: any(row(store, own, UUID(int=number)) for number in range(2_000, 3_500, 50)))
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    assert process.wait() == -9
+    assert psutil.wait_procs(children, STOP_LIMIT_S)[1] == []
+    with streaming(settings):
+        until(lambda: sum(1 for _ in store.rows(own, (UUID(int=number) for number in range(2_000, 3_500)))) == 1_500)
+
+
+def test_death_of_the_jvm_ends_the_app_with_its_own_exit_code(settings: Settings) -> None:
+    before = log_of(settings).count(READS)
+    process = started(settings)
+    until(lambda: log_of(settings).count(READS) > before)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    assert process.wait(STOP_LIMIT_S) == StreamError.exit_code
+
+
+def test_checkpoint_of_another_topic_is_refused_in_plain_words(own: Pipeline, settings: Settings) -> None:
+    other = own.model_copy(update={"topic": f"{own.topic}_other"})
+    (Path(settings.spark.checkpoint).parent / "other_pipeline.py").write_text(
+        f"from own_pipeline import OWN\nOTHER = OWN.model_copy(update=dict(topic={other.topic!r}))\n"
+    )
+    process = started(settings.model_copy(update={"pipeline": "other_pipeline:OTHER"}))
+    assert process.wait(LIMIT_S) == StreamError.exit_code
+    assert f"marks how far topic {own.topic} was read" in log_of(settings)
