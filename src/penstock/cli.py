@@ -9,39 +9,18 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from penstock.commands import example, with_settings
+from penstock.commands.letters import dead_letters
 from penstock.errors import ConfigError, PenstockError
 
 if TYPE_CHECKING:
     from penstock.config import Settings
 
 INTERRUPTED = 130
-
-
-def example(*lines: str) -> str:
-    """The end of a command's help: what one would type."""
-    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command `--home` and `--port-offset` and hands it the settings that result."""
-
-    @click.option("--home", type=click.Path(path_type=Path), help="Folder of the stack (PENSTOCK_HOME).")
-    @click.option("--port-offset", type=int, help="Moves every port of the local stack (PENSTOCK_PORT_OFFSET).")
-    @wraps(command)
-    def wrapped(home: Path | None, port_offset: int | None, **options: Any) -> None:
-        from penstock.config import read_settings
-
-        given = {"home": home, "port_offset": port_offset}
-        settings = read_settings(overrides={key: value for key, value in given.items() if value is not None})
-        command(settings=settings, **options)
-
-    return wrapped
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -54,6 +33,7 @@ def cli(verbose: bool) -> None:
     Start everything and run the pipeline once:   penstock demo
     Only the servers:                             penstock up, status, logs, down
     One stage by hand, against any cluster:       penstock ingest, stream, users
+    What was rejected, and bringing it home:      penstock dead-letters list, show, export, replay
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
@@ -211,6 +191,9 @@ def schema(settings: "Settings", form: str) -> None:
         "markdown": pipeline.markdown_table,
     }
     click.echo(forms[form]())
+
+
+cli.add_command(dead_letters)
 
 
 def main() -> None:

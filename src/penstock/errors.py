@@ -11,6 +11,7 @@ PenstockError
 ├── StreamError                the streaming query stopped
 ├── StoreError                 Cassandra refused or did not answer
 ├── LedgerError                the counts of a run do not balance
+├── LetterError                no such dead letter, or a file of them that cannot be understood
 ├── ScheduleError              Airflow refused, or the run that was asked for failed
 └── ServiceError               a local server could not be started or stopped
     ├── PortTakenError
@@ -107,6 +108,12 @@ class LedgerError(PenstockError):
     """What went into the pipeline is not what came out of it."""
 
     exit_code = 7
+
+
+class LetterError(PenstockError):
+    """There is no such dead letter, or a file of letters cannot be understood."""
+
+    exit_code = 10
 
 
 class ScheduleError(PenstockError):

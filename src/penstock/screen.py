@@ -21,8 +21,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from rich.table import Table
 from rich.text import Text
 
+from penstock.broker import Received
 from penstock.config import Settings
 from penstock.contract import Pipeline
+from penstock.letters import Letter
 from penstock.services.control import Phase, ServiceState, StackState
 from penstock.services.secrets import load_secrets
 
@@ -37,6 +39,9 @@ _COLOURS = {
 _WIDEST = 36
 """Characters of a value that a table of rows shows: a UUID fits."""
 _GAP = 2
+_LONGEST_VALUE = 4_000
+"""Bytes of a dead letter's value that are shown."""
+_LONGEST_TEXT = 500
 _NUMBERS = ("pid", "memory", "ready in", "restarts")
 
 err = Console(stderr=True, highlight=False)
@@ -196,6 +201,65 @@ def rows_table(rows: Sequence[Mapping[str, Any]], pipeline: Pipeline) -> Table:
     for cells in texts:
         table.add_row(*map(Text, cells[:fitting]))
     return table
+
+
+def letters_table(letters: Sequence[Letter], count: int) -> Table:
+    """Dead letters, one line each. `count` is how many there are, of which these are the newest."""
+    left = f"{count - len(letters)} older ones are not shown: --limit, --json" if count > len(letters) else None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=left, caption_justify="left")
+    for name in ("id", "reason", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("run", "origin", "first seen", "message"):
+        table.add_column(name, overflow="fold")
+    for letter in letters:
+        texts = (letter.run, letter.origin, letter.first_seen, letter.message)
+        table.add_row(letter.short, plain(letter.reason), _state(letter), *(plain(_cut(text)) for text in texts))
+    return table
+
+
+def show_letter(letter: Letter, message: Received) -> None:
+    """Everything of one letter; of a long value its beginning."""
+    said = {
+        "id": letter.id,
+        "state": f"resolved by {letter.resolved_by}" if letter.resolved_by else "open",
+        "rejected again": letter.rejected_again or "",
+        "reason": letter.reason,
+        "message": letter.message,
+        "run": letter.run,
+        "origin": letter.origin,
+        "first seen": letter.first_seen,
+        "letter at": f"{message.origin}, {message.timestamp.isoformat()}",
+        **message.headers,
+    }
+    for name, text in said.items():
+        if text:
+            out.print(f"{plain(name):26} {plain(_cut(text))}", markup=False, soft_wrap=True)
+    out.print(f"\n{_bytes_shown(message.value)}", markup=False, soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """Text that a terminal shows as it is: whatever could steer it is written as an escape, but for line ends."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _bytes_shown(value: bytes | None) -> str:
+    if value is None:
+        return "no value"
+    more = "" if len(value) <= _LONGEST_VALUE else f"\n… {len(value):,} bytes in all; the whole: --json, or export"
+    try:
+        return f"value, {len(value):,} bytes of UTF-8:\n{plain(value.decode()[:_LONGEST_VALUE])}{more}"
+    except UnicodeDecodeError:
+        return f"value, {len(value):,} bytes, not UTF-8, in hex:\n{value[:_LONGEST_VALUE].hex(' ')}{more}"
+
+
+def _state(letter: Letter) -> Text:
+    if letter.resolved_by:
+        return Text("resolved", style="green")
+    return Text("bad again" if letter.rejected_again else "open", style="yellow")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _mebibytes(size_bytes: int | None) -> str:

@@ -1,0 +1,146 @@
+"""`penstock dead-letters …` and `penstock trace`: what became of single records."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.commands import example, with_settings
+
+if TYPE_CHECKING:
+    from penstock.broker import Broker
+    from penstock.config import Settings
+    from penstock.contract import Pipeline
+    from penstock.letters import Book, Choice, Outcome
+
+_reason = click.option("--reason", help="Only those rejected for this reason, e.g. wrong_type.")
+_run = click.option("--run", help="Only those of this run.")
+_all = click.option("--all", "resolved", is_flag=True, help="Also those that are resolved.")
+
+
+@click.group("dead-letters", epilog=example("penstock dead-letters list --reason wrong_type"))
+def dead_letters() -> None:
+    """List, show, export and replay what could not become a row."""
+
+
+@dead_letters.command("list", epilog=example("penstock dead-letters list --run manual__2025-03-12 --json"))
+@_reason
+@_run
+@_all
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most letters of the table.")
+@click.option("--json", "as_json", is_flag=True, help="All of them, one JSON object a line.")
+@with_settings
+def list_letters(
+    settings: "Settings", reason: str | None, run: str | None, resolved: bool, limit: int, as_json: bool
+) -> None:
+    """Which records were rejected, why and where from; the newest first."""
+    from dataclasses import asdict
+
+    from penstock import screen
+
+    choice = _choice(reason, run, resolved=resolved)
+    with _opened(settings) as (_, _, book):
+        if as_json:
+            for letter in book.letters(choice):
+                click.echo(json.dumps(asdict(letter), ensure_ascii=False))
+        else:
+            letters = list(book.letters(choice, newest=limit))
+            screen.out.print(screen.letters_table(letters, book.count(choice)))
+
+
+@dead_letters.command(epilog=example("penstock dead-letters show 3fa1c09b"))
+@click.argument("identity", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="For scripts, with all bytes.")
+@with_settings
+def show(settings: "Settings", identity: str, as_json: bool) -> None:
+    """Everything of one letter: its headers, what became of it, its original bytes."""
+    from penstock import screen
+    from penstock.letters import exported
+
+    with _opened(settings) as (_, _, book):
+        choice = _choice(None, None, (identity,), resolved=True)
+        for letter, message, _ in book.bodies(choice):
+            if as_json:
+                click.echo(json.dumps(exported(letter, message), ensure_ascii=False))
+            else:
+                screen.show_letter(letter, message)
+
+
+@dead_letters.command(epilog=example("penstock dead-letters export --reason wrong_type --file letters.jsonl"))
+@_reason
+@_run
+@_all
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A new file.")
+@with_settings
+def export(settings: "Settings", reason: str | None, run: str | None, resolved: bool, file: Path) -> None:
+    """Write letters to a file, one JSON object a line; edit `value`, then replay the file."""
+    from penstock import letters
+
+    with _opened(settings) as (_, _, book):
+        count = letters.export(book.bodies(_choice(reason, run, resolved=resolved)), file)
+    click.echo(f"{count} dead letters written to {file}")
+
+
+@dead_letters.command(
+    epilog=example("penstock dead-letters replay --file fixed.jsonl --dry-run", "penstock dead-letters replay 3fa1c09b")
+)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--reason", help="All open letters of this reason, e.g. after the declaration was mended.")
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="An export with mended values.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would happen.")
+@with_settings
+def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file: Path | None, dry_run: bool) -> None:
+    """Publish letters again whose value is a record by now; the stream stores them and marks them as resolved.
+
+    A letter that is still bad stays what it is. Replaying twice is harmless: a letter is resolved once, and the row
+    has the write time of the original, so it never replaces newer data.
+    """
+    from datetime import UTC, datetime
+
+    from penstock import letters, screen
+
+    if sum(map(bool, (ids, reason, file))) != 1:
+        raise click.UsageError("say which letters: either IDs, or --reason, or --file")
+    counts: Counter[letters.State] = Counter()
+
+    def tell(outcome: "Outcome") -> None:
+        counts[outcome.state] += 1
+        if outcome.problem:
+            click.echo(f"{outcome.letter.short} {outcome.state}: {screen.plain(outcome.problem)}")
+
+    with _opened(settings) as (pipeline, broker, book):
+        chosen = (
+            book.fixed(letters.fixes(file)) if file else book.bodies(_choice(reason, None, ids, resolved=bool(ids)))
+        )
+        letters.replay(pipeline, chosen, datetime.now(UTC), None if dry_run else broker, tell)
+    done = ", ".join(f"{counts[state]} {state}" for state in letters.State)
+    click.echo(f"{'would be: ' if dry_run else ''}{done}")
+
+
+@contextmanager
+def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, Book]]":
+    """The pipeline, its Kafka, and its dead letters as they are now."""
+    from penstock import screen
+    from penstock.broker import Broker
+    from penstock.contract import load_pipeline
+    from penstock.letters import Book
+
+    pipeline = load_pipeline(settings.pipeline)
+    with Broker(settings.kafka) as broker, Book(pipeline, broker) as book:
+        with screen.record_bar(f"{pipeline.dead_letter_topic}: reading", book.messages) as show_progress:
+            book.read(show_progress)
+        yield pipeline, broker, book
+
+
+def _choice(reason: str | None, run: str | None, ids: tuple[str, ...] = (), *, resolved: bool) -> "Choice":
+    from penstock.errors import ConfigError
+    from penstock.letters import Choice
+    from penstock.record import Reason
+
+    if reason is not None and reason not in list(Reason):
+        raise ConfigError(f"--reason is {reason!r}; there are: {', '.join(Reason)}")
+    return Choice(reason, run, ids, resolved)
