@@ -19,7 +19,7 @@ from penstock.broker import Broker, Offsets, Received
 from penstock.config import Settings
 from penstock.contract import Pipeline, Record
 from penstock.errors import LedgerError
-from penstock.record import Header, Rejected, from_bytes
+from penstock.record import Header, Rejected, from_bytes, write_time_ms
 from penstock.store import Row, Store
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,8 @@ class Ledger:
     def refresh(self) -> Account:
         """The account of this moment."""
         self._enter(_ENTER_MESSAGE, (self._message(m) for m in self._new(self._pipeline.topic)))
-        for letters in _batches(self._new(self._pipeline.dead_letter_topic)):
+        written = self._new(self._pipeline.dead_letter_topic)
+        for letters in _batches(m for m in written if Header.RESOLVED not in m.headers):
             self._enter(_ENTER_REJECTED, (_rejected(m) for m in letters if Header.ORIGIN_URL in m.headers))
             self._enter(_ENTER_LETTER, ((_key(m),) for m in letters if Header.ORIGIN_URL not in m.headers))
         self._book.execute(_SETTLE_LETTERS)
@@ -184,7 +185,8 @@ class Ledger:
         item = message.headers.get(Header.ITEM, message.origin)
         if isinstance(record, Rejected):
             return (item, message.origin, None, None, message.timestamp_ms)
-        return (item, message.origin, str(getattr(record, self._pipeline.key)), message.value, message.timestamp_ms)
+        at_ms = write_time_ms(message.headers, message.timestamp_ms)
+        return (item, message.origin, str(getattr(record, self._pipeline.key)), message.value, at_ms)
 
     def _in_flight(self) -> Iterator[list[tuple[int, Record, int]]]:
         """(number of the entry, its record, time of its message), in batches."""

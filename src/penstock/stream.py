@@ -36,7 +36,7 @@ from penstock.contract import Pipeline
 from penstock.errors import StreamError
 from penstock.store import Store
 from penstock.store.connector import spark_conf, write
-from penstock.transform import good, rejected, transform
+from penstock.transform import good, rejected, resolved, resolves, transform
 
 log = logging.getLogger(__name__)
 
@@ -267,14 +267,22 @@ class MicroBatches:
 def _store_once(batch: DataFrame, pipeline: Pipeline, settings: Settings) -> tuple[int, int]:
     """(messages read, messages rejected), all acknowledged.
 
-    The rejected ones are counted while the good ones are written, so that Kafka is read again only where there are any.
+    The rejected ones are counted while the good ones are written, so that Kafka is read again only where there are any;
+    likewise the letters that are resolved, now that their replays are stored.
     """
     counts = Observation()
-    observed = batch.observe(counts, F.count(F.lit(1)).alias("read"), F.count("reason").alias("rejected"))
+    observed = batch.observe(
+        counts,
+        F.count(F.lit(1)).alias("read"),
+        F.count("reason").alias("rejected"),
+        F.count(resolves()).alias("resolving"),
+    )
     write(good(observed), pipeline, settings.cassandra)
-    read, refused = counts.get["read"], counts.get["rejected"]
+    read, refused, resolving = (counts.get[name] for name in ("read", "rejected", "resolving"))
     if refused:
         _write_letters(rejected(batch, pipeline), settings.kafka)
+    if resolving:
+        _write_letters(resolved(batch, pipeline), settings.kafka)
     return read, refused
 
 
