@@ -89,6 +89,10 @@ def write_time_ms(headers: Mapping[str, str], timestamp_ms: int) -> int:
     return min(int(original), timestamp_ms) if re.fullmatch(WRITE_TIME_MS, original) else timestamp_ms
 
 
+LARGEST_VALUE_BYTES = 4 * 1024 * 1024
+"""A larger Kafka value is no record. Reading one takes Spark some twenty times its size: docs/decisions/042."""
+
+
 @dataclass(frozen=True)
 class Rejected:
     """What could not become a record: why, for people too, and the original bytes unchanged."""
@@ -112,7 +116,8 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
         if value is not None:
             values[column.name] = value
     # Through JSON text, so that exactly what Kafka will carry is what is checked.
-    checked = _checked(pipeline, canonical_json(values).decode(), values)
+    text = canonical_json(values)
+    checked = _too_large(text) or _checked(pipeline, text.decode(), values)
     if isinstance(checked, _Problem):
         return Rejected(checked.reason, _with_origin(pipeline.columns, checked.message), canonical_json(item))
     return checked
@@ -131,6 +136,8 @@ def from_bytes(pipeline: Pipeline, value: bytes | None) -> Record | Rejected:
     """
     if value is None:
         return Rejected(Reason.NO_VALUE, "the message has no value", b"")
+    if too_large := _too_large(value):
+        return Rejected(too_large.reason, too_large.message, value)
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -155,6 +162,12 @@ def canonical_json(value: Any) -> bytes:
 class _Problem:
     reason: Reason
     message: str
+
+
+def _too_large(value: bytes) -> _Problem | None:
+    if len(value) <= LARGEST_VALUE_BYTES:
+        return None
+    return _Problem(Reason.INVALID_VALUE, f"the value has {len(value)} bytes, {LARGEST_VALUE_BYTES} are allowed")
 
 
 def _checked(pipeline: Pipeline, text: str, parsed: Any) -> Record | _Problem:

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name by which all of 
 
 from penstock.contract import Column as Field
 from penstock.contract import Pipeline
-from penstock.record import LETTER_ID, WRITE_TIME_MS, Header, Reason
+from penstock.record import LARGEST_VALUE_BYTES, LETTER_ID, WRITE_TIME_MS, Header, Reason
 
 ORIGIN = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
 """Columns of Kafka's source, with `includeHeaders`."""
@@ -58,7 +58,7 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     Trap: a filter on the result makes Spark parse the value once more, for the filter. Filter behind `foreachBatch` or
     a cache only, where the plan ends.
     """
-    text = F.col("origin.value").cast("string")
+    text = F.when(F.octet_length("origin.value") <= LARGEST_VALUE_BYTES, F.col("origin.value").cast("string"))
     canonical = F.coalesce(F.to_json("parsed") == text, F.lit(False))
     variant = F.when(~F.col("canonical"), F.try_parse_json(_sealed(text)))
     record = F.struct(*(_typed(field).alias(field.name) for field in pipeline.columns))
@@ -177,6 +177,7 @@ def _not_an_object(text: Column) -> Column:
     return (
         F.when(F.col("origin.value").isNull(), _problem(Reason.NO_VALUE, "the message has no value"))
         .when(F.col("canonical"), None)
+        .when(text.isNull(), _problem(Reason.INVALID_VALUE, f"the value has more than {LARGEST_VALUE_BYTES} bytes"))
         .when(~F.is_valid_utf8(text), _problem(Reason.NOT_UTF8, "the value is not UTF-8"))
         .when(~seal.eqNullSafe(_seal(text)), _problem(Reason.MALFORMED_JSON, "the value is not one JSON document"))
         .when(~kind.startswith("OBJECT<"), _problem(Reason.NOT_AN_OBJECT, "the value is not an object, but ", kind))
