@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.commands import example, with_settings
-from penstock.commands.letters import dead_letters
+from penstock.commands.letters import dead_letters, trace
 from penstock.errors import ConfigError, PenstockError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def cli(verbose: bool) -> None:
     Only the servers:                             penstock up, status, logs, down
     One stage by hand, against any cluster:       penstock ingest, stream, users
     What was rejected, and bringing it home:      penstock dead-letters list, show, export, replay
+    Where one record is:                          penstock trace ID or e-mail
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
@@ -194,6 +195,7 @@ def schema(settings: "Settings", form: str) -> None:
 
 
 cli.add_command(dead_letters)
+cli.add_command(trace)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ PenstockError
 ├── StoreError                 Cassandra refused or did not answer
 ├── LedgerError                the counts of a run do not balance
 ├── LetterError                no such dead letter, or a file of them that cannot be understood
+├── TraceError                 nothing is known of the record that was asked for
 ├── ScheduleError              Airflow refused, or the run that was asked for failed
 └── ServiceError               a local server could not be started or stopped
     ├── PortTakenError
@@ -114,6 +115,12 @@ class LetterError(PenstockError):
     """There is no such dead letter, or a file of letters cannot be understood."""
 
     exit_code = 10
+
+
+class TraceError(PenstockError):
+    """Nothing is known of a record."""
+
+    exit_code = 11
 
 
 class ScheduleError(PenstockError):

@@ -27,6 +27,7 @@ from penstock.contract import Pipeline
 from penstock.letters import Letter
 from penstock.services.control import Phase, ServiceState, StackState
 from penstock.services.secrets import load_secrets
+from penstock.trace import Sighting, Trace, written
 
 _COLOURS = {
     Phase.READY: "green",
@@ -235,6 +236,37 @@ def show_letter(letter: Letter, message: Received) -> None:
         if text:
             out.print(f"{plain(name):26} {plain(_cut(text))}", markup=False, soft_wrap=True)
     out.print(f"\n{_bytes_shown(message.value)}", markup=False, soft_wrap=True)
+
+
+def show_trace(found: Trace, pipeline: Pipeline) -> None:
+    """What is known of a record, in the order of its way."""
+    if found.messages:
+        out.print(_messages_table(found.messages))
+    for row in found.rows:
+        out.print(f"row {row.values[pipeline.key]} of {pipeline.keyspace}.{pipeline.table}", markup=False)
+        for name, value in row.values.items():
+            if value is not None and name != pipeline.key:
+                out.print(f"  {name:24} {plain(_cut(str(value)))}", markup=False, soft_wrap=True)
+        for at, columns in written(row).items():
+            out.print(f"  written {at.isoformat()}     {', '.join(columns)}", markup=False, soft_wrap=True)
+    if not found.rows:
+        out.print("no row", markup=False)
+    if found.letters:
+        out.print(letters_table(found.letters, len(found.letters)))
+    err.print(f"searched: {found.searched}", markup=False, soft_wrap=True)
+
+
+def _messages_table(messages: Sequence[Sighting]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("partition/offset", "sent", "run", "item", "micro-batch", "what"):
+        table.add_column(name, overflow="fold")
+    for message in messages:
+        batch = "unknown" if message.batch is None else str(message.batch)
+        what = message.problem or f"record {message.key}, write time {message.write_time.isoformat()}"
+        replays = f"; replays dead letter {message.replays[:12]}" if message.replays else ""
+        texts = (message.sent.isoformat(), message.run, message.item, batch, what + replays)
+        table.add_row(f"{message.partition}/{message.offset}", *(plain(_cut(text)) for text in texts))
+    return table
 
 
 def plain(text: str) -> str:

@@ -121,6 +121,30 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
     click.echo(f"{'would be: ' if dry_run else ''}{done}")
 
 
+@click.command(epilog=example("penstock trace ali@example.com", "penstock trace 9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"))
+@click.argument("wanted", metavar="ID|EMAIL")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@with_settings
+def trace(settings: "Settings", wanted: str, as_json: bool) -> None:
+    """Where one record is: fetched by which run, its messages in Kafka, its micro-batch, its row, its dead letters."""
+    from dataclasses import asdict
+
+    from penstock import screen
+    from penstock.broker import Broker
+    from penstock.contract import load_pipeline
+    from penstock.trace import trace as search
+
+    pipeline = load_pipeline(settings.pipeline)
+    with Broker(settings.kafka) as broker:
+        messages = sum(span.end - span.first for span in broker.offsets(pipeline.topic).values())
+    with screen.record_bar(f"{pipeline.topic}: searching", messages) as show_progress:
+        found = search(settings, pipeline, wanted, on_progress=show_progress)
+    if as_json:
+        click.echo(json.dumps(asdict(found), ensure_ascii=False, default=str))
+    else:
+        screen.show_trace(found, pipeline)
+
+
 @contextmanager
 def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, Book]]":
     """The pipeline, its Kafka, and its dead letters as they are now."""
