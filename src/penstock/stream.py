@@ -148,7 +148,7 @@ def start(spark: SparkSession, batches: "MicroBatches") -> StreamingQuery:
         .option("includeHeaders", "true")
         .load()
     )
-    # Behind `foreachBatch` the plan starts anew with rows that are parsed already: see the trap in `transform`.
+    # Before `foreachBatch`, so that both halves of a micro-batch are made by the same plan.
     query = transform(messages, pipeline).writeStream.queryName(pipeline.name)
     log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
     return (

@@ -54,9 +54,6 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     `reason` is a value of `record.Reason`, `message` says the same for people without any of the record's values;
     `origin` holds Kafka's columns untouched. Of several defects the first one in the order of the declaration counts,
     as in `record.from_bytes`.
-
-    Trap: a filter on the result makes Spark parse the value once more, for the filter. Filter behind `foreachBatch` or
-    a cache only, where the plan ends.
     """
     text = F.when(F.octet_length("origin.value") <= LARGEST_VALUE_BYTES, F.col("origin.value").cast("string"))
     canonical = F.coalesce(F.to_json("parsed") == text, F.lit(False))
