@@ -25,6 +25,7 @@ from penstock.broker import Received
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.letters import Letter
+from penstock.letters.book import SHORT
 from penstock.services.control import Phase, ServiceState, StackState
 from penstock.services.secrets import load_secrets
 from penstock.trace import Sighting, Trace, written
@@ -210,11 +211,11 @@ def letters_table(letters: Sequence[Letter], count: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=left, caption_justify="left")
     for name in ("id", "reason", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("run", "origin", "first seen", "message"):
-        table.add_column(name, overflow="fold")
+    table.add_column("run, origin, first seen; message", overflow="fold")
     for letter in letters:
-        texts = (letter.run, letter.origin, letter.first_seen, letter.message)
-        table.add_row(letter.short, plain(letter.reason), _state(letter), *(plain(_cut(text)) for text in texts))
+        place = ", ".join(text for text in (letter.run, letter.origin, letter.first_seen) if text)
+        told = Text(plain(f"{_cut(place)}\n{_cut(letter.message)}"))
+        table.add_row(letter.short, Text(plain(letter.reason)), _state(letter), told)
     return table
 
 
@@ -240,8 +241,8 @@ def show_letter(letter: Letter, message: Received) -> None:
 
 def show_trace(found: Trace, pipeline: Pipeline) -> None:
     """What is known of a record, in the order of its way."""
-    if found.messages:
-        out.print(_messages_table(found.messages))
+    for message in found.messages:
+        _show_message(message, pipeline)
     for row in found.rows:
         out.print(f"row {row.values[pipeline.key]} of {pipeline.keyspace}.{pipeline.table}", markup=False)
         for name, value in row.values.items():
@@ -256,17 +257,17 @@ def show_trace(found: Trace, pipeline: Pipeline) -> None:
     err.print(f"searched: {found.searched}", markup=False, soft_wrap=True)
 
 
-def _messages_table(messages: Sequence[Sighting]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("partition/offset", "sent", "run", "item", "micro-batch", "what"):
-        table.add_column(name, overflow="fold")
-    for message in messages:
-        batch = "unknown" if message.batch is None else str(message.batch)
-        what = message.problem or f"record {message.key}, write time {message.write_time.isoformat()}"
-        replays = f"; replays dead letter {message.replays[:12]}" if message.replays else ""
-        texts = (message.sent.isoformat(), message.run, message.item, batch, what + replays)
-        table.add_row(f"{message.partition}/{message.offset}", *(plain(_cut(text)) for text in texts))
-    return table
+def _show_message(message: Sighting, pipeline: Pipeline) -> None:
+    fetched = [f"run {message.run}" if message.run else "no run", f"item {message.item}" if message.item else "no item"]
+    batch = "unknown" if message.batch is None else str(message.batch)
+    lines = [
+        f"message {pipeline.topic}/{message.partition}/{message.offset} of {message.sent.isoformat()}",
+        f"  {', '.join(fetched)}, micro-batch {batch}",
+        f"  {message.problem or f'record {message.key}, write time {message.write_time.isoformat()}'}",
+        *([f"  replays dead letter {message.replays[:SHORT]}"] if message.replays else []),
+    ]
+    for line in lines:
+        out.print(plain(_cut(line)), markup=False, soft_wrap=True)
 
 
 def plain(text: str) -> str:
