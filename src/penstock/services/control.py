@@ -29,6 +29,7 @@ from penstock.services.state import (
     ServiceState,
     StackState,
     fingerprint,
+    living_guardian,
     living_supervisor,
     read_recorded,
     read_request,
@@ -43,6 +44,7 @@ OnChange = Callable[[StackState], None]
 
 _POLL_S = 0.05
 _LOCK_LIMIT_S = 60.0
+_REVIVAL_LIMIT_S = 60.0
 _TAIL_LINES = 20
 # Beyond what its services may take to stop: to kill what did not, and to look everywhere.
 _SUPERVISOR_STOP_LIMIT_S = 30.0
@@ -69,7 +71,7 @@ def up(
     home = Home(settings.home)
     home.make()
     names = tuple(service.name for service in services)
-    before = read_request(home).names if living_supervisor(home) else ()
+    before = read_request(home).names if _supervisor(home) else ()
     try:
         with _locked(home):
             number = _ask(settings, home, names, reference)
@@ -103,11 +105,13 @@ def down(settings: Settings, *, delete_data: bool = False, on_change: OnChange =
 def status(settings: Settings, *, memory: bool = True) -> StackState:
     """What runs now: the supervisor's word, checked against the machine's processes. Measures memory in ~0.2 s."""
     home = Home(settings.home)
-    supervisor = living_supervisor(home)
+    supervisor, guardian = living_supervisor(home), living_guardian(home)
     recorded = read_recorded(home)
-    services = tuple(_truth(service, supervised=supervisor is not None) for service in _services(recorded))
-    state = StackState(home=home.path, supervisor_pid=supervisor.pid if supervisor else None, services=services)
-    return _with_memory(state, _services(recorded), supervisor) if memory else state
+    services = tuple(_truth(one, supervised=bool(supervisor or guardian)) for one in _services(recorded))
+    state = StackState(home=home.path, supervisor_pid=_pid(supervisor), guardian_pid=_pid(guardian), services=services)
+    if not memory:
+        return state
+    return _with_memory(state, _services(recorded), [one for one in (supervisor, guardian) if one])
 
 
 def tail(settings: Settings, service: str, lines: int) -> list[str]:
@@ -140,7 +144,7 @@ def _check_log(home: Home, service: str) -> None:
 
 def _ask(settings: Settings, home: Home, names: Sequence[str], reference: str) -> int:
     """Has a supervisor run these services besides what runs; returns the number of the request that says so."""
-    supervisor = living_supervisor(home)
+    supervisor = _supervisor(home)
     recorded = read_recorded(home)
     request = read_request(home)
     if supervisor and recorded:
@@ -189,6 +193,10 @@ def _start_supervisor(settings: Settings, home: Home, reference: str) -> None:
     command = (sys.executable, "-m", "penstock.services.supervisor", "--services", reference, "--detach")
     environment = {**settings.environment(), MARKER: owner(SUPERVISOR, home.path)}
     if run_detaching(command, environment, home.path, log_file) != 0:
+        other = _supervisor(home)
+        if other:  # the guardian of one that was killed before it could record its guardian
+            other.send(signal.SIGHUP)
+            return
         text = "\n".join(logs.tail(log_file, _TAIL_LINES, start))
         raise ServiceError(f"the supervisor did not start. Last lines of {log_file}:\n{text}")
 
@@ -205,7 +213,7 @@ def _follow_until_ready(
                 raise failure.error()
             if {service.name for service in wanted if service.phase is Phase.READY} == set(names):
                 return
-        if living_supervisor(home) is None:
+        if _supervisor(home) is None:
             raise ServiceError(_supervisor_ended(home))
         if deadline is not None and time.monotonic() > deadline:
             unready = [service.name for service in _services(recorded) if service.phase is not Phase.READY]
@@ -234,11 +242,24 @@ def _changes(home: Home, on_change: OnChange) -> Iterator[Recorded | None]:
         never.wait(_POLL_S)
 
 
+def _supervisor(home: Home) -> Process | None:
+    """The one that runs. Where it was killed a moment ago its guardian is becoming the next: that is waited for."""
+    never = threading.Event()
+    deadline = time.monotonic() + _REVIVAL_LIMIT_S
+    while living_supervisor(home) is None and living_guardian(home) and time.monotonic() < deadline:
+        never.wait(_POLL_S)
+    return living_supervisor(home)
+
+
+def _pid(process: Process | None) -> int | None:
+    return process.pid if process else None
+
+
 def _as_recorded(home: Home, recorded: Recorded) -> StackState:
-    supervisor = living_supervisor(home)
     return StackState(
         home=home.path,
-        supervisor_pid=supervisor.pid if supervisor else None,
+        supervisor_pid=_pid(living_supervisor(home)),
+        guardian_pid=_pid(living_guardian(home)),
         services=tuple(service.public() for service in recorded.services),
     )
 
@@ -250,7 +271,7 @@ def _take_back(
     if not before:
         down(settings, on_change=on_change)
         return
-    supervisor = living_supervisor(home)
+    supervisor = _supervisor(home)
     if supervisor is None or set(names) <= set(before):
         return
     with _locked(home):
@@ -259,12 +280,12 @@ def _take_back(
         supervisor.send(signal.SIGHUP)
     for recorded in _changes(home, on_change):
         left = {service.name for service in _services(recorded)} - set(before)
-        if living_supervisor(home) is None or not left:
+        if _supervisor(home) is None or not left:
             return
 
 
 def _end_supervisor(home: Home, on_change: OnChange) -> None:
-    supervisor = living_supervisor(home)
+    supervisor = _supervisor(home)
     if supervisor is None:
         return
     limit_s = _SUPERVISOR_STOP_LIMIT_S + sum(service.stop_limit_s for service in _services(read_recorded(home)))
@@ -296,7 +317,7 @@ def _end_recorded(home: Home, on_change: OnChange) -> None:
     orphans.stop_all(unfinished, home.path, post)
 
 
-def _with_memory(state: StackState, recorded: Sequence[RecordedService], supervisor: Process | None) -> StackState:
+def _with_memory(state: StackState, recorded: Sequence[RecordedService], supervisors: Sequence[Process]) -> StackState:
     seen = orphans.look()
 
     def measured(service: ServiceState) -> ServiceState:
@@ -306,7 +327,7 @@ def _with_memory(state: StackState, recorded: Sequence[RecordedService], supervi
 
     return state.model_copy(
         update={
-            "supervisor_memory_pss_bytes": orphans.memory_pss_bytes([supervisor]) if supervisor else None,
+            "supervisor_memory_pss_bytes": orphans.memory_pss_bytes(supervisors) if supervisors else None,
             "services": tuple(measured(service) if service.pid else service for service in state.services),
         }
     )

@@ -42,6 +42,11 @@ class Home:
         return self.run / "supervisor.json"
 
     @property
+    def guardian(self) -> Path:
+        """Which process brings the supervisor back; outlives it."""
+        return self.run / "guardian.json"
+
+    @property
     def supervisor_lock(self) -> Path:
         """Locked for as long as a supervisor lives."""
         return self.run / "supervisor.lock"

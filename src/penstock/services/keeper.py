@@ -86,11 +86,18 @@ class Keeper:
         self._back_off = BackOff()
         self._log_start = 0
 
-    async def keep(self, found: RecordedService | None = None) -> None:
-        """Runs until cancelled, or until a first start fails; a defect in here fails this service and no other."""
+    async def keep(self, found: RecordedService | None = None, *, revive: bool = False) -> None:
+        """Runs until cancelled, or until a first start fails; a defect in here fails this service and no other.
+
+        `found` is what an earlier supervisor left. With `revive` that one was killed a moment ago, and what it had
+        ready is started again however often that fails, as it would have done.
+        """
         name = self._service.name
         try:
-            running = (await self._adopt(found) if found else None) or await self._start()
+            running = await self._adopt(found) if found else None
+            if running is None and found and revive and found.phase is not Phase.STARTING:
+                running = await self._revive(_death(name, None), 0)
+            running = running or await self._start()
             while True:
                 since = time.monotonic()
                 code = await asyncio.shield(running.exit)  # it reaps the child, also when nobody waits any more
@@ -105,7 +112,7 @@ class Keeper:
 
     async def _adopt(self, found: RecordedService) -> Running | None:
         """Takes over a living process, if it answers; ends it if it does not."""
-        if found.process is None:
+        if found.process is None or not found.process.alive():
             return None
         running = Running(found.process)
         was_ready = found.phase is Phase.READY

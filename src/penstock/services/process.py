@@ -123,5 +123,26 @@ def run_detaching(command: Sequence[str], environment: Mapping[str, str], folder
     return done.returncode
 
 
+def spawn_listening(command: Sequence[str], environment: Mapping[str, str], log_file: Path) -> subprocess.Popen[bytes]:
+    """Starts a command in a session of its own that reads from us, and from nobody else.
+
+    Raises:
+        ServiceError: it cannot be executed.
+    """
+    try:
+        with log_file.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                env=child_environment(environment),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                bufsize=0,
+            )
+    except OSError as error:
+        raise ServiceError(f"{command[0]} could not be started: {error}") from error
+
+
 def _started_s(process: psutil.Process) -> float:
     return round(process.create_time() - psutil.boot_time(), 2)

@@ -64,6 +64,8 @@ class StackState(_Frozen):
     home: Path
     supervisor_pid: int | None
     """None when nobody watches the services."""
+    guardian_pid: int | None = None
+    """Of the process that brings a killed supervisor back."""
     supervisor_memory_pss_bytes: int | None = None
     services: tuple[ServiceState, ...]
 
@@ -194,16 +196,33 @@ def read_request(home: Home) -> Request:
 
 def living_supervisor(home: Home) -> Process | None:
     """The supervisor of this home, if it runs."""
+    return _living(home.supervisor)
+
+
+def living_guardian(home: Home) -> Process | None:
+    """The guardian of this home's supervisor, if it runs; where that was killed it is about to be the next one."""
+    return _living(home.guardian)
+
+
+def record_supervisor(home: Home, process: Process) -> None:
+    _record(home.supervisor, process)
+
+
+def record_guardian(home: Home, process: Process) -> None:
+    _record(home.guardian, process)
+
+
+def _living(file: Path) -> Process | None:
     try:
-        saved = json.loads(home.supervisor.read_text("utf-8"))
+        saved = json.loads(file.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     process = Process(saved["pid"], saved["started_s"])
     return process if saved["boot"] == boot_id() and process.alive() else None
 
 
-def record_supervisor(home: Home, process: Process) -> None:
-    write(home.supervisor, json.dumps({"pid": process.pid, "started_s": process.started_s, "boot": boot_id()}))
+def _record(file: Path, process: Process) -> None:
+    write(file, json.dumps({"pid": process.pid, "started_s": process.started_s, "boot": boot_id()}))
 
 
 def write(path: Path, text: str) -> None:

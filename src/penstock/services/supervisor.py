@@ -2,7 +2,8 @@
 
 It runs what `run/request.json` asks for, answers in `run/state.json`, and is told by signals that something changed:
 SIGHUP to read the request again, SIGTERM or SIGINT to stop everything and end. A kill -9 leaves the servers running;
-the next supervisor finds and adopts them. One lives in each home: it holds a lock for as long as it lives.
+its guardian becomes the next supervisor, which finds and adopts them. One lives in each home: it holds a lock for as
+long as it lives.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO
 
@@ -20,8 +22,9 @@ from penstock.config import Settings, read_settings
 from penstock.errors import PenstockError, ServiceError
 from penstock.services import logs, orphans
 from penstock.services.board import Board
+from penstock.services.guardian import GUARDIAN, Guardian
 from penstock.services.home import Home
-from penstock.services.keeper import Keeper, in_thread
+from penstock.services.keeper import BackOff, Keeper, Running, in_thread
 from penstock.services.process import SUPERVISOR, Process
 from penstock.services.spec import Service
 from penstock.services.stack import STACK, load
@@ -45,9 +48,13 @@ _DETACHED = b"1"
 class Supervisor:
     """Runs the requested services until told to stop."""
 
-    def __init__(self, settings: Settings, services: Sequence[Service]) -> None:
+    def __init__(
+        self, settings: Settings, services: Sequence[Service], guardian: Guardian, *, revived: bool = False
+    ) -> None:
         self._home = Home(settings.home)
         self._services = {service.name: service for service in services}
+        self._guardian = guardian
+        self._revived = revived
         self._settings = fingerprint(settings)
         self._board = Board(self._home, self._settings)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -63,25 +70,40 @@ class Supervisor:
         found, others = self._find()
         self._take_up(found)
         on_started()
+        guarding = asyncio.create_task(self._guard())
         serving = asyncio.create_task(self._serve(found, others))
         stopping = asyncio.create_task(self._wait_for_stop())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             log.critical("stopping everything after a defect of the supervisor", exc_info=serving.exception())
-        await _cancel([serving, stopping])
+        await _cancel([guarding, serving, stopping])
+        self._guardian.dismiss()
         await self._end()
 
     async def _wait_for_stop(self) -> None:
         await self._stop.wait()
 
+    async def _guard(self) -> None:
+        """There is a guardian at all times; one that was killed is replaced."""
+        back_off = BackOff(longest_s=5)
+        while True:
+            since = time.monotonic()
+            try:
+                await Running(*self._guardian.living()).exit
+                log.warning("the guardian ended: starting another")
+            except (ServiceError, OSError):
+                log.exception("there is no guardian")  # the servers have their supervisor nevertheless
+            await asyncio.sleep(back_off.next_s(time.monotonic() - since))
+
     def _find(self) -> tuple[dict[str, RecordedService], list[RecordedService]]:
-        """What an earlier supervisor left running: services to adopt, and others."""
+        """What an earlier supervisor left: services to adopt or, if it was killed just now, revive; what else runs."""
         recorded = read_recorded(self._home)
         if recorded is None:
             return {}, []
         living = [service for service in recorded.services if service.lives]
         wanted = read_request(self._home).names if recorded.settings == self._settings else ()
-        found = {one.name: one for one in living if one.name in wanted and one.phase in _ADOPTABLE}
+        left = recorded.services if self._revived else living
+        found = {one.name: one for one in left if one.name in wanted and one.phase in _ADOPTABLE}
         return found, [one for one in living if one.name not in found]
 
     def _take_up(self, found: Mapping[str, RecordedService]) -> list[RecordedService]:
@@ -101,7 +123,7 @@ class Supervisor:
         self._tasks = {name: self._keep(name, service) for name, service in found.items()}
         try:
             await in_thread(lambda: orphans.stop_all(others, home, lambda name, phase: log.info("%s: %s", name, phase)))
-            await in_thread(lambda: orphans.sweep(home, spare=found))
+            await in_thread(lambda: orphans.sweep(home, spare=[*found, GUARDIAN]))
         except ServiceError:
             log.exception("an earlier life of this stack could not be ended")
         while True:
@@ -115,7 +137,8 @@ class Supervisor:
                 await in_thread(self._rotate)
 
     def _keep(self, name: str, found: RecordedService | None = None) -> asyncio.Task[None]:
-        return asyncio.create_task(Keeper(self._services[name], self._home, self._board).keep(found))
+        keeper = Keeper(self._services[name], self._home, self._board)
+        return asyncio.create_task(keeper.keep(found, revive=self._revived))
 
     async def _drop(self, dropped: Sequence[RecordedService]) -> None:
         if not dropped:
@@ -170,29 +193,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m penstock.services.supervisor", description=__doc__)
     parser.add_argument("--services", default=STACK, help="module:function that declares them (%(default)s)")
     parser.add_argument("--detach", action="store_true", help="run in the background")
+    parser.add_argument("--revived", action="store_true", help="in place of one that was killed")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
     # Until it is handled; the request is read after that.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     tell = _detach() if options.detach else None
     try:
-        _supervise(options.services, tell)
+        _supervise(options.services, tell, revived=options.revived)
     except PenstockError as error:
         log.error("%s", error)  # noqa: TRY400 - it says all there is to say
         return error.exit_code
     return 0
 
 
-def _supervise(reference: str, tell: int | None) -> None:
+def _supervise(reference: str, tell: int | None, *, revived: bool) -> None:
     settings = read_settings()
     home = Home(settings.home)
+    if revived and not home.run.exists():
+        return  # deleted under a running stack: `down` ends what is left
     home.make()
     with home.supervisor_lock.open("a") as lock:
         _take(lock, home)
-        record_supervisor(home, Process.current())
-        services = load(reference)(settings)
-        asyncio.run(Supervisor(settings, services).run(lambda: _tell(tell)))
-        home.supervisor.unlink(missing_ok=True)
+        if revived and not read_request(home).names:
+            return
+        guardian = Guardian(settings, reference)
+        try:
+            # Before anybody can know of us, and so kill us.
+            guardian.living()
+            record_supervisor(home, Process.current())
+            services = load(reference)(settings)
+            asyncio.run(Supervisor(settings, services, guardian, revived=revived).run(lambda: _tell(tell)))
+            home.supervisor.unlink(missing_ok=True)
+        finally:
+            guardian.dismiss()
 
 
 def _take(lock: IO[str], home: Home) -> None:

@@ -64,7 +64,7 @@ def test_ctrl_c_leaves_what_ran_before(launcher: Launcher, tiny: Declare, comman
     tiny("before")
     launcher.up()
     tiny("after", options=("--ready-when", str(launcher.file("never"))))
-    launcher.kill_supervisor()
+    launcher.kill_both()
     launcher.up("before")
     process = command()
     until(lambda: launcher.count("after started") == 1)

@@ -1,4 +1,4 @@
-"""The supervisor itself may be killed at any time: its servers run on, and are found again."""
+"""Supervisor and guardian may be killed at once: the servers run on, and the next `up` finds them."""
 
 import shutil
 import signal
@@ -9,7 +9,7 @@ from tiny_launcher import Declare, Launcher, until
 def test_servers_run_on_and_status_says_that_nobody_watches(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    launcher.kill_supervisor()
+    launcher.kill_both()
     state = launcher.status()
     assert (state.supervisor_pid, state.service("one").state) == (None, "ready")
 
@@ -18,7 +18,7 @@ def test_status_says_what_died_unwatched(launcher: Launcher, tiny: Declare) -> N
     tiny("one")
     launcher.up()
     one = launcher.process("one")
-    launcher.kill_supervisor()
+    launcher.kill_both()
     one.send(signal.SIGKILL)
     until(lambda: not one.alive())
     assert launcher.phase("one") == "lost"
@@ -30,7 +30,7 @@ def test_the_next_up_adopts_what_lives_and_starts_what_does_not(launcher: Launch
     tiny("dies")
     launcher.up()
     lives, dies = launcher.process("lives"), launcher.process("dies")
-    launcher.kill_supervisor()
+    launcher.kill_both()
     dies.send(signal.SIGKILL)
     until(lambda: not dies.alive())
     assert launcher.up().ready
@@ -41,7 +41,7 @@ def test_the_next_up_adopts_what_lives_and_starts_what_does_not(launcher: Launch
 def test_an_adopted_server_is_watched_like_any_other(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    launcher.kill_supervisor()
+    launcher.kill_both()
     launcher.up()
     launcher.process("one").send(signal.SIGKILL)
     until(lambda: launcher.count("one started") == 2 and launcher.phase("one") == "ready")
@@ -53,7 +53,7 @@ def test_up_adopts_a_server_that_was_still_starting(launcher: Launcher, tiny: De
     tiny("slow", options=("--ready-when", str(gate)))
     with launcher.rising():
         until(lambda: launcher.journal() == ["slow started"])
-        launcher.kill_supervisor()
+        launcher.kill_both()
     with launcher.rising():
         until(lambda: launcher.status().supervisor_pid)
         gate.touch()
@@ -65,7 +65,7 @@ def test_what_does_not_answer_its_new_supervisor_is_replaced(launcher: Launcher,
     tiny("one")
     launcher.up()
     one = launcher.process("one")
-    launcher.kill_supervisor()
+    launcher.kill_both()
     one.send(signal.SIGSTOP)
     assert launcher.up().ready
     assert not one.alive()
@@ -75,7 +75,7 @@ def test_up_with_other_settings_does_not_adopt(launcher: Launcher, tiny: Declare
     tiny("one")
     launcher.up()
     one = launcher.process("one")
-    launcher.kill_supervisor()
+    launcher.kill_both()
     launcher.settings = launcher.settings.model_copy(update={"java_home": "/elsewhere"})
     assert launcher.up().ready
     assert not one.alive()
@@ -85,7 +85,7 @@ def test_up_of_one_service_keeps_the_others(launcher: Launcher, tiny: Declare) -
     tiny("one")
     tiny("two")
     launcher.up()
-    launcher.kill_supervisor()
+    launcher.kill_both()
     launcher.up("one")
     assert launcher.status().ready
     assert launcher.count("two started") == 1
@@ -95,7 +95,7 @@ def test_down_stops_gently_what_nobody_watches(launcher: Launcher, tiny: Declare
     tiny("below")
     tiny("above", needs=("below",))
     launcher.up()
-    launcher.kill_supervisor()
+    launcher.kill_both()
     launcher.down()
     assert launcher.left() == []
     assert launcher.journal()[2:] == ["above stopped", "below stopped"]
@@ -104,7 +104,7 @@ def test_down_stops_gently_what_nobody_watches(launcher: Launcher, tiny: Declare
 def test_down_finds_what_was_started_and_not_recorded(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    launcher.kill_supervisor()
+    launcher.kill_both()
     launcher.home.state.write_text("cut sho")
     launcher.down()
     assert launcher.left() == []
@@ -114,7 +114,7 @@ def test_up_after_a_lost_record_starts_anew(launcher: Launcher, tiny: Declare) -
     tiny("one")
     launcher.up()
     one = launcher.process("one")
-    launcher.kill_supervisor()
+    launcher.kill_both()
     launcher.home.state.unlink()
     assert launcher.up().ready
     assert not one.alive()

@@ -18,7 +18,7 @@ from penstock.services.control import StackState
 from penstock.services.home import Home
 from penstock.services.process import Process
 from penstock.services.stack import choose
-from penstock.services.state import living_supervisor
+from penstock.services.state import living_guardian, living_supervisor
 
 Declare = Callable[..., tiny_stack.Tiny]
 """Declares one tiny server more: a name, and whatever else `Tiny` has."""
@@ -93,10 +93,26 @@ class Launcher:
         assert process is not None
         return process
 
+    def guardian(self) -> Process:
+        until(lambda: living_guardian(self.home))
+        process = living_guardian(self.home)
+        assert process is not None
+        return process
+
     def kill_supervisor(self) -> None:
+        """The supervisor alone: its guardian brings it back."""
+        self._kill(self.supervisor())
+
+    def kill_both(self) -> None:
+        """Supervisor and guardian: nobody is left who would bring either back."""
         supervisor = self.supervisor()
-        supervisor.send(signal.SIGKILL)
-        until(lambda: not supervisor.alive())
+        supervisor.send(signal.SIGSTOP)
+        self._kill(self.guardian())
+        self._kill(supervisor)
+
+    def _kill(self, process: Process) -> None:
+        process.send(signal.SIGKILL)
+        until(lambda: not process.alive())
 
     def journal(self) -> list[str]:
         file = self.folder / "journal"
