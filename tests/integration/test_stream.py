@@ -1,6 +1,7 @@
 """The streaming app as its own process, on a Spark of its own, between the stack's Kafka and Cassandra."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from tests.stacks import free_ports
 
 LIMIT_S = 240
 STOP_LIMIT_S = 30
-READS = "SparkDataStreaming: reading"
+READS, STORED = "SparkDataStreaming: reading", ": stored "
 # Not long ago: Kafka deletes what is older than its retention, by this time.
 SENT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 OWN = "from penstock.users import USERS\nOWN = USERS.model_copy(update=dict(topic={0!r}, table={0!r}))\n"
@@ -129,9 +130,10 @@ def test_newest_message_wins_in_whatever_order_they_come(
     broker: Broker, own: Pipeline, settings: Settings, store: Store
 ) -> None:
     publish(broker, own, [to_bytes(user(1, phone="new"))], SENT + timedelta(minutes=1))
-    publish(broker, own, [to_bytes(user(1, phone="old", gender="set once")), to_bytes(user(1_000))])
+    publish(broker, own, [to_bytes(user(1, phone="old", gender="set once"))])
+    before = log_of(settings).count(STORED)
     with streaming(settings):
-        until(lambda: row(store, own, UUID(int=1_000)) is not None)
+        until(lambda: log_of(settings).count(STORED) > before)
     found = row(store, own, UUID(int=1))
     assert found
     assert (found.values["phone"], found.values["gender"]) == ("new", "set once")
@@ -149,6 +151,14 @@ def test_kill_9_loses_nothing_and_leaves_nothing(
     assert psutil.wait_procs(children, STOP_LIMIT_S)[1] == []
     with streaming(settings):
         until(lambda: sum(1 for _ in store.rows(own, (UUID(int=number) for number in range(2_000, 3_500)))) == 1_500)
+
+
+def test_ctrl_c_is_a_gentle_stop_too(settings: Settings) -> None:
+    before = log_of(settings).count(READS)
+    with streaming(settings) as process:
+        until(lambda: log_of(settings).count(READS) > before)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_LIMIT_S) == 0
 
 
 def test_death_of_the_jvm_ends_the_app_with_its_own_exit_code(settings: Settings) -> None:
