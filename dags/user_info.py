@@ -1,4 +1,4 @@
-"""The declared pipeline as a DAG: one task, one call. Names, schedule and owner come from the declaration."""
+"""The declared pipeline as a DAG: publish the records, then see them arrive. All names come from the declaration."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,4 +31,10 @@ with DAG(
         moment = dag_run.logical_date or dag_run.run_after
         return run_ingest(SETTINGS, PIPELINE, dag_run.run_id, moment, params["records"]).model_dump()
 
-    kafka_stream()
+    @task(execution_timeout=timedelta(hours=1))
+    def reconcile(report: dict[str, Any]) -> str:
+        from penstock.ledger import wait_until_balanced
+
+        return wait_until_balanced(SETTINGS, PIPELINE, report["run"], limit_s=300).equation()
+
+    reconcile(kafka_stream())

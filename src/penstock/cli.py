@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.commands import example, with_settings
+from penstock.commands.ledger import reconcile
 from penstock.commands.letters import dead_letters, trace
 from penstock.errors import ConfigError, PenstockError
 
@@ -195,6 +196,7 @@ def schema(settings: "Settings", form: str) -> None:
 
 
 cli.add_command(dead_letters)
+cli.add_command(reconcile)
 cli.add_command(trace)
 
 

@@ -42,13 +42,12 @@ def demo(settings: Settings, records: int) -> None:
     pipeline = load_pipeline(settings.pipeline)
     state = start(settings)
     report = _run_dag(settings, pipeline, records)
-    account = _settle(settings, pipeline, report)
+    balance = _settle(settings, pipeline, report)
     screen.err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
     screen.out.print(screen.rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
-    screen.out.print(account.equation(report.fetched))
+    screen.out.print(balance.equation())
     screen.show_the_way_on(state, settings)
-    if not account.balances(report.fetched):
-        raise LedgerError(f"run {report.run} does not balance: {account.equation(report.fetched)}")
+    _prove(settings, pipeline, balance)
 
 
 def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
@@ -65,9 +64,18 @@ def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestRepo
     return IngestReport.model_validate(report)
 
 
-def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> ledger.Account:
+def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> ledger.Balance:
     title = f"Spark carries the run into {pipeline.keyspace}.{pipeline.table}"
     with screen.record_bar(title, report.fetched) as advance:
-        return ledger.wait_until_settled(
+        return ledger.wait_until_balanced(
             settings, pipeline, report.run, SETTLE_LIMIT_S, lambda account: advance(account.settled)
         )
+
+
+def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> None:
+    """What the counts say must be what the data say: each of the run's rows is compared with its message."""
+    proved = ledger.account(settings, pipeline, balance.account.run)
+    if balance.fetched is None or not proved.balances(balance.fetched) or proved.settled != balance.account.settled:
+        fetched = balance.fetched or 0
+        said = f"the counts say {balance.equation()}, the data say {proved.equation(fetched)}"
+        raise LedgerError(f"run {proved.run} does not balance: {said}")

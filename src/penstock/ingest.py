@@ -1,43 +1,55 @@
 """The first half of the way: what the API has for a run -> messages in Kafka, every one acknowledged.
 
 What the DAG's task calls is `run_ingest`. The same run and moment publish the same records under the same keys, so a
-retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all.
+retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all. A try that
+went through is reported to the counts, by which `ledger.reconcile` knows what should arrive.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
+from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from penstock.broker import Broker, Message, Receipts
 from penstock.config import Settings
 from penstock.contract import Pipeline
-from penstock.errors import DeliveryError, SourceAnswerError
+from penstock.errors import DeliveryError, SourceAnswerError, StoreError
 from penstock.record import Header, Rejected, from_api, to_bytes
 from penstock.source import Api, Page, seed_for
+from penstock.store import Counts, Flow, Report, Store
 
 log = logging.getLogger(__name__)
 
 # A header is for people; a name of ten megabytes in the API's answer must not become one.
 _LONGEST_MESSAGE = 1_000
+REPORT_LIMIT_S = 120
+"""How long ingest waits for a Cassandra that takes its report; then the try fails, and the next one sends all again."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a pipeline; `id` is Airflow's, or the name that somebody gave by hand."""
+    """One try of one run of a pipeline.
+
+    `id` is Airflow's, or the name that somebody gave by hand. `attempt` is another one for each try, so that the counts
+    can tell the messages of a try that went through from those of one that did not.
+    """
 
     pipeline: Pipeline
     id: str
+    attempt: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
         """What stands on every message of the run."""
         pipeline = self.pipeline
-        return {Header.PIPELINE: pipeline.name, Header.VERSION: str(pipeline.version), Header.RUN: self.id}
+        attempt: dict[str, str] = {Header.ATTEMPT: self.attempt} if self.attempt else {}
+        return {Header.PIPELINE: pipeline.name, Header.VERSION: str(pipeline.version), Header.RUN: self.id, **attempt}
 
 
 class Publisher(Protocol):
@@ -61,6 +73,8 @@ class IngestReport(BaseModel):
     bytes: int
     """Kafka values, before compression."""
     seconds: float
+    last: dict[int, int] = Field(default_factory=dict)
+    """Partition of the topic -> offset of the run's last message there."""
 
     def sentence(self) -> str:
         return (
@@ -82,10 +96,27 @@ def run_ingest(
     Raises:
         SourceError: the API gave no usable answer, or nothing.
         BrokerError: Kafka was not there, or did not acknowledge everything.
+        StoreError: everything is in Kafka, but Cassandra did not take the report of it.
     """
+    run = Run(pipeline, run_id, uuid4().hex)
     with Broker(settings.kafka) as broker, Api(pipeline.source, settings.source) as api:
         broker.ensure_topics(pipeline)
-        return ingest(Run(pipeline, run_id), api.pages(seed_for(moment), records), broker, on_progress)
+        report = ingest(run, api.pages(seed_for(moment), records), broker, on_progress)
+    Retrying(
+        retry=retry_if_exception_type(StoreError),
+        stop=stop_after_delay(REPORT_LIMIT_S),
+        wait=wait_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    )(_keep, settings, run, report)
+    return report
+
+
+def _keep(settings: Settings, run: Run, report: IngestReport) -> None:
+    with Store(settings.cassandra) as store:
+        counts = Counts(store, run.pipeline)
+        counts.ensure()
+        said = Report(report.fetched, report.acknowledged, report.rejected, datetime.now(UTC), report.last)
+        counts.report(Flow(run.id, run.attempt), said)
 
 
 def ingest(
@@ -108,6 +139,7 @@ def ingest(
         rejected=receipts.by_topic.get(letters, 0),
         bytes=receipts.bytes,
         seconds=round(time.monotonic() - started_s, 3),
+        last={partition: offset for (name, partition), offset in receipts.last.items() if name == topic},
     )
     if report.fetched != report.acknowledged + report.rejected:
         raise DeliveryError(topic, report.fetched, report.acknowledged + report.rejected, "receipts are missing")

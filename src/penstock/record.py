@@ -36,7 +36,7 @@ class Header(StrEnum):
 
     A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
     so the same origin rejected again is the same letter. `ITEM` stands on all that ingest publishes: which item of its
-    run it is (`page/index`), the same when a retry publishes it again.
+    run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says which try of the run it was.
 
     A replay of a letter says in `REPLAYS` which one (`letter_id`), and in `WRITE_TIME_MS` when its original was sent. A
     message of the dead letters with `RESOLVED` is no letter: it says that the letter which is its key was resolved, and
@@ -47,6 +47,7 @@ class Header(StrEnum):
     VERSION = "penstock.version"
     RUN = "penstock.run"
     ITEM = "penstock.item"
+    ATTEMPT = "penstock.attempt"
     REASON = "penstock.reason"
     MESSAGE = "penstock.message"
     ORIGIN_TOPIC = "penstock.origin.topic"

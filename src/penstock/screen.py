@@ -17,13 +17,22 @@ from typing import Any, Self
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from penstock.broker import Received
 from penstock.config import Settings
 from penstock.contract import Pipeline
+from penstock.ledger import Balance
 from penstock.letters import Letter
 from penstock.letters.book import SHORT
 from penstock.services.control import Phase, ServiceState, StackState
@@ -178,6 +187,18 @@ def record_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def message_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """The same where the total is known late: yields `advance(done, total)`."""
+    if not err.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
 def spinner(title: str) -> Iterator[Callable[[str], None]]:
     """Something that takes a while: yields `say(text)`, which tells how far it is."""
     if not err.is_terminal:
@@ -202,6 +223,24 @@ def rows_table(rows: Sequence[Mapping[str, Any]], pipeline: Pipeline) -> Table:
         table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=_WIDEST)
     for cells in texts:
         table.add_row(*map(Text, cells[:fitting]))
+    return table
+
+
+def balances_table(balances: Sequence[Balance]) -> Table:
+    """Runs and where their items are, one line each."""
+    deep = any(balance.account.duplicates is not None for balance in balances)
+    names = ["fetched", "acknowledged", "stored", "dead-lettered", "in flight", "repeated"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("run", overflow="fold")
+    for name in [*names, *(["duplicates", "expired"] if deep else [])]:
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for balance in balances:
+        account, fetched = balance.account, "?" if balance.fetched is None else f"{balance.fetched:,}"
+        numbers = (account.acknowledged, account.stored, account.dead_lettered, account.in_flight, account.repeated)
+        more = (account.duplicates or 0, balance.expired) if deep else ()
+        cells = [plain(account.run or "(no run)"), fetched, *(f"{number:,}" for number in (*numbers, *more))]
+        table.add_row(*map(Text, cells), _verdict(balance))
     return table
 
 
@@ -293,6 +332,14 @@ def _state(letter: Letter) -> Text:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+
+
+def _verdict(balance: Balance) -> Text:
+    if balance.problem:
+        return Text("does not balance", style="red")
+    if balance.settled:
+        return Text("balances", style="green")
+    return Text("in flight" if balance.account.in_flight else "not reported", style="yellow")
 
 
 def _mebibytes(size_bytes: int | None) -> str:

@@ -46,6 +46,9 @@ _WIDE_INTEGER = r"^DECIMAL\((19|[23]\d),0\)$"
 _MESSAGE_LIMIT = 500
 """Characters of a message: it travels as a Kafka header, and names of unknown fields are not ours to bound."""
 
+_NAME_LIMIT = 250
+"""Characters of a run's name: Airflow's own limit."""
+
 
 def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     """One row for each Kafka message: `record`, `reason`, `message` and `origin`.
@@ -93,6 +96,26 @@ def rejected(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
         F.col("origin.value").alias("value"),
         _known(_headers(pipeline)).alias("headers"),
     )
+
+
+def is_replay() -> Column:
+    """Whether a row of `transform` replays a dead letter."""
+    return _replayed().isNotNull()
+
+
+def run_and_attempt() -> tuple[Column, Column]:
+    """The headers of a row of `transform`, as text that is never null nor longer than a name."""
+    return _name(Header.RUN), _name(Header.ATTEMPT)
+
+
+def item() -> Column:
+    """Which item of its run a row of `transform` is, as the ledger counts them."""
+    return F.coalesce(F.nullif(_name(Header.ITEM), F.lit("")), _origin())
+
+
+def _name(header: Header) -> Column:
+    text = F.make_valid_utf8(_original(header).cast("string"))
+    return F.coalesce(F.left(text, F.lit(_NAME_LIMIT)), F.lit(""))
 
 
 def resolves() -> Column:

@@ -13,6 +13,7 @@ found = {
     "errors": bag.import_errors,
     "dags": list(bag.dags),
     "tasks": dag.task_ids,
+    "then": sorted(task.downstream_task_ids),
     "schedule": dag.schedule,
     "catchup": dag.catchup,
     "start": dag.start_date.isoformat(),

@@ -32,7 +32,15 @@ def test_loads_without_error(dag: dict[str, Any]) -> None:
 
 
 def test_has_the_names_of_the_mission(dag: dict[str, Any]) -> None:
-    assert (dag["dags"], dag["tasks"], dag["callable"]) == (["user_info"], ["streaming_task"], "kafka_stream")
+    assert (dag["dags"], dag["tasks"], dag["callable"]) == (
+        ["user_info"],
+        ["streaming_task", "reconcile"],
+        "kafka_stream",
+    )
+
+
+def test_what_was_published_is_reconciled(dag: dict[str, Any]) -> None:
+    assert dag["then"] == ["reconcile"]
 
 
 def test_runs_daily_and_makes_up_for_nothing(dag: dict[str, Any]) -> None:

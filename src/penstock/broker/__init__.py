@@ -74,6 +74,10 @@ class Broker:
             raise BrokerError(f"topic {topic} does not exist on {self._client.address}; `penstock ingest` makes it.")
         return read.held(self._client, topic, partitions)
 
+    def identity(self, topic: str) -> str:
+        """What tells the topic from one of the same name that was made later; empty where there is none."""
+        return self._topics.identity(topic)
+
     def read(
         self, topic: str, *, start: Mapping[int, int] | None = None, end: Mapping[int, int] | None = None
     ) -> Iterator[Received]:

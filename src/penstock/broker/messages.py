@@ -1,7 +1,7 @@
 """What goes to Kafka, what comes from it, and the receipts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -52,6 +52,8 @@ class Receipts:
     bytes: int
     by_topic: Mapping[str, int]
     """Topic -> messages acknowledged."""
+    last: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """(topic, partition) -> offset of the last one there."""
 
 
 class Offsets(NamedTuple):

@@ -43,6 +43,7 @@ class _Delivery:
         self.failure: tuple[str, KafkaError] | None = None
         self._bytes = 0
         self._by_topic: Counter[str] = Counter()
+        self._last: dict[tuple[str, int], int] = {}
         self._on_progress = on_progress
 
     def count_sent(self, message: Message) -> None:
@@ -56,11 +57,16 @@ class _Delivery:
             return
         self.acknowledged += 1
         self._by_topic[topic] += 1
+        self._keep_last(topic, message.partition(), message.offset())
         if self.acknowledged % _PROGRESS_EVERY == 0:
             self._on_progress(self.acknowledged)
 
     def receipts(self) -> Receipts:
-        return Receipts(self.sent, self.acknowledged, self._bytes, dict(self._by_topic))
+        return Receipts(self.sent, self.acknowledged, self._bytes, dict(self._by_topic), dict(self._last))
+
+    def _keep_last(self, topic: str, partition: int | None, offset: int | None) -> None:
+        if partition is not None and offset is not None:
+            self._last[topic, partition] = max(offset, self._last.get((topic, partition), offset))
 
 
 def _producer(client: Client) -> Producer:

@@ -41,14 +41,21 @@ class Topics:
 
     def partitions(self, topics: Iterable[str]) -> dict[str, list[int] | None]:
         """Topic -> its partitions, None where there is no such topic. Waits for a cluster that is not up yet."""
+        return {
+            name: None if topic is None else [partition.id for partition in topic.partitions]
+            for name, topic in self._described(topics).items()
+        }
+
+    def identity(self, topic: str) -> str:
+        """What tells the topic from one of the same name that was made later; empty where there is none."""
+        found = self._described([topic])[topic]
+        return "" if found is None else str(found.topic_id)
+
+    def _described(self, topics: Iterable[str]) -> dict[str, Any]:
         names = list(topics)
         asked = self._admin.describe_topics(TopicCollection(names), request_timeout=self._client.limit_s)
         doing = f"asking for topics {', '.join(names)}"
-        answers = {name: self._answer(doing, asked[name], KafkaError.UNKNOWN_TOPIC_OR_PART) for name in names}
-        return {
-            name: None if topic is None else [partition.id for partition in topic.partitions]
-            for name, topic in answers.items()
-        }
+        return {name: self._answer(doing, asked[name], KafkaError.UNKNOWN_TOPIC_OR_PART) for name in names}
 
     def _create(self, topics: list[NewTopic]) -> None:
         if not topics:

@@ -1,9 +1,10 @@
 """Cassandra: the table made from the declaration, its rows looked up, and Spark's way to write them.
 
-`Store` speaks through the Python driver; `penstock.store.connector`, which needs pyspark, through the Spark Cassandra
-Connector.
+`Store` speaks through the Python driver; `Counts` keeps what ingest and stream say of themselves, in tables of ours;
+`penstock.store.connector`, which needs pyspark, writes through the Spark Cassandra Connector.
 """
 
+from penstock.store.counts import Batch, Counts, Flow, Report, RunCounts, Tally
 from penstock.store.table import Row, Store
 
-__all__ = ["Row", "Store"]
+__all__ = ["Batch", "Counts", "Flow", "Report", "Row", "RunCounts", "Store", "Tally"]

@@ -28,6 +28,11 @@ from penstock.errors import StoreError
 
 log = logging.getLogger(__name__)
 
+REBUILD = (
+    "The messages of topic {topic} are still in Kafka, as far as its retention goes: "
+    "`penstock rebuild --from-beginning` writes their rows again, with their own write times."
+)
+
 # Requests in flight for one look-up; one node answers no faster with more.
 _CONCURRENCY = 64
 # Murmur3's tokens: https://cassandra.apache.org/doc/5.0/cassandra/architecture/dynamo.html
@@ -55,6 +60,7 @@ class Store:
     def __init__(self, settings: CassandraSettings) -> None:
         self._settings = settings
         self._closing = ExitStack()
+        self._prepared: dict[str, PreparedStatement] = {}
 
     def __enter__(self) -> Self:
         with self._translated("connecting"):
@@ -81,18 +87,58 @@ class Store:
         name = f"{pipeline.keyspace}.{pipeline.table}"
         found = self._table(pipeline)
         if found is None:
-            self._define(_create_keyspace(pipeline, self._settings))
-            self._define(pipeline.create_table())
+            self.ensure_keyspace(pipeline)
+            self.define(pipeline.create_table())
             found = self._table(pipeline)
             log.info("table %s: created", name)
         if found is None:
             raise StoreError(f"table {name} was created on {self._address}, but is not in its schema")
-        differences = _differences(pipeline, found)
-        if differences:
+        self._check(pipeline, found)
+
+    def check_table(self, pipeline: Pipeline) -> None:
+        """Raises StoreError when the table is not the declared one, or not there at all."""
+        found = self._table(pipeline)
+        if found is None:
             raise StoreError(
-                f"table {name} on {self._address} is not the declared one: {'; '.join(differences)}. Nothing was "
-                "changed. Change the table (ALTER TABLE) or the declaration, or name another table in the declaration."
+                f"table {pipeline.keyspace}.{pipeline.table} is not there (any more) on {self._address}. "
+                f"{REBUILD.format(topic=pipeline.topic)}"
             )
+        self._check(pipeline, found)
+
+    def table_id(self, pipeline: Pipeline) -> str:
+        """What tells the table from one of the same name that was made later; empty where there is none."""
+        cql = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
+        return "".join(str(row["id"]) for row in self.execute(cql, (pipeline.keyspace, pipeline.table)))
+
+    def ensure_keyspace(self, pipeline: Pipeline) -> None:
+        """Makes the keyspace if it is absent."""
+        if pipeline.keyspace not in self._session.cluster.metadata.keyspaces:
+            self.define(_create_keyspace(pipeline, self._settings))
+
+    def has_table(self, keyspace: str, table: str) -> bool:
+        """Whether there is such a table."""
+        metadata = self._session.cluster.metadata.keyspaces.get(keyspace)
+        return metadata is not None and table in metadata.tables
+
+    def define(self, cql: str) -> None:
+        """Changes the schema; returns when all nodes agree on it."""
+        with self._translated(cql):
+            result = self._session.execute(cql)
+        if not result.response_future.is_schema_agreed:
+            raise StoreError(f"the nodes at {self._address} did not agree on: {cql}. Is every node up? See nodetool.")
+
+    def execute(self, cql: str, values: tuple[Any, ...]) -> list[Mapping[str, Any]]:
+        """What a small statement gives. It must be idempotent: it is sent again when a node is lost."""
+        statement = self._prepare(cql)
+        with self._translated(cql):
+            return list(self._session.execute(statement, values))
+
+    def execute_each(self, cql: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """An idempotent statement for each of the `values`; returns when all of them are acknowledged."""
+        statement, rest = self._prepare(cql), iter(values)
+        while batch := list(islice(rest, _CONCURRENCY * 16)):
+            for _ in self._concurrently(statement, batch, cql):
+                pass
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]:
         """The rows of these keys, in no order; a key without a row gives nothing. Memory does not grow with the ids."""
@@ -125,19 +171,26 @@ class Store:
         keyspace = metadata.keyspaces.get(pipeline.keyspace)
         return keyspace.tables.get(pipeline.table) if keyspace else None
 
-    def _define(self, cql: str) -> None:
-        with self._translated(cql):
-            result = self._session.execute(cql)
-        if not result.response_future.is_schema_agreed:
-            raise StoreError(f"the nodes at {self._address} did not agree on: {cql}. Is every node up? See nodetool.")
+    def _check(self, pipeline: Pipeline, found: TableMetadata) -> None:
+        differences = _differences(pipeline, found)
+        if differences:
+            raise StoreError(
+                f"table {pipeline.keyspace}.{pipeline.table} on {self._address} is not the declared one: "
+                f"{'; '.join(differences)}. Nothing was changed. Change the table (ALTER TABLE) or the declaration, or "
+                "name another table in the declaration."
+            )
 
     def _select(self, pipeline: Pipeline, what: str, which: str) -> PreparedStatement:
-        cql = f"SELECT {what} FROM {pipeline.keyspace}.{pipeline.table} {which}"  # noqa: S608 - names of the declaration
-        with self._translated(cql):
-            statement = self._session.prepare(cql)
-        # Asked again elsewhere when a node is lost: https://docs.datastax.com/en/developer/python-driver/3.29/
-        statement.is_idempotent = True
-        return statement
+        return self._prepare(f"SELECT {what} FROM {pipeline.keyspace}.{pipeline.table} {which}")  # noqa: S608 - names of the declaration
+
+    def _prepare(self, cql: str) -> PreparedStatement:
+        if cql not in self._prepared:
+            with self._translated(cql):
+                statement = self._session.prepare(cql)
+            # Asked again elsewhere when a node is lost: https://docs.datastax.com/en/developer/python-driver/3.29/
+            statement.is_idempotent = True
+            self._prepared[cql] = statement
+        return self._prepared[cql]
 
     def _concurrently(
         self,

@@ -1,0 +1,44 @@
+"""`penstock reconcile` and `penstock rebuild`: does everything balance, and making the table again."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.commands import example, with_settings
+
+if TYPE_CHECKING:
+    from penstock.config import Settings
+
+
+@click.command(epilog=example("penstock reconcile", "penstock reconcile --deep", "penstock reconcile --json | jq ."))
+@click.option("--run", "run_id", help="Only this run; all by default, the newest first.")
+@click.option(
+    "--deep", is_flag=True, help="Prove it from the data: compare every message with its row, value by value."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@with_settings
+def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: bool) -> None:
+    """Per run: fetched = acknowledged = stored + dead-lettered + in flight. Exit code 7 when it cannot balance."""
+    from penstock import ledger, screen
+    from penstock.contract import load_pipeline
+    from penstock.errors import LedgerError
+
+    pipeline = load_pipeline(settings.pipeline)
+    if deep:
+        with screen.message_bar(f"{pipeline.topic}: comparing") as advance:
+            balances = ledger.reconcile_deeply(settings, pipeline, run_id, advance)
+    else:
+        balances = ledger.reconcile(settings, pipeline, run_id)
+    if as_json:
+        for balance in balances:
+            account = {**asdict(balance.account), "fetched": balance.fetched, "expired": balance.expired}
+            click.echo(json.dumps({**account, "balances": not balance.problem, "problem": balance.problem}))
+    else:
+        screen.out.print(screen.balances_table(balances))
+    problems = [
+        f"run {balance.account.run or 'without a name'}: {balance.problem}" for balance in balances if balance.problem
+    ]
+    if problems:
+        raise LedgerError(f"{len(problems)} of {len(balances)} runs do not balance. {'; '.join(problems)}")

@@ -1,0 +1,43 @@
+"""Where the items of one run are.
+
+An *item* is what the API handed over: a record, or what was rejected. A retry of the run publishes its items again,
+so messages are counted apart and the equation counts items: fetched = stored + dead-lettered + in flight.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the items of one run are."""
+
+    run: str
+    acknowledged: int
+    """Items on the topic; those that ingest rejected are not among them."""
+    stored: int
+    """Items whose row has their values, or newer ones."""
+    dead_lettered: int
+    """Items rejected, by ingest or by the stream."""
+    in_flight: int
+    """Items on the topic that are neither."""
+    duplicates: int | None
+    """Items on the topic that share their key, and so their row, with another item of the run; None: not looked at."""
+    repeated: int
+    """Messages beyond the first one of an item: a retry of the run published it again."""
+    lost: int = 0
+    """Those in flight that the stream has passed already: they will not arrive."""
+
+    @property
+    def settled(self) -> int:
+        """Items that arrived."""
+        return self.stored + self.dead_lettered
+
+    def balances(self, fetched: int) -> bool:
+        """Whether every one of the `fetched` items arrived, and nothing else did."""
+        return self.in_flight == 0 and fetched == self.settled
+
+    def equation(self, fetched: int) -> str:
+        """The account in one line; "≠" where it does not balance."""
+        flying = f" + in flight {self.in_flight}" if self.in_flight else ""
+        sign = "=" if fetched == self.settled + self.in_flight else "≠"
+        return f"fetched {fetched} {sign} stored {self.stored} + dead-lettered {self.dead_lettered}{flying}"

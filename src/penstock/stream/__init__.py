@@ -1,0 +1,10 @@
+"""The streaming app: Kafka's topic -> `transform` -> the table and the dead letters, with Spark.
+
+At least once with an idempotent sink: a micro-batch is committed to the checkpoint when Cassandra has acknowledged its
+good rows and Kafka its dead letters. One that was not is done again after a restart, and writes the same again.
+"""
+
+from penstock.stream.app import checkpoint, run
+from penstock.stream.batches import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_LETTERS, BEFORE_ROWS, Sinks
+
+__all__ = ["BEFORE_COMMIT", "BEFORE_COUNTS", "BEFORE_LETTERS", "BEFORE_ROWS", "Sinks", "checkpoint", "run"]

@@ -1,0 +1,169 @@
+"""The app: Spark's session, the query over Kafka's topic, and its life until it is told to stop."""
+
+import logging
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.errors import PenstockError, StreamError
+from penstock.store import Store
+from penstock.store.connector import spark_conf
+from penstock.stream.batches import MicroBatches, Sinks, prepare
+from penstock.stream.kafka import kafka_options
+from penstock.stream.stops import FOREIGN, check_checkpoint, ended, only_one, said
+from penstock.transform import transform
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.2
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
+# a heap begins with a 64th of the machine's memory.
+_JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
+# The driver plans and waits: the second compiler would cost it more than it gains.
+_DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
+# What an executor allocates dies with the row, in a young generation that is not too small.
+_EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn80m"
+# One app, one query, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
+_FIXED = {
+    "spark.driver.extraJavaOptions": _DRIVER_JVM,
+    "spark.executor.extraJavaOptions": _EXECUTOR_JVM,
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.eventLog.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.ui.retainedTasks": "500",
+    "spark.sql.ui.retainedExecutions": "20",
+    "spark.sql.streaming.ui.retainedProgressUpdates": "50",
+    # The gauges by which the launcher sees that the query runs.
+    "spark.sql.streaming.metricsEnabled": "true",
+    # Without new data Kafka is asked again after this; Spark's own 10 ms keep a core warm for nothing.
+    "spark.sql.streaming.pollingDelay": "100ms",
+    # A second driver would find the port of the page taken and work on the same checkpoint: it shall end instead.
+    "spark.port.maxRetries": "0",
+}
+
+
+def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sinks | None = None) -> None:
+    """Carries records until SIGTERM or SIGINT; a micro-batch that they interrupt is done again after a restart.
+
+    Makes topics and table where they are absent. The environment must name a Java 17 (`JAVA_HOME`), and the main
+    thread must be the caller's: it is where signals arrive. `sinks` are for tests.
+
+    Raises:
+        StreamError: Spark could not be started, or the query ended by itself.
+        BrokerError, StoreError: topics or table could not be made, or are not what the declaration needs.
+    """
+    place = checkpoint(settings, pipeline)
+    with _stop_requests() as stopping, only_one(place), Store(settings.cassandra) as store:
+        check_checkpoint(place, pipeline)
+        batches = MicroBatches(pipeline, settings, prepare(settings, pipeline, store), stopping, sinks or Sinks())
+        try:
+            with ExitStack() as closing:
+                spark = session(settings, pipeline, jars)
+                closing.callback(spark.stop)
+                _listen(stopping)  # a new SparkContext takes SIGINT for itself
+                query = start(spark, batches)
+                closing.callback(query.stop)
+                _follow(query, batches)
+        except FOREIGN as error:
+            if not stopping.is_set():
+                raise StreamError(f"{pipeline.app_name}: the driver's JVM ended or is out of reach: {error}") from error
+            log.warning("%s: Spark was gone before it could be stopped: %s", pipeline.app_name, said(error))
+    log.info("%s: stopped", pipeline.app_name)
+
+
+def session(settings: Settings, pipeline: Pipeline, jars: Sequence[Path]) -> SparkSession:
+    """The app on the master of the settings; starts the driver's JVM."""
+    cores = str(settings.spark.executor_cores)
+    options: dict[str, str | bool | float | int | None] = {
+        **_FIXED,
+        **spark_conf(settings.cassandra),
+        "spark.jars": ",".join(str(jar) for jar in jars),
+        "spark.driver.memory": settings.heaps.spark_driver,
+        "spark.executor.memory": settings.heaps.spark_executor,
+        "spark.executor.cores": cores,
+        "spark.cores.max": cores,
+        "spark.sql.shuffle.partitions": cores,
+        "spark.ui.port": str(settings.ports.spark_driver_ui),
+    }
+    master = settings.spark.master
+    builder = SparkSession.builder.master(master).appName(pipeline.app_name).config(map=options)
+    try:
+        return builder.getOrCreate()
+    except FOREIGN as error:
+        raise StreamError(
+            f"{pipeline.app_name} could not start with spark.master {master}: {said(error)}. Is the master up "
+            f"(`penstock status`), is port {settings.ports.spark_driver_ui} free, does JAVA_HOME name a Java 17?"
+        ) from error
+
+
+def start(spark: SparkSession, batches: MicroBatches) -> StreamingQuery:
+    """The running query. Topics and table must exist."""
+    pipeline, settings = batches.pipeline, batches.settings
+    place = checkpoint(settings, pipeline)
+    messages = (
+        spark.readStream.format("kafka")
+        .options(**kafka_options(settings.kafka))
+        .option("subscribe", pipeline.topic)
+        .option("startingOffsets", settings.spark.starting_offsets)
+        .option("maxOffsetsPerTrigger", settings.spark.max_records_per_batch)
+        .option("failOnDataLoss", "true")
+        .option("includeHeaders", "true")
+        .load()
+    )
+    # Before `foreachBatch`, so that both halves of a micro-batch are made by the same plan.
+    query = transform(messages, pipeline).writeStream.queryName(pipeline.name)
+    log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
+    return (
+        query.foreachBatch(batches.store)
+        .option("checkpointLocation", place)
+        .trigger(processingTime=f"{settings.spark.trigger_interval_ms} milliseconds")
+        .start()
+    )
+
+
+def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
+    """Folder or URL of the pipeline's checkpoint. Without it every message is written again, which changes nothing."""
+    return f"{settings.spark.checkpoint}/{pipeline.name}"
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = Event()
+    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    try:
+        _listen(stopping)
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(stopping: Event) -> None:
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: stopping.set())
+
+
+def _follow(query: StreamingQuery, batches: MicroBatches) -> None:
+    """Returns when a stop was requested; raises when the query ended by itself.
+
+    Looks again and again instead of waiting in the JVM, where a signal would not be noticed.
+    """
+    while not batches.stopping.wait(_LOOK_S):
+        if not query.isActive:
+            if isinstance(batches.failure, PenstockError):
+                raise batches.failure
+            cause = batches.failure or query.exception()
+            place = checkpoint(batches.settings, batches.pipeline)
+            raise ended(query.name, cause, place, batches.pipeline) from cause

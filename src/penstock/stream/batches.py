@@ -1,0 +1,163 @@
+"""What is done with each micro-batch: rows, then dead letters, then the counts; then Spark commits it."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+from py4j.protocol import Py4JNetworkError
+from pyspark.sql import DataFrame
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential,
+)
+
+from penstock.broker import Broker
+from penstock.config import CassandraSettings, KafkaSettings, Settings
+from penstock.contract import Pipeline
+from penstock.errors import PenstockError, StoreError, StreamError
+from penstock.store import Batch, Counts, Store
+from penstock.store.connector import write
+from penstock.store.table import REBUILD
+from penstock.stream.counting import Counting
+from penstock.stream.kafka import write_letters
+from penstock.stream.stops import ANEW, FOREIGN, said
+from penstock.transform import good, rejected, resolved
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 10
+"""How often a micro-batch is tried while Cassandra or Kafka fails, with pauses of 55 s in all; then the query ends, and
+a restart goes on from the checkpoint. Counted, not timed: on a busy machine one attempt may take minutes.
+"""
+
+BEFORE_ROWS, BEFORE_LETTERS, BEFORE_COUNTS, BEFORE_COMMIT = "rows", "letters", "counts", "commit"
+"""The points of a micro-batch that `Sinks.before` is told."""
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """Where a micro-batch goes. For tests of the tests: a defect is planted by passing another one."""
+
+    rows: Callable[[DataFrame, Pipeline, CassandraSettings], None] = write
+    letters: Callable[[DataFrame, KafkaSettings], None] = write_letters
+    before: Callable[[str], None] = lambda _: None
+    """Called with each of the points above before it happens: where a test kills the driver."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a stream keeps open beside Spark, and what it found there when it started."""
+
+    store: Store
+    counts: Counts
+    partitions: Sequence[int]
+    topic_id: str
+    table_id: str
+
+
+def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Beside:
+    """Makes topics and tables where they are absent: Spark's Kafka source ends when its topic does not exist, and the
+    connector when its table does not.
+    """
+    counts = Counts(store, pipeline)
+    with Broker(settings.kafka) as broker:
+        broker.ensure_topics(pipeline)
+        partitions, topic_id = list(broker.offsets(pipeline.topic)), broker.identity(pipeline.topic)
+    store.ensure_table(pipeline)
+    counts.ensure()
+    return Beside(store, counts, partitions, topic_id, store.table_id(pipeline))
+
+
+@dataclass
+class MicroBatches:
+    """What is done with each micro-batch, and why the last one could not be done.
+
+    `stopping` ends the attempts at a failing one. Spark hands errors on as one long text, so `failure` keeps the error.
+    """
+
+    pipeline: Pipeline
+    settings: Settings
+    beside: Beside
+    stopping: Event = field(default_factory=Event)
+    sinks: Sinks = field(default_factory=Sinks)
+    failure: Exception | None = None
+    _stream: str = ""
+
+    def store(self, batch: DataFrame, number: int) -> None:
+        """Returns when all of the batch is acknowledged and counted; tries again while Cassandra or Kafka fails."""
+        started = time.monotonic()
+        try:
+            read, refused = self._attempts(number)(self._once, batch, number)
+        except (*FOREIGN, PenstockError) as error:
+            self.failure = error
+            raise
+        seconds = time.monotonic() - started
+        log.info("batch %d: stored %d rows, %d rejected, %.1f s", number, read - refused, refused, seconds)
+
+    def _once(self, batch: DataFrame, number: int) -> tuple[int, int]:
+        """(messages read, messages rejected), all acknowledged.
+
+        All is counted while the good ones are written, so that Kafka is read again only where there are letters.
+        """
+        self._bind(batch)
+        counting, before = Counting(batch, self.beside.partitions), self.sinks.before
+        before(BEFORE_ROWS)
+        self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
+        before(BEFORE_LETTERS)
+        if counting.rejected:
+            self.sinks.letters(rejected(batch, self.pipeline), self.settings.kafka)
+        if counting.resolving:
+            self.sinks.letters(resolved(batch, self.pipeline), self.settings.kafka)
+            self.beside.counts.resolve(counting.resolved_items())
+        before(BEFORE_COUNTS)
+        self.beside.counts.add(Batch(self._stream, number, counting.flows(), counting.spans()))
+        before(BEFORE_COMMIT)
+        return counting.read, counting.rejected
+
+    def _bind(self, batch: DataFrame) -> None:
+        """Before the first batch: is this still the topic, and the table, that the checkpoint speaks of?"""
+        if self._stream:
+            return
+        # Spark's `StreamExecution.QUERY_ID_KEY`: the identity that the checkpoint keeps for its life.
+        stream = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId") or ""
+        beside, topic, table = self.beside, self.pipeline.topic, self.pipeline.table
+        bound = beside.counts.bound_to(stream)
+        if bound and bound[0] != beside.topic_id:
+            raise StreamError(
+                f"topic {topic} was deleted and made again since the checkpoint was written, which marks offsets of "
+                f"the old one: messages of the new one would be skipped. Nothing was. {ANEW.format(topic=topic)}"
+            )
+        if bound and bound[1] != beside.table_id:
+            raise StreamError(
+                f"table {self.pipeline.keyspace}.{table} was dropped and made again since the checkpoint was written, "
+                f"so the rows that were stored before are not in it. {REBUILD.format(topic=topic)}"
+            )
+        beside.counts.bind(stream, beside.topic_id, beside.table_id)
+        self._stream = stream
+
+    def _attempts(self, number: int) -> Retrying:
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            log.warning("batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, said(error))
+            # A table that is not the declared one any more does not become it by waiting.
+            self.beside.store.check_table(self.pipeline)
+
+        return Retrying(
+            retry=retry_if_exception(_may_pass),
+            wait=wait_exponential(multiplier=0.5, max=10),
+            stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(self.stopping),
+            sleep=sleep_using_event(self.stopping),
+            before_sleep=tell,
+            reraise=True,
+        )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, (*FOREIGN, StoreError)) and not isinstance(error, Py4JNetworkError)
