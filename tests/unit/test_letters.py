@@ -253,6 +253,7 @@ def test_exported_letters_are_edited_and_replayed(kafka: Kafka, read: Read, tmp_
     mended, as_it_was = kafka.reject("t/0/1"), kafka.reject("t/0/2", b"\xff", partition=1)
     file = tmp_path / "letters.jsonl"
     assert export(read().bodies(), file) == 2
+    kafka.reject("t/0/3", GOOD)  # not in the file
     file.write_text(file.read_text("utf-8").replace(r"\"username\":7", r"\"username\":\"seven\""), "utf-8")
     outcomes = {outcome.letter.id: outcome.state for outcome in replayed(kafka, read(), file=file)}
     assert outcomes == {mended: State.REPLAYED, as_it_was: State.STILL_BAD}
