@@ -1,0 +1,134 @@
+"""`scripts/test-faults`: rounds of faults on one real stack, and the table of what came of them."""
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from random import SystemRandom
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from penstock.services import control, jars
+from penstock.services.java import find_java
+from penstock.services.spark import driver_environment
+from penstock.users import USERS
+from tests.faults.defects import Verdict, play_defects
+from tests.faults.kinds import FAULTS, Fault
+from tests.faults.rounds import Outcome, play
+from tests.faults.stage import staged
+from tests.stacks import settings_in, start
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    options = _options()
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+    )
+    logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # that the node is away is what is done to it
+    seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    if options.defects:
+        return _show_verdicts(_defects())
+    faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
+    outcomes = _rounds(faults, [seed + number for number in range(options.rounds)])
+    out.print(_table(faults, outcomes))
+    for outcome in outcomes:
+        if not outcome.passed:
+            out.print(f"{outcome.fault}: {outcome.words}", markup=False)
+            out.print(f"  again: scripts/test-faults --only '{outcome.fault}' --seed {outcome.seed}", markup=False)
+    failed = sum(not outcome.passed for outcome in outcomes)
+    out.print(f"{len(outcomes) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def _options() -> argparse.Namespace:
+    names = [fault.name for fault in FAULTS]
+    parser = argparse.ArgumentParser(
+        prog="scripts/test-faults", description="Kills parts of the real stack under load."
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="of each fault (%(default)s)")
+    parser.add_argument("--seed", type=int, help="of the first round; the next ones count on. Drawn by default")
+    parser.add_argument(
+        "--only", action="append", choices=names, metavar="FAULT", help=f"repeatable: {', '.join(names)}"
+    )
+    parser.add_argument("--defects", action="store_true", help="instead: plant defects, and show what catches each")
+    return parser.parse_args()
+
+
+def _rounds(faults: Sequence[Fault], seeds: Sequence[int]) -> list[Outcome]:
+    home = Path(tempfile.mkdtemp(prefix="penstock-faults-")) / "home"
+    outcomes: list[Outcome] = []
+    began_s = time.monotonic()
+    with staged(home) as stage:
+        err.print(f"the stack is up after {time.monotonic() - began_s:.0f} s, in {home}")
+        for seed in seeds:
+            for fault in faults:
+                outcome = play(stage, fault, seed, partial(err.print, f" {fault.name}:"))
+                outcomes.append(outcome)
+                err.print(f"{fault.name}, seed {seed}: {outcome.words or 'passed'}", markup=False)
+    if all(outcome.passed for outcome in outcomes):
+        shutil.rmtree(home.parent)
+    else:
+        err.print(f"logs and data are kept in {home}")
+    return outcomes
+
+
+def _defects() -> list[Verdict]:
+    folder = Path(tempfile.mkdtemp(prefix="penstock-defects-"))
+    settings = settings_in(folder / "home")
+    try:
+        start(settings, "kafka", "cassandra")
+        os.environ.update(driver_environment(settings, find_java(settings)))
+        verdicts = []
+        for verdict in play_defects(settings, USERS, jars.classpath(settings, "spark"), folder):
+            verdicts.append(verdict)
+            err.print(f"{verdict.defect.name}: {str(verdict.findings) or 'nothing found'}", markup=False)
+    finally:
+        control.down(settings, delete_data=True)
+    shutil.rmtree(folder)
+    return verdicts
+
+
+def _show_verdicts(verdicts: Sequence[Verdict]) -> int:
+    table = Table("defect", "caught by", "result", box=box.MARKDOWN)
+    for verdict in verdicts:
+        caught = ", ".join(verdict.findings.caught_by)
+        table.add_row(verdict.defect.name, caught, "passed" if verdict.passed else "FAILED")
+    out.print(table)
+    failed = sum(not verdict.passed for verdict in verdicts)
+    out.print(f"{len(verdicts) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def _table(faults: Sequence[Fault], outcomes: Sequence[Outcome]) -> Table:
+    table = Table(box=box.MARKDOWN)
+    for heading in ("fault", "rounds", "records", "lost", "duplicated", "seconds to recover", "result"):
+        table.add_column(heading, justify="left" if heading in ("fault", "result") else "right")
+    for fault in faults:
+        of_fault = [one for one in outcomes if one.fault == fault.name]
+        seconds = [one.seconds for one in of_fault if one.seconds]
+        failed = sum(not one.passed for one in of_fault)
+        table.add_row(
+            fault.name,
+            str(len(of_fault)),
+            f"{sum(one.records for one in of_fault):,}",
+            str(sum(one.findings.lost for one in of_fault)),
+            str(sum(one.findings.duplicated for one in of_fault)),
+            f"{min(seconds):.0f}–{max(seconds):.0f}" if len(seconds) > 1 else "".join(f"{s:.0f}" for s in seconds),
+            f"{failed} failed" if failed else "passed",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The real stack of a whole series of rounds: looked at, and struck."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from penstock.config import Settings
+from penstock.contract import Pipeline, load_pipeline
+from penstock.errors import PenstockError
+from penstock.schedule import Airflow
+from penstock.services import control, jars
+from penstock.services.secrets import load_secrets
+from penstock.services.state import Phase
+from tests.faults import seams
+from tests.stacks import processes_of, settings_in
+
+UP_LIMIT_S = 400
+LIMIT_S = 600
+"""For anything that must come to pass by itself: far beyond what it takes on a quiet machine."""
+
+_never = threading.Event()
+
+
+def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S, every_s: float = 0.1) -> None:
+    """Waits for what has no event of its own.
+
+    Raises:
+        TimeoutError: it did not come to pass.
+    """
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {limit_s:.0f} s")
+        _never.wait(every_s)
+
+
+class Stage:
+    """The running stack, and its parts by name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pipeline: Pipeline = load_pipeline(settings.pipeline)
+
+    def state(self) -> control.StackState:
+        return control.status(self.settings, memory=False)
+
+    def pids(self, names: Iterable[str] = ()) -> dict[str, int | None]:
+        """Service -> its main process; of all by default."""
+        wanted = set(names)
+        return {one.name: one.pid for one in self.state().services if not wanted or one.name in wanted}
+
+    def is_well(self) -> bool:
+        """Every service is ready and watched, and the watch guarded."""
+        state = self.state()
+        return bool(state.supervisor_pid and state.guardian_pid) and state.ready
+
+    def family(self, name: str) -> list[psutil.Process]:
+        """What descends from a service's main process."""
+        pid = self.pids([name])[name]
+        return psutil.Process(pid).children(recursive=True) if pid else []
+
+    def everything(self) -> list[int]:
+        """All processes of the stack but for the guardian."""
+        guardian = self.state().guardian_pid
+        ours = (psutil.Process(), *psutil.Process().parents())
+        found = [one for one in processes_of(self.settings.home) if one not in ours]
+        return [one.pid for one in found if one.pid != guardian]
+
+    @contextmanager
+    def airflow(self) -> Iterator[Airflow]:
+        secrets = load_secrets(self.settings.home)
+        with Airflow(
+            self.settings.airflow.url, secrets.airflow_username, secrets.airflow_password, patience_s=180
+        ) as airflow:
+            yield airflow
+
+
+@contextmanager
+def staged(home: Path) -> Iterator[Stage]:
+    """A stack of its own, with the DAG ready to run; stopped at the end, when nothing of it may be left."""
+    # The supervisor finds the declaration of the services there.
+    os.environ["PYTHONPATH"] = str(seams.ROOT)
+    settings = settings_in(home)
+    stage = Stage(settings)
+    try:
+        jars.fetch(settings, lambda _: None)
+        control.up(settings, seams.stack(settings), reference=seams.REFERENCE, limit_s=UP_LIMIT_S)
+        with stage.airflow() as airflow:
+            airflow.wait_until_parsed(stage.pipeline.schedule.dag_id, 120)
+            airflow.unpause(stage.pipeline.schedule.dag_id)
+        yield stage
+    finally:
+        control.down(settings)
+        left = processes_of(home)
+        if left:
+            raise PenstockError(f"processes are left: {left}")
+
+
+def kill(pids: Iterable[int | None]) -> None:
+    """kill -9, one right after the other; what is gone already is gone."""
+    for pid in pids:
+        if pid is not None:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def pause(seconds: float) -> None:
+    """Lets time pass where time itself is the fault."""
+    _never.wait(seconds)
+
+
+def paused(pid: int | None, seconds: float) -> None:
+    """SIGSTOP, and SIGCONT after a while."""
+    process = psutil.Process(pid)
+    process.suspend()
+    try:
+        pause(seconds)
+    finally:
+        process.resume()
+
+
+def ready_again(stage: Stage, before: dict[str, int | None]) -> bool:
+    """These services run anew, and everything is well."""
+    now = stage.state()
+    services = {one.name: one for one in now.services}
+    anew = all(
+        services[name].pid not in (None, pid) and services[name].state is Phase.READY for name, pid in before.items()
+    )
+    return anew and stage.is_well()
