@@ -18,13 +18,10 @@ from penstock.contract import Pipeline, Record
 from penstock.errors import TraceError
 from penstock.letters import Book, Choice, Letter
 from penstock.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
-from penstock.store import Row, Store
+from penstock.store import Counts, Row, Store
 
 KEPT = 1_000
 """Messages, and letters, of one trace: a record may have been sent ever so often. The newest ones are kept."""
-
-Batches = Callable[[str, int, int], int | None]
-"""Run, partition and offset -> number of the micro-batch that took the message, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Sighting:
     replays: str | None
     """Identity of the dead letter that it replays."""
     batch: int | None
-    """The micro-batch that took it; None where it is not known."""
+    """The micro-batch that took it; None where that is not known, or not any more."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,6 @@ def trace(
     settings: Settings,
     pipeline: Pipeline,
     wanted: str,
-    batches: Batches = lambda _run, _partition, _offset: None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Trace:
     """Everything of the records whose key is `wanted`, or of which a text column is, in whatever case.
@@ -78,14 +74,17 @@ def trace(
     """
     key = _key(pipeline, wanted)
     with Broker(settings.kafka) as broker, Store(settings.cassandra) as store, Book(pipeline, broker) as book:
-        search = _Search(pipeline, broker, batches, on_progress)
+        counts = Counts(store, pipeline)
+        counts.ensure()
+        search = _Search(pipeline, broker, counts, on_progress)
         texts = {wanted if key is None else str(key)}
         messages = search.messages(texts)
         keys = {message.key for message in messages if message.key}
         if keys - texts:  # found by another column than the key: such a record may have other messages, too
             messages = search.messages(texts | keys)
         ids = [found for text in sorted(keys | texts) if (found := _key(pipeline, text)) is not None]
-        rows = tuple(store.rows(pipeline, ids))
+        # Before a stream ever ran there is no table.
+        rows = tuple(store.rows(pipeline, ids)) if store.has_table(pipeline.keyspace, pipeline.table) else ()
         letters = search.letters(book.read(), texts | keys, messages)
         searched = f"{search.read} messages of {pipeline.topic}, {book.count(Choice(resolved=True))} dead letters" + (
             f" and, by key, {pipeline.keyspace}.{pipeline.table}" if ids else ""
@@ -101,31 +100,29 @@ def trace(
 class _Search:
     """Reads topics for texts; compares without regard to case."""
 
-    def __init__(
-        self, pipeline: Pipeline, broker: Broker, batches: Batches, on_progress: Callable[[int], None]
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, broker: Broker, counts: Counts, on_progress: Callable[[int], None]) -> None:
         self._pipeline = pipeline
         self._broker = broker
-        self._batches = batches
+        self._counts = counts
         self._on_progress = on_progress
         self.read = 0
         """Messages of the topic."""
 
     def messages(self, texts: Iterable[str]) -> tuple[Sighting, ...]:
         """The messages of these texts, the newest last."""
-        found = deque(self._sightings(_pattern(texts)), maxlen=KEPT)
+        found = deque(self._sightings(mentioning(texts)), maxlen=KEPT)
         return tuple(sorted(found, key=lambda sighting: (sighting.sent, sighting.offset)))
 
     def letters(self, book: Book, texts: Iterable[str], messages: Iterable[Sighting]) -> tuple[Letter, ...]:
         """The letters of these messages, and those that mention the texts."""
-        pattern = _pattern(texts)
+        pattern = mentioning(texts)
         topic, sightings = self._pipeline.topic, list(messages)
-        origins = {f"{topic}/{message.partition}/{message.offset}" for message in sightings if message.problem}
+        origins = {f"{topic}/{message.partition}/{message.offset}" for message in sightings}
         replayed = {message.replays for message in sightings}
         found = (
             letter
             for letter, message, _ in book.bodies(Choice(resolved=True))
-            if letter.origin in origins or letter.id in replayed or pattern.search(_text(message.value))
+            if letter.origin in origins or letter.id in replayed or pattern.search(readable(message.value))
         )
         return tuple(deque(found, maxlen=KEPT))
 
@@ -135,7 +132,7 @@ class _Search:
             self.read += 1
             if self.read % KEPT == 0:
                 self._on_progress(self.read)
-            if pattern.search(_text(message.value)) or pattern.search(_text(message.key)):
+            if pattern.search(readable(message.value)) or pattern.search(readable(message.key)):
                 sighting = self._sighting(message, pattern)
                 if sighting:
                     yield sighting
@@ -143,25 +140,24 @@ class _Search:
 
     def _sighting(self, message: Received, pattern: re.Pattern[str]) -> Sighting | None:
         """What the message says of itself; None where it only mentions the texts in passing, within other values."""
-        record = from_bytes(self._pipeline, message.value)
+        record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
         if isinstance(record, Rejected):
             key, problem = "", f"{record.reason}: {record.message}"
         elif any(pattern.fullmatch(text) for text in self._texts(record)):
             key, problem = str(getattr(record, self._pipeline.key)), ""
         else:
             return None
-        run = message.headers.get(Header.RUN, "")
         return Sighting(
             partition=message.partition,
             offset=message.offset,
             sent=message.timestamp,
-            run=run,
+            run=message.headers.get(Header.RUN, ""),
             item=message.headers.get(Header.ITEM, ""),
             key=key,
             problem=problem,
             write_time=EPOCH + timedelta(milliseconds=write_time_ms(message.headers, message.timestamp_ms)),
             replays=replayed_letter(message.headers),
-            batch=self._batches(run, message.partition, message.offset),
+            batch=self._counts.batch_of(message.partition, message.offset),
         )
 
     def _texts(self, record: Record) -> list[str]:
@@ -180,12 +176,12 @@ def written(row: Row) -> dict[datetime, list[str]]:
     return {EPOCH + timedelta(microseconds=at_us): times[at_us] for at_us in sorted(times)}
 
 
-def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
+def mentioning(texts: Iterable[str]) -> re.Pattern[str]:
     """Finds one of the texts where it is not part of a longer word: a@b.example is not in aa@b.example."""
     return re.compile(rf"(?<![\w.+-])(?:{'|'.join(map(re.escape, sorted(texts)))})(?![\w-])", re.IGNORECASE)
 
 
-def _text(value: bytes | None) -> str:
+def readable(value: bytes | None) -> str:
     """A value as text, whatever it is, with JSON's escapes of single letters undone."""
     text = (value or b"").decode("utf-8", "replace")
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text) if "\\u" in text else text

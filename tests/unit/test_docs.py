@@ -15,6 +15,12 @@ from penstock.users import USERS
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = sorted(cli.commands)
+PARTS = sorted(
+    (group, name)
+    for group, command in cli.commands.items()
+    if isinstance(command, click.Group)
+    for name in command.commands
+)
 
 
 def shell_lines(page: Path) -> list[list[str]]:
@@ -60,6 +66,18 @@ def test_help_of_every_command_ends_in_an_example_that_can_be_parsed(name: str) 
             used = words[words.index("penstock") + 1 :]
             assert name in used
             command.make_context(name, used[used.index(name) + 1 :])
+
+
+@pytest.mark.parametrize(("group", "name"), PARTS)
+def test_every_part_of_a_command_is_documented_and_its_help_ends_in_an_example(group: str, name: str) -> None:
+    parent = cli.commands[group]
+    assert isinstance(parent, click.Group)
+    command = parent.commands[name]
+    *_, example = command.get_help(click.Context(command, info_name=name)).rstrip().splitlines()
+    words = shlex.split(example)
+    assert words[:3] == ["penstock", group, name]
+    command.make_context(name, words[3:])
+    assert f"`penstock {group} {name}" in (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 
 def test_every_setting_is_documented() -> None:
