@@ -233,8 +233,8 @@ def balances_table(balances: Sequence[Balance]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("run", overflow="fold")
     for name in [*names, *(["duplicates", "expired"] if deep else [])]:
-        table.add_column(name, justify="right")
-    table.add_column("")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for balance in balances:
         account, fetched = balance.account, "?" if balance.fetched is None else f"{balance.fetched:,}"
         numbers = (account.acknowledged, account.stored, account.dead_lettered, account.in_flight, account.repeated)

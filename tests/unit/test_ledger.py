@@ -10,7 +10,7 @@ import pytest
 from penstock.broker import Offsets, Received
 from penstock.contract import Pipeline
 from penstock.ledger import Account, Ledger
-from penstock.record import Header, to_bytes
+from penstock.record import Header, letter_id, to_bytes
 from penstock.store import Row
 from penstock.users import USERS, User
 
@@ -38,6 +38,14 @@ class Lists:
 
     def publish(self, value: bytes, item: str, *, run: str = RUN, at_ms: int = AT_MS) -> str:
         return self._append(USERS.topic, None, value, {Header.RUN: run, Header.ITEM: item}, at_ms)
+
+    def replay(self, value: bytes, item: str, identity: str) -> None:
+        """Five milliseconds older than the letter it replays."""
+        headers = {Header.RUN: RUN, Header.ITEM: item, Header.REPLAYS: identity, Header.WRITE_TIME_MS: str(AT_MS - 5)}
+        self._append(USERS.topic, None, value, headers, AT_MS)
+
+    def resolve(self, identity: str) -> None:
+        self._append(USERS.dead_letter_topic, identity.encode(), b"", {Header.RUN: RUN, Header.RESOLVED: "x"}, AT_MS)
 
     def reject(self, origin: str, *, run: str = RUN) -> None:
         self._append(USERS.dead_letter_topic, origin.encode(), b"", {Header.RUN: run}, AT_MS)
@@ -166,6 +174,32 @@ def test_messages_of_another_run_do_not_count(lists: Lists, ledger: Ledger) -> N
     lists.publish(to_bytes(user(1)), "1/0", run="another")
     lists.reject(f"{USERS.topic}/0/0", run="another")
     assert ledger.refresh() == Account(RUN, 0, 0, 0, 0, 0, 0)
+
+
+def test_all_runs_are_followed_in_one_reading(lists: Lists) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(b"not json", "1/0", run="another")
+    lists.reject(f"{USERS.topic}/0/1", run="another")
+    with Ledger(USERS, None, lists, lists) as ledger:
+        accounts = ledger.refresh_all()
+    assert (accounts[RUN].in_flight, accounts["another"].dead_lettered) == (1, 1)
+
+
+def test_record_that_the_stream_passed_is_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(user(2)), "1/1")
+    account = ledger.refresh({0: 0})
+    assert (account.in_flight, account.lost) == (2, 1)
+
+
+def test_resolved_letter_whose_replay_is_stored_counts_once(lists: Lists, ledger: Ledger) -> None:
+    lists.reject(lists.publish(b"not json", "1/0"))
+    identity = letter_id(f"{USERS.topic}/0/0".encode(), b"not json")
+    lists.replay(to_bytes(user(1)), "1/0", identity)
+    lists.resolve(identity)
+    lists.store(user(1), at_ms=AT_MS - 5)
+    account = ledger.refresh()
+    assert (account.acknowledged, account.stored, account.dead_lettered, account.repeated) == (1, 1, 0, 0)
 
 
 def test_refresh_follows_the_run(lists: Lists, ledger: Ledger) -> None:

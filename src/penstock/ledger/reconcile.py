@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tenacity import (
@@ -23,6 +24,7 @@ from penstock.ledger.data import Ledger
 from penstock.record import Rejected, from_bytes
 from penstock.store import Counts, RunCounts, Store, Tally
 
+_NOW = datetime.max.replace(tzinfo=UTC)
 _STREAM = "Does the stream run (`penstock status`, `penstock logs stream`)? What is in Kafka is not lost."
 
 
@@ -127,7 +129,7 @@ def reconcile(settings: Settings, pipeline: Pipeline, run_id: str | None = None)
         counts.ensure()
         # In this order: what the stream had passed is among what it had counted.
         position = counts.position(broker.identity(pipeline.topic))
-        found = [_quick(run, position) for run in counts.runs(run_id)]
+        found = [balance_of_counts(run, position) for run in counts.runs(run_id)]
     return _known(found, pipeline, run_id)
 
 
@@ -155,10 +157,12 @@ def reconcile_deeply(
             accounts = ledger.refresh_all(position)
         on_progress(total, total)
     deletes = any(span.first for span in spans)
-    # Runs of which Kafka has nothing left follow those of which it has.
-    names = sorted({*accounts, *known}, key=lambda run: (run in known, run in known and known[run].seen), reverse=True)
-    nothing = Account("", 0, 0, 0, 0, 0, 0)
-    found = [_deep(run, accounts.get(run, nothing), known.get(run), deletes=deletes) for run in names]
+    # The newest first; of what is not known yet, nothing is newer.
+    names = sorted({*accounts, *known}, key=lambda run: known[run].seen if run in known else _NOW, reverse=True)
+    nothing = {run: Account(run, 0, 0, 0, 0, 0, 0) for run in names}
+    found = [
+        balance_of_data(account, known.get(run), deletes=deletes) for run, account in {**nothing, **accounts}.items()
+    ]
     return _known(found, pipeline, run_id)
 
 
@@ -172,7 +176,7 @@ def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[s
     return [rows[key] for key in ids if key in rows][:count]
 
 
-def _quick(run: RunCounts, position: Mapping[int, int]) -> Balance:
+def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
     """What the newest try that reported published is what should arrive; other tries sent the same again."""
     attempt, report = next(reversed(run.reports.items()), (None, None))
     tallies = dict(run.tallies)
@@ -198,9 +202,9 @@ def _quick(run: RunCounts, position: Mapping[int, int]) -> Balance:
     return Balance(account, report.fetched if report else None, problem=problem)
 
 
-def _deep(run_id: str, account: Account, run: RunCounts | None, *, deletes: bool) -> Balance:
+def balance_of_data(account: Account, run: RunCounts | None, *, deletes: bool) -> Balance:
+    """What the data say beside what ingest reported; `deletes`: the topic is old enough to have lost its beginning."""
     report = next(reversed(run.reports.values()), None) if run else None
-    account = account if account.run == run_id else Account(run_id, 0, 0, 0, 0, 0, 0)
     if report is None:
         return Balance(account, None, problem=_lost(account))
     missing = report.fetched - account.settled - account.in_flight

@@ -1,0 +1,138 @@
+"""The counts in the stack's Cassandra, and `penstock reconcile` over what really ran."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from penstock import ledger
+from penstock.broker import Broker
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.errors import LedgerError
+from penstock.ingest import run_ingest
+from penstock.record import Header
+from penstock.store import Batch, Counts, Flow, Report, Store, Tally
+
+LIMIT_S = 240
+FLOW = Flow("r", "a")
+BATCH = Batch("stream", 7, {FLOW: Tally(100, 2)}, {0: (40, 79), 1: (0, 59)})
+
+
+@pytest.fixture
+def counts(store: Store, pipeline: Pipeline) -> Counts:
+    """Counts of a topic that is nobody else's."""
+    counts = Counts(store, pipeline.model_copy(update={"topic": f"t{uuid4().hex}"}))
+    counts.ensure()
+    return counts
+
+
+def tally(counts: Counts) -> Tally:
+    [run] = counts.runs(FLOW.run)
+    return run.tallies[FLOW.attempt]
+
+
+def test_batch_that_is_done_again_counts_once(counts: Counts) -> None:
+    counts.add(BATCH)
+    counts.add(BATCH)
+    assert tally(counts) == Tally(100, 2)
+
+
+def test_batches_of_a_stream_add_up(counts: Counts) -> None:
+    for number in (7, 8, 8, 9):
+        counts.add(replace(BATCH, number=number))
+    assert tally(counts) == Tally(300, 6)
+
+
+def test_batch_before_those_that_were_counted_changes_nothing(counts: Counts) -> None:
+    counts.add(BATCH)
+    counts.add(replace(BATCH, number=6))
+    assert tally(counts) == Tally(100, 2)
+
+
+def test_stream_that_begins_anew_does_not_count_twice(counts: Counts) -> None:
+    counts.add(BATCH)
+    counts.add(replace(BATCH, stream="another", number=0, flows={FLOW: Tally(130, 3)}))
+    assert tally(counts) == Tally(130, 3)
+
+
+def test_report_is_kept_and_the_newest_is_the_last(counts: Counts) -> None:
+    late, early = datetime(2025, 3, 12, 15, tzinfo=UTC), datetime(2025, 3, 12, 14, tzinfo=UTC)
+    counts.report(Flow("r", "b"), Report(100, 98, 2, late, {0: 79}))
+    counts.report(Flow("r", "a"), Report(90, 90, 0, early, {}))
+    [run] = counts.runs()
+    assert list(run.reports) == ["a", "b"]
+    assert run.reports["b"] == Report(100, 98, 2, late, {0: 79})
+
+
+def test_item_resolved_twice_counts_once(counts: Counts) -> None:
+    counts.add(BATCH)
+    counts.resolve([("r", "1/7"), ("r", "1/8")])
+    counts.resolve([("r", "1/7")])
+    assert counts.runs()[0].resolved == 2
+
+
+def test_position_is_that_of_the_topic_that_is_there(counts: Counts) -> None:
+    counts.bind("stream", "topic's", "table's")
+    counts.bind("older", "deleted one's", "table's")
+    counts.add(BATCH)
+    counts.add(replace(BATCH, stream="older", spans={0: (0, 1_000)}))
+    assert counts.position("topic's") == {0: 79, 1: 59}
+
+
+@pytest.mark.parametrize(("offset", "number"), [(39, None), (40, 7), (79, 7), (80, None)])
+def test_micro_batch_of_a_message_is_known(counts: Counts, offset: int, number: int | None) -> None:
+    counts.add(BATCH)
+    assert counts.batch_of(0, offset) == number
+
+
+def test_counts_and_data_agree_on_a_run(stack_settings: Settings, pipeline: Pipeline) -> None:
+    run = f"test__{uuid4()}"
+    moment = datetime.now(UTC)
+    for records in (50, 300):
+        run_ingest(stack_settings, pipeline, run, moment, records)
+    quick = ledger.wait_until_balanced(stack_settings, pipeline, run, LIMIT_S)
+    [deep] = ledger.reconcile_deeply(stack_settings, pipeline, run)
+    assert quick.equation() == "fetched 300 = stored 300 + dead-lettered 0"
+    assert replace(quick.account, duplicates=deep.account.duplicates) == deep.account
+    assert (deep.problem, deep.account.repeated) == ("", 50)
+
+
+def test_record_that_was_taken_and_is_not_there_is_found_deeply(
+    stack_settings: Settings, pipeline: Pipeline, broker: Broker, store: Store
+) -> None:
+    run = f"test__{uuid4()}"
+    run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 40)
+    ledger.wait_until_balanced(stack_settings, pipeline, run, LIMIT_S)
+    key = next(m.key for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
+    delete = f"DELETE FROM {pipeline.keyspace}.{pipeline.table} WHERE {pipeline.key} = {(key or b'').decode()}"  # noqa: S608
+    store.define(delete)
+    done = reconcile(stack_settings, "--run", run, "--deep", "--json")
+    assert done.returncode == LedgerError.exit_code
+    assert json.loads(done.stdout)["lost"] == 1
+    assert "passed 1 items" in done.stderr
+
+
+def test_reconcile_tells_of_every_run(stack_settings: Settings, pipeline: Pipeline) -> None:
+    run = f"test__{uuid4()}"
+    run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 5)
+    ledger.wait_until_balanced(stack_settings, pipeline, run, LIMIT_S)
+    done = reconcile(stack_settings, "--json")
+    assert [json.loads(line)["run"] for line in done.stdout.splitlines()].index(run) == 0
+
+
+def test_reconcile_knows_no_run_of_that_name(stack_settings: Settings) -> None:
+    done = reconcile(stack_settings, "--run", "nobody's")
+    assert (done.returncode, done.stdout) == (LedgerError.exit_code, "")
+    assert 'nothing is known of run "nobody\'s"' in done.stderr
+
+
+def reconcile(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **settings.environment()}
+    command = (sys.executable, "-m", "penstock", "reconcile", *arguments)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
