@@ -226,22 +226,19 @@ def rows_table(rows: Sequence[Mapping[str, Any]], pipeline: Pipeline) -> Table:
     return table
 
 
-def balances_table(balances: Sequence[Balance]) -> Table:
-    """Runs and where their items are, one line each."""
-    deep = any(balance.account.duplicates is not None for balance in balances)
-    names = ["fetched", "acknowledged", "stored", "dead-lettered", "in flight", "repeated"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold")
-    for name in [*names, *(["duplicates", "expired"] if deep else [])]:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+def show_balances(balances: Sequence[Balance]) -> None:
+    """Runs and where their items are, two lines each: names of runs are long, and the equation is to be read."""
     for balance in balances:
-        account, fetched = balance.account, "?" if balance.fetched is None else f"{balance.fetched:,}"
-        numbers = (account.acknowledged, account.stored, account.dead_lettered, account.in_flight, account.repeated)
-        more = (account.duplicates or 0, balance.expired) if deep else ()
-        cells = [plain(account.run or "(no run)"), fetched, *(f"{number:,}" for number in (*numbers, *more))]
-        table.add_row(*map(Text, cells), _verdict(balance))
-    return table
+        account = balance.account
+        more = {
+            "acknowledged": account.acknowledged,
+            "repeated": account.repeated,
+            "duplicates": account.duplicates,
+            "expired": balance.expired,
+        }
+        said = ", ".join(f"{name} {number}" for name, number in more.items() if number or name == "acknowledged")
+        out.print(Text(plain(account.run or "messages of no run"), style="bold"), _verdict(balance), soft_wrap=True)
+        out.print(f"  {balance.equation()}; {said}", markup=False, soft_wrap=True)
 
 
 def letters_table(letters: Sequence[Letter], count: int) -> Table:

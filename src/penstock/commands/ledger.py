@@ -36,7 +36,7 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
             account = {**asdict(balance.account), "fetched": balance.fetched, "expired": balance.expired}
             click.echo(json.dumps({**account, "balances": not balance.problem, "problem": balance.problem}))
     else:
-        screen.out.print(screen.balances_table(balances))
+        screen.show_balances(balances)
     problems = [
         f"run {balance.account.run or 'without a name'}: {balance.problem}" for balance in balances if balance.problem
     ]
