@@ -126,8 +126,8 @@ class SourceSettings(Section):
     """Requests for one page, the first included, before the run fails."""
     max_wait_s: Seconds = 60
     """Longest pause between two attempts; a longer `Retry-After` ends the attempts."""
-    max_response_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
-    """Largest answer, decompressed; a larger one fails the attempt."""
+    max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Largest answer, decompressed; a larger one ends the run."""
 
 
 class KafkaSettings(Section):

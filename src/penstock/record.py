@@ -5,7 +5,7 @@ Pure: no clients, no clocks, no randomness.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +21,7 @@ from penstock.contract import Column, From, Pipeline, Record
 class Reason(StrEnum):
     """Why something is not a record. The list is closed: every dead letter carries one of these."""
 
+    UNKNOWN_VERSION = "unknown_version"
     NO_VALUE = "no_value"
     NOT_UTF8 = "not_utf8"
     MALFORMED_JSON = "malformed_json"
@@ -65,6 +66,8 @@ LETTER_ID = "[0-9a-f]{64}"
 """What the whole of `Header.REPLAYS` matches, else it is ignored."""
 WRITE_TIME_MS = "[0-9]{1,15}"
 """The same for `Header.WRITE_TIME_MS`."""
+VERSION = "[1-9][0-9]{0,8}"
+"""What the whole of `Header.VERSION` matches, else the version is unknown."""
 
 
 def letter_id(key: bytes | None, value: bytes | None) -> str:
@@ -90,6 +93,14 @@ def write_time_ms(headers: Mapping[str, str], timestamp_ms: int) -> int:
     return min(int(original), timestamp_ms) if re.fullmatch(WRITE_TIME_MS, original) else timestamp_ms
 
 
+DEEPEST_NESTING = 100
+"""Objects and lists within each other, the outermost counted. What is deeper is no JSON for us: readers that descend
+into themselves, Spark's among them, end with their whole process on a few hundred."""
+LONGEST_NUMBER, LONGEST_NAME = 1_000, 50_000
+"""Digits and characters. What is longer is no JSON for Jackson, which Spark reads with, and so for nobody here.
+
+https://github.com/FasterXML/jackson-core/blob/2.21/src/main/java/com/fasterxml/jackson/core/StreamReadConstraints.java
+"""
 LARGEST_VALUE_BYTES = 4 * 1024 * 1024
 """A larger Kafka value is no record. Reading one takes Spark some twenty times its size: docs/decisions/042."""
 
@@ -101,6 +112,12 @@ class Rejected:
     reason: Reason
     message: str
     original: bytes
+
+
+@dataclass(frozen=True)
+class _Problem:
+    reason: Reason
+    message: str
 
 
 def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
@@ -129,26 +146,69 @@ def to_bytes(record: Record) -> bytes:
     return record.model_dump_json(exclude_none=True).encode()
 
 
-def from_bytes(pipeline: Pipeline, value: bytes | None) -> Record | Rejected:
-    """The record that a Kafka value holds, or why it holds none.
+def is_known_version(pipeline: Pipeline, version: str | None) -> bool:
+    """Whether a message with this `Header.VERSION` may be judged by the declaration.
+
+    An older version may: what no longer fits is rejected for that. A newer one may not, as its values could mean
+    something else. A message that says nothing is taken for what the declaration says.
+    """
+    return not version or (bool(re.fullmatch(VERSION, version)) and int(version) <= pipeline.version)
+
+
+def from_bytes(pipeline: Pipeline, value: bytes | None, version: str | None = None) -> Record | Rejected:
+    """The record that a Kafka value holds, or why it holds none; `version` is the message's header of that name.
 
     Stricter than JSON where JSON lets two readers see two things: a key that stands twice is malformed, and so are NaN
-    and Infinity; a UUID has its 36 characters, and a time says its zone.
+    and Infinity; a UUID has its 36 characters, and a time says its zone. Limits: see `DEEPEST_NESTING` and its
+    neighbours.
     """
+    judged = _judged(pipeline, value, version)
+    return Rejected(judged.reason, judged.message, value or b"") if isinstance(judged, _Problem) else judged
+
+
+def _judged(pipeline: Pipeline, value: bytes | None, version: str | None) -> Record | _Problem:
+    if not is_known_version(pipeline, version):
+        return _Problem(Reason.UNKNOWN_VERSION, f"the message's version is none from 1 to {pipeline.version}")
     if value is None:
-        return Rejected(Reason.NO_VALUE, "the message has no value", b"")
-    if too_large := _too_large(value):
-        return Rejected(too_large.reason, too_large.message, value)
+        return _Problem(Reason.NO_VALUE, "the message has no value")
+    return _too_large(value) or _read(pipeline, value)
+
+
+def _read(pipeline: Pipeline, value: bytes) -> Record | _Problem:
     try:
         text = value.decode("utf-8")
+        parsed = _READER.decode(text)
     except UnicodeDecodeError as error:
-        return Rejected(Reason.NOT_UTF8, str(error), value)
-    try:
-        parsed = json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_refuse_constant)
+        return _Problem(Reason.NOT_UTF8, str(error))
     except (ValueError, RecursionError) as error:
-        return Rejected(Reason.MALFORMED_JSON, f"not JSON: {error}", value)
+        return _Problem(Reason.MALFORMED_JSON, f"not JSON: {error}")
     checked = _checked(pipeline, text, parsed)
-    return Rejected(checked.reason, checked.message, value) if isinstance(checked, _Problem) else checked
+    # Looked at only now, as no record is deep.
+    if isinstance(checked, _Problem) and is_beyond_limits(parsed):
+        limits = f"nested deeper than {DEEPEST_NESTING}, or a name longer than {LONGEST_NAME} characters"
+        return _Problem(Reason.MALFORMED_JSON, limits)
+    return checked
+
+
+def is_beyond_limits(parsed: Any) -> bool:
+    """Whether parsed JSON is nested deeper than `DEEPEST_NESTING` or has a name longer than `LONGEST_NAME`.
+
+    Descends level by level, not into itself.
+    """
+    level = [parsed]
+    for _ in range(DEEPEST_NESTING):
+        if any(len(name) > LONGEST_NAME for part in level if isinstance(part, dict) for name in part):
+            return True
+        level = [child for part in level for child in _children(part) if isinstance(child, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _children(part: Any) -> Iterable[Any]:
+    if isinstance(part, dict):
+        return part.values()
+    return part if isinstance(part, list) else ()
 
 
 def canonical_json(value: Any) -> bytes:
@@ -159,12 +219,6 @@ def canonical_json(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True)
-class _Problem:
-    reason: Reason
-    message: str
-
-
 def _too_large(value: bytes) -> _Problem | None:
     if len(value) <= LARGEST_VALUE_BYTES:
         return None
@@ -172,18 +226,27 @@ def _too_large(value: bytes) -> _Problem | None:
 
 
 def _checked(pipeline: Pipeline, text: str, parsed: Any) -> Record | _Problem:
+    """The record, or the first problem in the order of the declaration; unknown fields come last."""
     try:
         record = pipeline.record.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in problem["loc"])
-        return _Problem(_reason(problem["type"]), f"{field}: {problem['msg']}" if field else problem["msg"])
+        found = _Problem(_reason(problem["type"]), f"{field}: {problem['msg']}" if field else problem["msg"])
+        return (_misformed(pipeline, parsed, problem["loc"][0]) if problem["loc"] else None) or found
+    return _misformed(pipeline, parsed) or record
+
+
+def _misformed(pipeline: Pipeline, parsed: Mapping[str, Any], until: int | str = "") -> _Problem | None:
+    """The first value that is right for pydantic but has another form than is agreed, in the fields before `until`."""
     for column in pipeline.columns:
+        if column.name == until:
+            return None
         wanted = _FORMS.get(column.python)
         value = parsed.get(column.name) if wanted else None
         if wanted and value is not None and not wanted.holds(value):
-            return _Problem(Reason.INVALID_VALUE, f"{column.name}: {wanted.name}")
-    return record
+            return _Problem(wanted.reason, f"{column.name}: {wanted.name}")
+    return None
 
 
 @dataclass(frozen=True)
@@ -191,6 +254,7 @@ class _Form:
     name: str
     holds: Callable[[Any], object]
     """Truthy where the JSON value has this form."""
+    reason: Reason = Reason.INVALID_VALUE
 
 
 # What a type's JSON must look like so that every reader takes it for the same value. Pydantic also reads other forms.
@@ -203,7 +267,7 @@ _FORMS: Mapping[type, _Form] = {
         "a time is written as in RFC 3339, with its zone, e.g. 2025-03-12T14:30:00Z",
         re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII).fullmatch,
     ),
-    int: _Form("a whole number has at most 64 bits", lambda value: -(2**63) <= value < 2**63),
+    int: _Form("a whole number has at most 64 bits", lambda value: -(2**63) <= value < 2**63, Reason.WRONG_TYPE),
 }
 
 
@@ -216,6 +280,24 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _short(number: str) -> str:
+    # As Jackson counts: digits, those of the exponent too, but not a lone zero before a fraction or an exponent.
+    if len(number) > LONGEST_NUMBER and len(_NO_DIGITS.sub("", number)) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(number)} characters")
+    return number
+
+
+_NO_DIGITS = re.compile(r"^-?0(?=\.[0-9]*$|[eE])|[^0-9]", re.ASCII)
+
+
+_READER = json.JSONDecoder(
+    object_pairs_hook=_unrepeated,
+    parse_constant=_refuse_constant,
+    parse_int=lambda number: int(_short(number)),
+    parse_float=lambda number: float(_short(number)),
+)
 
 
 class _PartsMissingError(Exception):

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name by which all of 
 
 from penstock.contract import Column as Field
 from penstock.contract import Pipeline
-from penstock.record import LARGEST_VALUE_BYTES, LETTER_ID, WRITE_TIME_MS, Header, Reason
+from penstock.record import DEEPEST_NESTING, LARGEST_VALUE_BYTES, LETTER_ID, VERSION, WRITE_TIME_MS, Header, Reason
 
 ORIGIN = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
 """Columns of Kafka's source, with `includeHeaders`."""
@@ -38,11 +38,16 @@ _JSON_TYPES = {
 }
 # "NaN" in quotes is text, not a number: https://spark.apache.org/docs/latest/sql-data-sources-json.html
 _READER = {"allowNonNumericNumbers": "false"}
+# `from_json` and not `parse_json`, which has no such limit: `schema_of_variant` and the VARIANT's own reader descend
+# into themselves, and the stack of an executor ends before Jackson's limit of 1,000. One level is the seal's list.
+_VARIANT_READER = {
+    "allowNonNumericNumbers": "false",
+    "allowSingleQuotes": "false",
+    "maxNestingDepth": str(DEEPEST_NESTING + 1),
+}
 _UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\z"
 # RFC 3339, section 5.6, with the seconds that Cassandra and Spark can hold: an offset must be there.
 _DATE_TIME = r"^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)\z"
-# More digits than 18 do not all fit 64 bits; the VARIANT then holds a decimal.
-_WIDE_INTEGER = r"^DECIMAL\((19|[23]\d),0\)$"
 _MESSAGE_LIMIT = 500
 """Characters of a message: it travels as a Kafka header, and names of unknown fields are not ours to bound."""
 
@@ -60,9 +65,14 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     """
     text = F.when(F.octet_length("origin.value") <= LARGEST_VALUE_BYTES, F.col("origin.value").cast("string"))
     canonical = F.coalesce(F.to_json("parsed") == text, F.lit(False))
-    variant = F.when(~F.col("canonical"), F.try_parse_json(_sealed(text)))
+    variant = F.when(~F.col("canonical"), F.from_json(_sealed(text), "variant", _VARIANT_READER))
     record = F.struct(*(_typed(field).alias(field.name) for field in pipeline.columns))
-    problem = F.coalesce(_not_an_object(text), *map(_field_problem, pipeline.columns), _unknown_fields(pipeline))
+    problem = F.coalesce(
+        _unknown_version(pipeline),
+        _not_an_object(text),
+        *map(_field_problem, pipeline.columns),
+        _unknown_fields(pipeline),
+    )
     # One step each, so that nothing is computed twice: Spark does not merge a step whose result is used more than once.
     return (
         messages.select(F.struct(*ORIGIN).alias("origin"))
@@ -190,6 +200,14 @@ def _seal(text: Column) -> Column:
     return F.xxhash64(text)
 
 
+def _unknown_version(pipeline: Pipeline) -> Column:
+    """The problem of a message that another declaration speaks of; see `record.is_known_version`."""
+    version = _original(Header.VERSION).cast("string")
+    known = version.rlike(rf"^{VERSION}\z") & (version.try_cast("bigint") <= pipeline.version)
+    message = f"the message's version is none from 1 to {pipeline.version}"
+    return F.when((version != "") & ~known, _problem(Reason.UNKNOWN_VERSION, message))
+
+
 def _not_an_object(text: Column) -> Column:
     """The problem of a value that is no JSON object at all."""
     kind = F.schema_of_variant(F.try_variant_get("variant", "$[0]", "variant"))
@@ -210,21 +228,13 @@ def _field_problem(field: Field) -> Column:
     found = F.schema_of_variant(F.try_variant_get("variant", f"$[0].{field.name}", "variant"))
     readable = value.isNotNull() & found.rlike(_JSON_TYPES[field.spark])
     allowed = readable if field.required else readable | (found == "VOID")
-    problem = F.when(found.isNotNull() & ~allowed, _wrong_type(field, found))
+    wrong = f"{field.name}: is declared as {field.spark}, the value is "
+    problem = F.when(found.isNotNull() & ~allowed, _problem(Reason.WRONG_TYPE, wrong, found))
     if field.required:
         problem = problem.when(value.isNull(), _problem(Reason.MISSING_FIELD, f"{field.name}: is required"))
     for invalid, rule in _rules(field, value):
         problem = problem.when(invalid, _problem(Reason.INVALID_VALUE, f"{field.name}: {rule}"))
     return problem
-
-
-def _wrong_type(field: Field, found: Column) -> Column:
-    wrong = _problem(Reason.WRONG_TYPE, f"{field.name}: is declared as {field.spark}, the value is ", found)
-    if field.spark != "BIGINT":
-        return wrong
-    return F.when(
-        found.rlike(_WIDE_INTEGER), _problem(Reason.INVALID_VALUE, f"{field.name}: does not fit 64 bits")
-    ).otherwise(wrong)
 
 
 def _rules(field: Field, value: Column) -> list[tuple[Column, str]]:
@@ -234,7 +244,7 @@ def _rules(field: Field, value: Column) -> list[tuple[Column, str]]:
         rules.append((~value.rlike(_UUID), "is not a UUID of 36 characters"))
     if field.python is datetime:
         readable = value.rlike(_DATE_TIME) & F.try_to_timestamp(value).isNotNull()
-        rules.append((~readable, "is not a date and time with an offset (RFC 3339)"))
+        rules.append((value.isNotNull() & ~readable, "is not a date and time with an offset (RFC 3339)"))
     if field.python is float:
         rules.append((F.abs(value) == float("inf"), "does not fit a double"))
     if field.min_length:

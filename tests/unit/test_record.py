@@ -156,7 +156,7 @@ def test_rejects_with_its_reason(received: bytes | None, reason: Reason) -> None
     [
         ("whole", "1.0", Reason.WRONG_TYPE),
         ("whole", "true", Reason.WRONG_TYPE),
-        ("whole", str(2**63), Reason.INVALID_VALUE),
+        ("whole", str(2**63), Reason.WRONG_TYPE),
         ("real", "1e999", Reason.INVALID_VALUE),
         ("real", '"1"', Reason.WRONG_TYPE),
         ("yes", "1", Reason.WRONG_TYPE),
