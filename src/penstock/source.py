@@ -34,6 +34,7 @@ _FIRST_PAUSE_S = 1.0
 # A 429 that names no time. The real API forgets its counts every 300 s (`resetInterval` in settings.json of
 # github.com/RandomAPI/Randomuser.me-Node); 10 s doubled up to 60 s outlasts that in the default eight attempts.
 _FIRST_PAUSE_OF_A_LIMIT_S = 10.0
+_TOO_LONG = "with more than {} bytes, the limit (source.max_response_bytes)"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -165,12 +166,15 @@ class Api:
     def _body(self, url: str, response: httpx.Response) -> bytes:
         """The decoded body. Decoded here and not by httpx, so that the limit also holds inside one compressed chunk."""
         most, deadline_s = self._settings.max_response_bytes, self._settings.answer_timeout_s
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > most:
+            raise SourceAnswerError(url, f"announcing {announced}, {_TOO_LONG.format(most)}")
         decode = _decoder(url, response.headers.get("Content-Encoding", "identity").strip().lower())
         started_s, body = self._clock.monotonic_s(), bytearray()
         for chunk in response.iter_raw():
             body += decode(chunk, most + 1 - len(body))
             if len(body) > most:
-                raise SourceAnswerError(url, f"with more than {most} bytes, the limit (source.max_response_bytes)")
+                raise SourceAnswerError(url, _TOO_LONG.format(most))
             if self._clock.monotonic_s() - started_s > deadline_s:
                 cause = f"{len(body)} bytes came within {deadline_s:g} s (source.answer_timeout_s) and more was to come"
                 raise _UnusableError(url, cause)

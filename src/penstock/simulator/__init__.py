@@ -1,9 +1,10 @@
 """The users API without the network: a real HTTP server with the wire format of randomuser.me 1.4.
 
-`people` answers a question, `server` speaks HTTP, `faults` spoils answers on request.
+`people` answers a question, `server` speaks HTTP, `faults` spoils answers on request, `plan` says which ones.
 """
 
 from penstock.simulator.faults import Fault, Faults, Reply
+from penstock.simulator.plan import Plan
 from penstock.simulator.server import RateLimit, Simulator, serve
 
-__all__ = ["Fault", "Faults", "RateLimit", "Reply", "Simulator", "serve"]
+__all__ = ["Fault", "Faults", "Plan", "RateLimit", "Reply", "Simulator", "serve"]

@@ -88,7 +88,13 @@ class Simulator:
         self._server.server_close()
 
 
-def serve(port: int, *, limit: RateLimit | None = None, ready: Callable[[int], None] | None = None) -> None:
+def serve(
+    port: int,
+    *,
+    limit: RateLimit | None = None,
+    faults: Faults = no_faults,
+    ready: Callable[[int], None] | None = None,
+) -> None:
     """Serves until SIGTERM or Ctrl-C, from the main thread. Without a `limit`, nobody is turned away.
 
     Raises:
@@ -98,7 +104,7 @@ def serve(port: int, *, limit: RateLimit | None = None, ready: Callable[[int], N
     # Blocked before a thread starts, so that every thread leaves them to the wait below.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     try:
-        with Simulator(port, limit=limit) as simulator:
+        with Simulator(port, limit=limit, faults=faults) as simulator:
             log.info("the users API is simulated at %s", simulator.url)
             if ready is not None:
                 ready(simulator.port)
@@ -219,15 +225,34 @@ class _Connection(BaseHTTPRequestHandler):
         log.debug(format, *args)
 
     def _send(self, reply: Reply) -> None:
+        if reply.silent:
+            self._hung_up(self.timeout)
+            self.close_connection = True
+            return
         self.send_response(reply.status)
-        for name, value in {**reply.headers, "Content-Length": str(reply.length)}.items():
+        length = {"Connection": "close"} if reply.length is None else {"Content-Length": str(reply.length)}
+        for name, value in {**reply.headers, **length}.items():
             self.send_header(name, value)
         self.end_headers()
-        sent = sum(self.wfile.write(chunk) for chunk in reply.body)
+        sent = 0
+        for piece in reply.body:
+            if reply.pause_s and self._hung_up(reply.pause_s):
+                break
+            sent += self.wfile.write(piece)
         if reply.reset:
             self._reset()
-        elif sent < reply.length:
+        elif reply.length is None or sent < reply.length:
             self.close_connection = True
+
+    def _hung_up(self, within_s: float) -> bool:
+        """Whether the client goes away within this time, or the server does: a pause that need not be sat out."""
+        self.connection.settimeout(within_s)
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return False
+        finally:
+            self.connection.settimeout(self.timeout)
 
     def _reset(self) -> None:
         self.close_connection = True
