@@ -105,12 +105,14 @@ def logs(settings: "Settings", service: str, lines: int, follow: bool) -> None:
 
 
 @cli.command(epilog=example("penstock simulate &", "curl 'http://127.0.0.1:8090/api/?results=2&seed=x&page=1'"))
+@click.option("--faults", type=int, metavar="SEED", help="Spoil answers; the same seed spoils the same requests.")
 @with_settings
-def simulate(settings: "Settings") -> None:
+def simulate(settings: "Settings", faults: int | None) -> None:
     """Serve the users API on this machine: the wire format of randomuser.me 1.4, without the network."""
-    from penstock.simulator import serve
+    from penstock.simulator import Plan, serve
+    from penstock.simulator.faults import no_faults
 
-    serve(settings.ports.simulator)
+    serve(settings.ports.simulator, faults=no_faults if faults is None else Plan(faults))
 
 
 @cli.command(epilog=example("penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z"))
