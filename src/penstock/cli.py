@@ -5,7 +5,6 @@ Each command imports what it needs when it runs, so that `--help` appears at onc
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.commands import example, with_settings
-from penstock.commands.ledger import reconcile
+from penstock.commands.ledger import rebuild, reconcile
 from penstock.commands.letters import dead_letters, trace
 from penstock.errors import ConfigError, PenstockError
 
@@ -42,6 +41,7 @@ def cli(verbose: bool) -> None:
         format="%(asctime)s %(levelname)-7s %(name)s  %(message)s",
         stream=sys.stderr,
     )
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every call into the JVM
 
 
 @cli.command(epilog=example("penstock demo --records 5000"))
@@ -144,18 +144,12 @@ def ingest(
 @with_settings
 def stream(settings: "Settings") -> None:
     """Carry records from Kafka into Cassandra with Spark until stopped (Ctrl-C or SIGTERM)."""
-    from penstock import screen
+    from penstock.commands.spark import ready_for_spark
     from penstock.contract import load_pipeline
-    from penstock.services import jars
-    from penstock.services.java import find_java
-    from penstock.services.spark import driver_environment
     from penstock.stream import run
 
-    with screen.download_bar("Downloading the servers") as show:
-        jars.fetch(settings, lambda progress: show(progress.bytes_done, progress.bytes_total))
-    # pyspark finds Java and itself in the environment of the process, and nowhere else.
-    os.environ.update(driver_environment(settings, find_java(settings)))
-    run(settings, load_pipeline(settings.pipeline), jars.classpath(settings, "spark"))
+    jars = ready_for_spark(settings)
+    run(settings, load_pipeline(settings.pipeline), jars)
 
 
 @cli.command(epilog=example("penstock users --limit 5", "penstock users --json | jq .email"))
@@ -198,6 +192,7 @@ def schema(settings: "Settings", form: str) -> None:
 
 
 cli.add_command(dead_letters)
+cli.add_command(rebuild)
 cli.add_command(reconcile)
 cli.add_command(trace)
 

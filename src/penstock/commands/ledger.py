@@ -42,3 +42,22 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
     ]
     if problems:
         raise LedgerError(f"{len(problems)} of {len(balances)} runs do not balance. {'; '.join(problems)}")
+
+
+@click.command(epilog=example("penstock rebuild --from-beginning"))
+@click.option("--from-beginning", is_flag=True, help="Read the whole topic; there is no other way yet.")
+@with_settings
+def rebuild(settings: "Settings", from_beginning: bool) -> None:
+    """Write the row of every record in Kafka again, with its own write time: after the table was emptied or lost."""
+    from penstock import screen
+    from penstock.commands.spark import ready_for_spark
+    from penstock.contract import load_pipeline
+    from penstock.stream import rebuild as run
+
+    if not from_beginning:
+        raise click.UsageError("say --from-beginning: the whole topic is read.")
+    pipeline = load_pipeline(settings.pipeline)
+    jars = ready_for_spark(settings)
+    with screen.message_bar(f"{pipeline.table}: rebuilding") as advance:
+        read = run(settings, pipeline, jars, advance)
+    click.echo(f"{pipeline.keyspace}.{pipeline.table}: {read} messages read, every record's row written")

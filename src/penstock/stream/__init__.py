@@ -6,5 +6,15 @@ good rows and Kafka its dead letters. One that was not is done again after a res
 
 from penstock.stream.app import checkpoint, run
 from penstock.stream.batches import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_LETTERS, BEFORE_ROWS, Sinks
+from penstock.stream.rebuild import rebuild
 
-__all__ = ["BEFORE_COMMIT", "BEFORE_COUNTS", "BEFORE_LETTERS", "BEFORE_ROWS", "Sinks", "checkpoint", "run"]
+__all__ = [
+    "BEFORE_COMMIT",
+    "BEFORE_COUNTS",
+    "BEFORE_LETTERS",
+    "BEFORE_ROWS",
+    "Sinks",
+    "checkpoint",
+    "rebuild",
+    "run",
+]

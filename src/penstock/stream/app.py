@@ -2,10 +2,11 @@
 
 import logging
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -22,7 +23,7 @@ from penstock.transform import transform
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.2
+LOOK_S = 0.2
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
 # a heap begins with a 64th of the machine's memory.
@@ -64,7 +65,7 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
         BrokerError, StoreError: topics or table could not be made, or are not what the declaration needs.
     """
     place = checkpoint(settings, pipeline)
-    with _stop_requests() as stopping, only_one(place), Store(settings.cassandra) as store:
+    with stop_requests() as stopping, only_one(place), Store(settings.cassandra) as store:
         check_checkpoint(place, pipeline)
         batches = MicroBatches(pipeline, settings, prepare(settings, pipeline, store), stopping, sinks or Sinks())
         try:
@@ -82,8 +83,10 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
     log.info("%s: stopped", pipeline.app_name)
 
 
-def session(settings: Settings, pipeline: Pipeline, jars: Sequence[Path]) -> SparkSession:
-    """The app on the master of the settings; starts the driver's JVM."""
+def session(
+    settings: Settings, pipeline: Pipeline, jars: Sequence[Path], more: Mapping[str, str] | None = None
+) -> SparkSession:
+    """The app on the master of the settings, with `more` options of Spark; starts the driver's JVM."""
     cores = str(settings.spark.executor_cores)
     options: dict[str, str | bool | float | int | None] = {
         **_FIXED,
@@ -95,6 +98,7 @@ def session(settings: Settings, pipeline: Pipeline, jars: Sequence[Path]) -> Spa
         "spark.cores.max": cores,
         "spark.sql.shuffle.partitions": cores,
         "spark.ui.port": str(settings.ports.spark_driver_ui),
+        **(more or {}),
     }
     master = settings.spark.master
     builder = SparkSession.builder.master(master).appName(pipeline.app_name).config(map=options)
@@ -107,10 +111,13 @@ def session(settings: Settings, pipeline: Pipeline, jars: Sequence[Path]) -> Spa
         ) from error
 
 
-def start(spark: SparkSession, batches: MicroBatches) -> StreamingQuery:
-    """The running query. Topics and table must exist."""
+def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger: Any) -> StreamingQuery:
+    """The running query. Topics and table must exist. `place` of the checkpoint and `trigger` are the settings' unless
+    given.
+    """
     pipeline, settings = batches.pipeline, batches.settings
-    place = checkpoint(settings, pipeline)
+    place = place or checkpoint(settings, pipeline)
+    trigger = trigger or {"processingTime": f"{settings.spark.trigger_interval_ms} milliseconds"}
     messages = (
         spark.readStream.format("kafka")
         .options(**kafka_options(settings.kafka))
@@ -124,12 +131,7 @@ def start(spark: SparkSession, batches: MicroBatches) -> StreamingQuery:
     # Before `foreachBatch`, so that both halves of a micro-batch are made by the same plan.
     query = transform(messages, pipeline).writeStream.queryName(pipeline.name)
     log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
-    return (
-        query.foreachBatch(batches.store)
-        .option("checkpointLocation", place)
-        .trigger(processingTime=f"{settings.spark.trigger_interval_ms} milliseconds")
-        .start()
-    )
+    return query.foreachBatch(batches.store).option("checkpointLocation", place).trigger(**trigger).start()
 
 
 def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
@@ -138,7 +140,7 @@ def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[Event]:
+def stop_requests() -> Iterator[Event]:
     """An event that SIGTERM and SIGINT set."""
     stopping = Event()
     before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
@@ -160,7 +162,7 @@ def _follow(query: StreamingQuery, batches: MicroBatches) -> None:
 
     Looks again and again instead of waiting in the JVM, where a signal would not be noticed.
     """
-    while not batches.stopping.wait(_LOOK_S):
+    while not batches.stopping.wait(LOOK_S):
         if not query.isActive:
             if isinstance(batches.failure, PenstockError):
                 raise batches.failure
