@@ -1,0 +1,199 @@
+"""What stops a stream says so in plain words, and nothing is lost: each stop on a real one, and the way back."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from penstock.broker import Broker
+from penstock.config import Settings, child_environment
+from penstock.contract import Pipeline
+from penstock.errors import StoreError, StreamError
+from penstock.record import to_bytes
+from penstock.store import Counts, Flow, Row, Store
+from tests.integration.test_stream import LIMIT_S, OWN, log_of, publish, started, streaming, until, user
+from tests.stacks import free_ports
+
+RECORDS = 120
+
+
+@pytest.fixture(scope="module")
+def own(pipeline: Pipeline) -> Pipeline:
+    """The users pipeline with a topic and a table of this module."""
+    name = f"users_{uuid4().hex[:8]}"
+    return pipeline.model_copy(update={"topic": name, "table": name})
+
+
+@pytest.fixture(scope="module")
+def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a stream that has stored RECORDS rows and was stopped."""
+    settings = elsewhere(stack_settings, own, tmp_path_factory.mktemp("stops"))
+    with Broker(settings.kafka) as broker:
+        publish(broker, own, [to_bytes(user(number)) for number in range(RECORDS)])
+    with streaming(settings):
+        until(lambda: "batch 0: stored" in log_of(settings))
+    return settings
+
+
+def elsewhere(settings: Settings, own: Pipeline, folder: Path) -> Settings:
+    """The same stack, with a stream whose checkpoint and log are in `folder`."""
+    (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
+    [port] = free_ports(1)
+    spark = settings.spark.model_copy(update={"master": "local[2]", "checkpoint": str(folder / "checkpoint")})
+    ports = settings.ports.model_copy(update={"spark_driver_ui": port})
+    return settings.model_copy(update={"pipeline": "own_pipeline:OWN", "ports": ports, "spark": spark})
+
+
+@pytest.fixture
+def copied(settings: Settings, own: Pipeline, tmp_path: Path) -> Settings:
+    """Another stream, which begins with a copy of that checkpoint."""
+    shutil.copytree(settings.spark.checkpoint, tmp_path / "checkpoint")
+    return elsewhere(settings, own, tmp_path)
+
+
+@contextmanager
+def ending(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A stream that is to end by itself; one that does not is killed."""
+    process = started(settings)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+def end_of(settings: Settings) -> int:
+    """Exit code of a stream that ends by itself."""
+    with ending(settings) as process:
+        return process.wait(LIMIT_S)
+
+
+def rows(store: Store, own: Pipeline) -> dict[UUID, Row]:
+    return {row.values["id"]: row for row in store.rows(own, [UUID(int=number) for number in range(2 * RECORDS)])}
+
+
+def cut_offsets(place: Path) -> None:
+    (place / "offsets" / "0").write_text("v1\n{")
+
+
+def empty_offsets(place: Path) -> None:
+    (place / "offsets" / "0").write_text("")
+
+
+def spoil_metadata(place: Path) -> None:
+    (place / "metadata").write_bytes(b"\x00" * 45)
+
+
+def lose_offsets(place: Path) -> None:
+    shutil.rmtree(place / "offsets")
+
+
+@pytest.mark.parametrize("damage", [cut_offsets, empty_offsets, spoil_metadata, lose_offsets])
+def test_damaged_checkpoint_is_refused(copied: Settings, damage: Callable[[Path], None]) -> None:
+    damage(Path(copied.spark.checkpoint, "users"))
+    assert end_of(copied) == StreamError.exit_code
+    assert "is damaged: " in log_of(copied)
+    assert "Move the checkpoint away" in log_of(copied)
+
+
+def test_deleted_checkpoint_changes_neither_rows_nor_counts(
+    settings: Settings, own: Pipeline, store: Store, tmp_path: Path
+) -> None:
+    before = rows(store, own)
+    anew = elsewhere(settings, own, tmp_path)
+    with streaming(anew):
+        until(lambda: "batch 0: stored" in log_of(anew))
+    [run] = Counts(store, own).runs()
+    assert (len(before), rows(store, own) == before) == (RECORDS, True)
+    assert run.tallies[Flow("r", "").attempt].read == RECORDS
+
+
+def test_second_stream_on_one_checkpoint_is_refused(settings: Settings) -> None:
+    begun = log_of(settings).count("reading")
+    with streaming(settings) as first:
+        until(lambda: log_of(settings).count("reading") > begun)
+        [port] = free_ports(1)
+        ports = settings.ports.model_copy(update={"spark_driver_ui": port})
+        assert end_of(settings.model_copy(update={"ports": ports})) == StreamError.exit_code
+        assert f"is held by process {first.pid}. Another stream works on the same checkpoint" in log_of(settings)
+
+
+def test_table_that_is_changed_under_the_stream_ends_it(
+    settings: Settings, own: Pipeline, broker: Broker, store: Store
+) -> None:
+    begun = log_of(settings).count("reading")
+    with ending(settings) as process:
+        until(lambda: log_of(settings).count("reading") > begun)
+        store.define(f"ALTER TABLE {own.keyspace}.{own.table} DROP phone")
+        publish(broker, own, [to_bytes(user(RECORDS))])
+        assert process.wait(LIMIT_S) == StoreError.exit_code
+    assert "is not the declared one: phone is absent" in log_of(settings)
+    store.define(f"ALTER TABLE {own.keyspace}.{own.table} ADD phone text")
+    with streaming(settings):
+        until(lambda: UUID(int=RECORDS) in rows(store, own))
+
+
+def test_dropped_table_is_not_silently_begun_anew_and_can_be_rebuilt(
+    settings: Settings, own: Pipeline, broker: Broker, store: Store
+) -> None:
+    before = rows(store, own)
+    store.define(f"DROP TABLE {own.keyspace}.{own.table}")
+    publish(broker, own, [to_bytes(user(RECORDS + 1))])
+    assert end_of(settings) == StreamError.exit_code
+    assert "was dropped and made again" in log_of(settings)
+    rebuilt(settings)
+    assert {key: row for key, row in rows(store, own).items() if key in before} == before
+    with streaming(settings):
+        until(lambda: log_of(settings).count(": stored 1 rows") >= 2)
+
+
+def test_emptied_table_is_rebuilt_with_its_write_times(settings: Settings, own: Pipeline, store: Store) -> None:
+    before = rows(store, own)
+    store.define(f"TRUNCATE {own.keyspace}.{own.table}")
+    rebuilt(settings)
+    assert (len(before), rows(store, own) == before) == (RECORDS + 2, True)
+
+
+def rebuilt(settings: Settings) -> None:
+    folder = Path(settings.spark.checkpoint).parent
+    environment = child_environment({**settings.environment(), "PYTHONPATH": str(folder)})
+    command = (sys.executable, "-m", "penstock", "rebuild", "--from-beginning")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "messages read" in done.stdout
+
+
+@contextmanager
+def admin(settings: Settings) -> Iterator[AdminClient]:
+    yield AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+
+
+def test_messages_that_expired_before_they_were_read_stop_the_stream(
+    settings: Settings, own: Pipeline, broker: Broker
+) -> None:
+    publish(broker, own, [to_bytes(user(number)) for number in range(40)])
+    ends = {TopicPartition(own.topic, number, span.end): span for number, span in broker.offsets(own.topic).items()}
+    with admin(settings) as kafka:
+        for deleted in kafka.delete_records(list(ends)).values():
+            deleted.result()
+    assert end_of(settings) == StreamError.exit_code
+    assert "Kafka no longer has messages that the checkpoint says were not read yet" in log_of(settings)
+
+
+def test_topic_that_was_made_again_is_not_read_from_the_middle(
+    settings: Settings, own: Pipeline, broker: Broker
+) -> None:
+    with admin(settings) as kafka:
+        for deleted in kafka.delete_topics([own.topic]).values():
+            deleted.result()
+    until(lambda: broker.identity(own.topic) == "")
+    # More than before, so that every offset of the checkpoint exists again.
+    publish(broker, own, [to_bytes(user(number)) for number in range(6 * RECORDS)])
+    assert end_of(settings) == StreamError.exit_code
+    assert "was deleted and made again since the checkpoint was written" in log_of(settings)
