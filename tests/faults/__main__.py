@@ -26,7 +26,7 @@ from tests.faults.rounds import Outcome, play
 from tests.faults.stage import staged
 from tests.stacks import settings_in, start
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=130)  # for a page of Markdown; a terminal may wrap it
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -35,7 +35,8 @@ def main() -> int:
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
     )
-    logging.getLogger("cassandra").setLevel(logging.CRITICAL)  # that the node is away is what is done to it
+    for client in ("cassandra", "penstock.broker"):  # that a server is away is what is done to it
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
     if options.defects:
         return _show_verdicts(_defects())

@@ -107,9 +107,10 @@ def _shortened(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings)
     write(good.withColumn("address", F.left("address", F.lit(60))), pipeline, settings)
 
 
-def _only_ascii(letters: DataFrame, settings: KafkaSettings) -> None:
+def _through_text(letters: DataFrame, settings: KafkaSettings) -> None:
     """As a letter that passes through text on its way: what is not UTF-8 is replaced."""
-    write_letters(letters.withColumn("value", F.encode(F.decode("value", "US-ASCII"), "UTF-8")), settings)
+    text = F.make_valid_utf8(F.col("value").cast("string"))
+    write_letters(letters.withColumn("value", text.cast("binary")), settings)
 
 
 def _forgotten(letters: DataFrame, settings: KafkaSettings) -> None:
@@ -157,7 +158,7 @@ DEFECTS = (
     Defect("two columns swapped", frozenset({"account", "rows"}), lambda: Sinks(rows=_swapped)),
     Defect("wall-clock write times", frozenset({"rows"}), lambda: Sinks(rows=_wall_clock)),
     Defect("a long value cut", frozenset({"account", "rows"}), lambda: Sinks(rows=_shortened)),
-    Defect("letters through text", frozenset({"letters"}), lambda: Sinks(letters=_only_ascii)),
+    Defect("letters through text", frozenset({"letters"}), lambda: Sinks(letters=_through_text)),
     Defect("bad records skipped", frozenset({"account", "letters"}), lambda: Sinks(letters=_forgotten)),
     Defect("a partition dropped", frozenset({"account", "rows"}), batches=_WithoutOnePartition),
     Defect("a produce error swallowed", frozenset({"account", "rows", "topic"}), publish=_publish_unheard),
