@@ -4,10 +4,12 @@ import argparse
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
@@ -37,6 +39,8 @@ def main() -> int:
     )
     for client in ("cassandra", "penstock.broker"):  # that a server is away is what is done to it
         logging.getLogger(client).setLevel(logging.CRITICAL)
+    # Told to end, it still stops its servers.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
     if options.defects:
         return _show_verdicts(_defects())
@@ -74,14 +78,18 @@ def _rounds(faults: Sequence[Fault], seeds: Sequence[int]) -> list[Outcome]:
         err.print(f"the stack is up after {time.monotonic() - began_s:.0f} s, in {home}")
         for seed in seeds:
             for fault in faults:
-                outcome = play(stage, fault, seed, partial(err.print, f" {fault.name}:"))
+                outcome = play(stage, fault, seed, partial(_say, fault.name))
                 outcomes.append(outcome)
-                err.print(f"{fault.name}, seed {seed}: {outcome.words or 'passed'}", markup=False)
+                _say(fault.name, f"seed {seed}, {outcome.words or 'passed'}")
     if all(outcome.passed for outcome in outcomes):
         shutil.rmtree(home.parent)
     else:
         err.print(f"logs and data are kept in {home}")
     return outcomes
+
+
+def _say(what: str, words: str) -> None:
+    err.print(f"{datetime.now(UTC):%H:%M:%S} {what}: {words}", markup=False)
 
 
 def _defects() -> list[Verdict]:
