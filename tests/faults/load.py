@@ -146,11 +146,11 @@ class Load:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
+        if kind is None:  # else the round is void already, and the thread ends with the program
+            self._thread.join()
+            self.goes_on()
 
     def keys_since(self, mark: int) -> list[UUID]:
         """Keys of the records that were first published as message number `mark` or later."""
