@@ -1,7 +1,7 @@
 """Messages that somebody wrote in bad faith or by accident: a corpus from a seed, with what must become of each."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -100,7 +100,7 @@ def _nested(depth: int, begin: bytes, end: bytes) -> bytes:
 
 # A good user around `x` is one level of its own.
 _DEEP = DEEPEST_NESTING - 1
-_WORDS = (5, 1.5, True, None, [], ["x"], {}, {"a": 1})
+_WORDS: Sequence[Any] = (5, 1.5, True, None, [], ["x"], {}, {"a": 1})
 
 KINDS: Mapping[str, Kind] = {
     "good": _kind(lambda chance: encoded(user(chance)), None),

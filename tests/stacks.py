@@ -2,13 +2,15 @@
 
 import random
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 
-from penstock.config import Ports, Settings
+from penstock.config import Ports, Settings, StackSettings, child_environment
 from penstock.services import control, jars
-from penstock.services.stack import stack
+from penstock.services.stack import stack as services_of
 
 # Below Linux's ephemeral range (32768–60999), so that no outgoing connection takes a port between the look and the use.
 FIRST_PORT, LAST_PORT = 10_000, 32_000
@@ -30,17 +32,29 @@ def free_ports(count: int) -> list[int]:
     raise AssertionError(f"only {len(found)} of {count} ports are free")
 
 
-def settings_in(home: Path) -> Settings:
+def settings_in(home: Path, stack: StackSettings | None = None) -> Settings:
     """Settings of a stack of its own under `home`, with free ports; downloads are shared with every other stack."""
     names = list(Ports.model_fields)
     ports = Ports.model_validate(dict(zip(names, free_ports(len(names)), strict=True)))
-    return Settings(home=home, ports=ports).resolved()
+    return Settings(home=home, ports=ports, stack=stack or StackSettings()).resolved()
 
 
 def start(settings: Settings, *names: str) -> control.StackState:
     """What `penstock up` does."""
     jars.fetch(settings, lambda _: None)
-    return control.up(settings, stack(settings, names), limit_s=UP_LIMIT_S)
+    return control.up(settings, services_of(settings, names), limit_s=UP_LIMIT_S)
+
+
+def penstock(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the command prints and returns, with these settings in its environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock", *arguments],
+        env=child_environment(settings.environment()),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
 
 
 def processes_of(home: Path) -> list[psutil.Process]:

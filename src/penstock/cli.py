@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.commands import example, with_settings
+from penstock.commands import example, with_settings, with_stack
+from penstock.commands.doctor import doctor
+from penstock.commands.foreground import ready, run, serve
 from penstock.commands.ledger import rebuild, reconcile
 from penstock.commands.letters import dead_letters, trace
 from penstock.errors import ConfigError, PenstockError
@@ -31,7 +33,9 @@ def cli(verbose: bool) -> None:
 
     \b
     Start everything and run the pipeline once:   penstock demo
+    Whether it could run, and what is wrong:      penstock doctor
     Only the servers:                             penstock up, status, logs, down
+    On servers that run already:                  penstock run
     One stage by hand, against any cluster:       penstock ingest, stream, users
     What was rejected, and bringing it home:      penstock dead-letters list, show, export, replay
     Where one record is:                          penstock trace ID or e-mail
@@ -46,16 +50,18 @@ def cli(verbose: bool) -> None:
 
 @cli.command(epilog=example("penstock demo --records 5000"))
 @click.option("--records", type=click.IntRange(min=1), default=1_000, show_default=True, help="Users to fetch.")
+@with_stack
 @with_settings
 def demo(settings: "Settings", records: int) -> None:
     """Start the stack, let Airflow run the DAG, show the users and whether every record is accounted for."""
-    from penstock.demo import demo as run
+    from penstock.demo import demo as tour
 
-    run(settings, records)
+    tour(settings, records)
 
 
-@cli.command(epilog=example("penstock up", "penstock up --port-offset 100"))
+@cli.command(epilog=example("penstock up", "penstock up --kafka zookeeper --port-offset 100"))
 @click.argument("services", nargs=-1)
+@with_stack
 @with_settings
 def up(settings: "Settings", services: tuple[str, ...]) -> None:
     """Start the real servers (all, or the named ones with what they need) and return when they are ready."""
@@ -112,7 +118,8 @@ def simulate(settings: "Settings", faults: int | None) -> None:
     from penstock.simulator import Plan, serve
     from penstock.simulator.faults import no_faults
 
-    serve(settings.ports.simulator, faults=no_faults if faults is None else Plan(faults))
+    plan = no_faults if faults is None else Plan(faults)
+    serve(settings.ports.simulator, host=settings.stack.listen, faults=plan)
 
 
 @cli.command(epilog=example("penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z"))
@@ -140,16 +147,19 @@ def ingest(
         click.echo(report.sentence())
 
 
-@cli.command(epilog=example("PENSTOCK_SPARK_MASTER=spark://10.0.0.1:7077 penstock --verbose stream"))
+@cli.command(epilog=example("penstock --verbose stream --master spark://10.0.0.1:7077"))
+@click.option("--master", help="Of Spark, e.g. spark://host:7077, local[2], yarn (PENSTOCK_SPARK_MASTER).")
 @with_settings
-def stream(settings: "Settings") -> None:
+def stream(settings: "Settings", master: str | None) -> None:
     """Carry records from Kafka into Cassandra with Spark until stopped (Ctrl-C or SIGTERM)."""
     from penstock.commands.spark import ready_for_spark
     from penstock.contract import load_pipeline
-    from penstock.stream import run
+    from penstock.stream import run as carry
 
+    if master:
+        settings = settings.model_copy(update={"spark": settings.spark.model_copy(update={"master": master})})
     jars = ready_for_spark(settings)
-    run(settings, load_pipeline(settings.pipeline), jars)
+    carry(settings, load_pipeline(settings.pipeline), jars)
 
 
 @cli.command(epilog=example("penstock users --limit 5", "penstock users --json | jq .email"))
@@ -192,8 +202,12 @@ def schema(settings: "Settings", form: str) -> None:
 
 
 cli.add_command(dead_letters)
+cli.add_command(ready)
+cli.add_command(doctor)
 cli.add_command(rebuild)
 cli.add_command(reconcile)
+cli.add_command(run)
+cli.add_command(serve)
 cli.add_command(trace)
 
 

@@ -9,7 +9,7 @@ import importlib
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from uuid import UUID
 
 from annotated_types import MinLen
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ContractError
@@ -35,22 +35,36 @@ class From:
     path: str
 
     @property
-    def parts(self) -> tuple[tuple[str, str | None], ...]:
-        """A template as (text, path of the value that follows it or None); empty for a plain path."""
-        return _parts(self.path)
+    def template(self) -> "Template | None":
+        """How the text is made; None for a plain path."""
+        return _template(self.path)
+
+
+@dataclass(frozen=True)
+class Template:
+    """Paths of values, and the form that `str.format` puts these into, in their order."""
+
+    paths: tuple[str, ...]
+    form: str
 
 
 @cache
-def _parts(path: str) -> tuple[tuple[str, str | None], ...]:
+def _template(path: str) -> Template | None:
     try:
         parsed = tuple(string.Formatter().parse(path))
     except ValueError as error:
         raise ContractError(f"From({path!r}) is no template: {error}") from error
-    if not any(name is not None for _, name, _, _ in parsed):
-        return ()
+    paths = tuple(name for _, name, _, _ in parsed if name is not None)
+    if not paths:
+        return None
     if any(name == "" or spec or conversion for _, name, spec, conversion in parsed):
         raise ContractError(f"From({path!r}): a template holds paths in braces and no formats, e.g. {{street.number}}")
-    return tuple((literal, name) for literal, name, _, _ in parsed)
+    form = "".join(_doubled(literal) + "{}" * (name is not None) for literal, name, _, _ in parsed)
+    return Template(paths, form)
+
+
+def _doubled(literal: str) -> str:
+    return literal.replace("{", "{{").replace("}", "}}")
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,17 @@ _KINDS: Mapping[type, _Kind] = {
     datetime: _Kind("timestamp", "TIMESTAMP"),
 }
 
+# cassandra-all 5.0.9, org/apache/cassandra/cql3/reserved_keywords.txt; a later Cassandra may have more.
+_WORDS = """
+add allow alter and apply asc authorize batch begin by columnfamily create delete desc describe drop entries execute
+from full grant if in index infinity insert into is keyspace limit materialized modify nan norecursive not null of
+on or order primary rename revoke schema select set table to token truncate unlogged update use using view where with
+"""
+RESERVED_IN_CQL = frozenset(_WORDS.split())
+"""Words that Cassandra takes for no name, in lower case."""
+_LONGEST_KEY_BYTES = 65_535
+"""A longer partition key, or an empty one, is refused by Cassandra: its length travels in 16 bits."""
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 """Text that says something: the empty string is rejected."""
 
@@ -87,7 +112,8 @@ class Record(BaseModel):
 class Column:
     """One declared field, in every form that is derived from it.
 
-    `python` is one of UUID, str, int, float, bool, datetime; `min_length` counts characters and is 0 where any will do.
+    `python` is one of UUID, str, int, float, bool, datetime; `min_length` counts characters and is 0 where any will do;
+    `max_bytes` counts those of the text in UTF-8.
     """
 
     name: str
@@ -96,6 +122,7 @@ class Column:
     origin: From
     min_length: int
     meaning: str
+    max_bytes: int | None = None
 
     @property
     def cql(self) -> str:
@@ -163,10 +190,15 @@ class Pipeline(BaseModel):
             )
         return self
 
+    @field_validator("keyspace", "table")
+    @classmethod
+    def _is_no_word_of_cql(cls, name: str) -> str:
+        return _named("keyspace or table", name)
+
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The fields in the order of their declaration."""
-        return _columns(self.record)
+        """The fields in the order of their declaration; a key of text has the bounds of Cassandra's keys."""
+        return _columns(self.record, self.key)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -220,13 +252,27 @@ def load_pipeline(reference: str) -> Pipeline:
 
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.
 @cache
-def _columns(record: type[Record]) -> tuple[Column, ...]:
-    return tuple(_column(name, field) for name, field in record.model_fields.items())
+def _columns(record: type[Record], key: str) -> tuple[Column, ...]:
+    columns = (_column(name, field) for name, field in record.model_fields.items())
+    return tuple(_as_key(column) if column.name == key else column for column in columns)
+
+
+def _as_key(column: Column) -> Column:
+    if column.python is not str:
+        return column
+    return replace(column, min_length=max(1, column.min_length), max_bytes=_LONGEST_KEY_BYTES)
+
+
+def _named(what: str, name: str) -> str:
+    if name in RESERVED_IN_CQL:
+        raise ContractError(f"{what} {name!r} is a reserved word of CQL: give it another name, e.g. {name}_value")
+    return name
 
 
 def _column(name: str, field: FieldInfo) -> Column:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ContractError(f"field {name!r}: a column's name is lower-case letters, digits and underscores")
+    _named("field", name)
     origin = next((item for item in field.metadata if isinstance(item, From)), None)
     if origin is None:
         raise ContractError(f"field {name!r} does not say where it comes from: annotate it with From('path')")
@@ -234,7 +280,7 @@ def _column(name: str, field: FieldInfo) -> Column:
     if python not in _KINDS:
         allowed = ", ".join(kind.__name__ for kind in _KINDS)
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
-    if origin.parts and python is not str:
+    if origin.template and python is not str:
         raise ContractError(f"field {name!r} is a template, which writes text; its type is {python.__name__}, not str")
     if nullable == field.is_required():
         raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")

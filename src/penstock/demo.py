@@ -1,11 +1,13 @@
 """The tour that `scripts/demo` gives: start everything, let Airflow run the DAG, show the users and the equation.
 
-It never calls the pipeline behind Airflow's back: the run is triggered through Airflow's API, and what it shows comes
-from Airflow, Kafka and Cassandra.
+All but the start works on any Airflow, Kafka and Cassandra of the settings. It never calls the pipeline behind
+Airflow's back: the run is triggered through Airflow's API, and what it shows comes from Airflow, Kafka and Cassandra.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+
+from pydantic import SecretStr
 
 from penstock import ledger, screen
 from penstock.config import Settings
@@ -24,37 +26,45 @@ RUN_LIMIT_S = 3_600
 SETTLE_LIMIT_S = 3_600
 
 
-def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
-    """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
+def fetch_jars(settings: Settings) -> None:
+    """Fetches the servers' jars that are missing, with a bar."""
     with screen.download_bar("Downloading the servers") as view:
         jars.fetch(settings, lambda progress: view(progress.bytes_done, progress.bytes_total))
+
+
+def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
+    """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
+    fetch_jars(settings)
     with screen.ServicesScreen("Starting") as view:
         return control.up(settings, stack(settings, names), on_change=view.update)
 
 
 def demo(settings: Settings, records: int) -> None:
-    """One run of the pipeline with `records` records, from the start of the servers to the balance.
+    """One run of the pipeline with `records` records, from the start of the servers to the balance; raises as `run`."""
+    state = start(settings)
+    run(settings, records)
+    screen.show_the_way_on(state, settings)
+
+
+def run(settings: Settings, records: int) -> None:
+    """One run of the pipeline on servers that are up, from Airflow's trigger to the balance.
 
     Raises:
         ScheduleError: Airflow could not run the DAG, or the run failed.
         LedgerError: the records did not all arrive, or the counts do not balance.
     """
     pipeline = load_pipeline(settings.pipeline)
-    state = start(settings)
     report = _run_dag(settings, pipeline, records)
     balance = _settle(settings, pipeline, report)
     screen.err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
     screen.out.print(screen.rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
     screen.out.print(balance.equation())
-    screen.show_the_way_on(state, settings)
     _prove(settings, pipeline, balance)
 
 
 def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
     schedule = pipeline.schedule
-    secrets = load_secrets(settings.home)
-    login = (secrets.airflow_username, secrets.airflow_password)
-    with Airflow(settings.airflow.url, *login) as airflow, screen.spinner("Airflow") as say:
+    with Airflow(settings.airflow.url, *_login(settings)) as airflow, screen.spinner("Airflow") as say:
         say(f"Airflow reads the DAG {schedule.dag_id}")
         airflow.wait_until_parsed(schedule.dag_id, PARSE_LIMIT_S)
         airflow.unpause(schedule.dag_id)
@@ -62,6 +72,13 @@ def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestRepo
         airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_LIMIT_S)
         report = airflow.result(schedule.dag_id, run_id, schedule.task_id)
     return IngestReport.model_validate(report)
+
+
+def _login(settings: Settings) -> tuple[str, SecretStr]:
+    if settings.airflow.username:
+        return settings.airflow.username, settings.airflow.password
+    secrets = load_secrets(settings)
+    return secrets.airflow_username, secrets.airflow_password
 
 
 def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> ledger.Balance:

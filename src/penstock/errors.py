@@ -9,6 +9,7 @@ PenstockError
 ├── BrokerError                Kafka refused or did not answer
 │   └── DeliveryError              records were sent and not all were acknowledged
 ├── StreamError                the streaming query stopped
+│   └── StalledError               it did not stop, and did nothing any more
 ├── StoreError                 Cassandra refused or did not answer
 ├── LedgerError                the counts of a run do not balance
 ├── LetterError                no such dead letter, or a file of them that cannot be understood
@@ -99,6 +100,10 @@ class StreamError(PenstockError):
     exit_code = 5
 
 
+class StalledError(StreamError):
+    """A micro-batch is under way in which nothing happens; only a new process gets out of it."""
+
+
 class StoreError(PenstockError):
     """Cassandra refused or did not answer."""
 
@@ -143,7 +148,7 @@ class PortTakenError(ServiceError):
         self.port = port
         super().__init__(
             f"{service} needs port {port}, which is held by {holder}. "
-            "Stop that process, or move every port: penstock up --port-offset 100"
+            "Stop that process, wait for that connection to end, or move every port: penstock up --port-offset 100"
         )
 
 

@@ -7,9 +7,10 @@ went through is reported to the counts, by which `ledger.reconcile` knows what s
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -21,8 +22,8 @@ from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import DeliveryError, SourceAnswerError, StoreError
 from penstock.record import Header, Rejected, from_api, to_bytes
-from penstock.source import Api, Page, seed_for
-from penstock.store import Counts, Flow, Report, Store
+from penstock.source import Api, Page, ahead, seed_for
+from penstock.store import Counts, Flow, Report, Store, durable
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ class Run:
     id: str
     attempt: str = ""
 
-    @property
-    def headers(self) -> dict[str, str]:
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
         """What stands on every message of the run."""
         pipeline = self.pipeline
         attempt: dict[str, str] = {Header.ATTEMPT: self.attempt} if self.attempt else {}
@@ -101,7 +102,7 @@ def run_ingest(
     run = Run(pipeline, run_id, uuid4().hex)
     with Broker(settings.kafka) as broker, Api(pipeline.source, settings.source) as api:
         broker.ensure_topics(pipeline)
-        report = ingest(run, api.pages(seed_for(moment), records), broker, on_progress)
+        report = ingest(run, ahead(api.pages(seed_for(moment), records)), broker, on_progress)
     Retrying(
         retry=retry_if_exception_type(StoreError),
         stop=stop_after_delay(REPORT_LIMIT_S),
@@ -116,7 +117,8 @@ def _keep(settings: Settings, run: Run, report: IngestReport) -> None:
         counts = Counts(store, run.pipeline)
         counts.ensure()
         said = Report(report.fetched, report.acknowledged, report.rejected, datetime.now(UTC), report.last)
-        counts.report(Flow(run.id, run.attempt), said)
+        with durable(store, run.pipeline):
+            counts.report(Flow(run.id, run.attempt), said)
 
 
 def ingest(
@@ -124,7 +126,7 @@ def ingest(
 ) -> IngestReport:
     """Publishes every item of `pages`: as a record, or as a dead letter that says why it is none.
 
-    Memory holds one page, whatever their number. `on_progress` gets the number of items acknowledged so far.
+    Memory does not grow with their number. `on_progress` gets the number of items acknowledged so far.
     """
     started_s = time.monotonic()
     fetched = _Fetched()

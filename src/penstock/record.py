@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache, partial
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
-from penstock.contract import Column, From, Pipeline, Record
+from penstock.contract import Column, From, Pipeline, Record, Template
 
 
 class Reason(StrEnum):
@@ -41,7 +44,7 @@ class Header(StrEnum):
 
     A replay of a letter says in `REPLAYS` which one (`letter_id`), and in `WRITE_TIME_MS` when its original was sent. A
     message of the dead letters with `RESOLVED` is no letter: it says that the letter which is its key was resolved, and
-    by which message.
+    by which message, or by whose decision (`DISMISSAL`), with the reason in `MESSAGE`.
     """
 
     PIPELINE = "penstock.pipeline"
@@ -62,6 +65,8 @@ class Header(StrEnum):
     RESOLVED = "penstock.resolved"
 
 
+DISMISSAL = "dismissal"
+"""Value of `Header.RESOLVED` where people decided that a letter needs no replay."""
 LETTER_ID = "[0-9a-f]{64}"
 """What the whole of `Header.REPLAYS` matches, else it is ignored."""
 WRITE_TIME_MS = "[0-9]{1,15}"
@@ -128,14 +133,14 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
     values: dict[str, Any] = {}
     for column in pipeline.columns:
         try:
-            value = _take(column.origin, item)
+            value = _taker(column.origin.path)(item)
         except _PartsMissingError as error:
             return Rejected(Reason.MISSING_FIELD, f"{column.name}: {error}", canonical_json(item))
         if value is not None:
             values[column.name] = value
     # Through JSON text, so that exactly what Kafka will carry is what is checked.
-    text = canonical_json(values)
-    checked = _too_large(text) or _checked(pipeline, text.decode(), values)
+    text = _quick_json(values)
+    checked = _too_large(text) or _checked(pipeline, text, values)
     if isinstance(checked, _Problem):
         return Rejected(checked.reason, _with_origin(pipeline.columns, checked.message), canonical_json(item))
     return checked
@@ -219,13 +224,21 @@ def canonical_json(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
 
 
+def _quick_json(value: Any) -> bytes:
+    """The same as `canonical_json` for a reader, in a quarter of its time."""
+    try:
+        return to_json(value)
+    except ValueError:  # what only Python writes, e.g. lone surrogates
+        return canonical_json(value)
+
+
 def _too_large(value: bytes) -> _Problem | None:
     if len(value) <= LARGEST_VALUE_BYTES:
         return None
     return _Problem(Reason.INVALID_VALUE, f"the value has {len(value)} bytes, {LARGEST_VALUE_BYTES} are allowed")
 
 
-def _checked(pipeline: Pipeline, text: str, parsed: Any) -> Record | _Problem:
+def _checked(pipeline: Pipeline, text: str | bytes, parsed: Any) -> Record | _Problem:
     """The record, or the first problem in the order of the declaration; unknown fields come last."""
     try:
         record = pipeline.record.model_validate_json(text)
@@ -233,19 +246,20 @@ def _checked(pipeline: Pipeline, text: str, parsed: Any) -> Record | _Problem:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in problem["loc"])
         found = _Problem(_reason(problem["type"]), f"{field}: {problem['msg']}" if field else problem["msg"])
-        return (_misformed(pipeline, parsed, problem["loc"][0]) if problem["loc"] else None) or found
-    return _misformed(pipeline, parsed) or record
+        before = takewhile(lambda column: column.name != problem["loc"][0], pipeline.columns) if problem["loc"] else ()
+        return _misformed(before, parsed) or found
+    return _misformed(pipeline.columns, parsed) or record
 
 
-def _misformed(pipeline: Pipeline, parsed: Mapping[str, Any], until: int | str = "") -> _Problem | None:
-    """The first value that is right for pydantic but has another form than is agreed, in the fields before `until`."""
-    for column in pipeline.columns:
-        if column.name == until:
-            return None
+def _misformed(columns: Iterable[Column], parsed: Mapping[str, Any]) -> _Problem | None:
+    """The first value that is right for pydantic but has another form than is agreed."""
+    for column in columns:
         wanted = _FORMS.get(column.python)
         value = parsed.get(column.name) if wanted else None
         if wanted and value is not None and not wanted.holds(value):
             return _Problem(wanted.reason, f"{column.name}: {wanted.name}")
+        if column.max_bytes and not 0 < len(parsed[column.name].encode()) <= column.max_bytes:
+            return _Problem(Reason.INVALID_VALUE, f"{column.name}: a key has 1 to {column.max_bytes} bytes")
     return None
 
 
@@ -304,27 +318,43 @@ class _PartsMissingError(Exception):
     """Some parts of a template are there and others are not."""
 
 
-def _take(origin: From, item: Mapping[str, Any]) -> Any:
-    if not origin.parts:
-        return at_path(item, origin.path)
-    parts = {path: at_path(item, path) for _, path in origin.parts if path is not None}
-    absent = [path for path, part in parts.items() if part is None]
-    if len(absent) == len(parts):
-        return None
-    if absent:
-        raise _PartsMissingError(f"{', '.join(absent)} absent, while other parts of {origin.path!r} are there")
-    odd = next((part for part in parts.values() if isinstance(part, bool) or not isinstance(part, (str, int))), None)
-    if odd is not None:
-        return odd
-    return "".join(literal + (str(parts[path]) if path is not None else "") for literal, path in origin.parts)
+@cache
+def _taker(path: str) -> Callable[[Mapping[str, Any]], Any]:
+    """What takes a field's value out of an item, see `From`; made once, as records are many."""
+    template = From(path).template
+    if template is None:
+        return partial(_at, tuple(path.split(".")))
+    return partial(_written, path, template, tuple(tuple(part.split(".")) for part in template.paths))
+
+
+def _written(written: str, template: Template, places: Iterable[Iterable[str]], item: Mapping[str, Any]) -> Any:
+    parts = [_at(names, item) for names in places]
+    if None in parts:
+        absent = [path for path, part in zip(template.paths, parts, strict=True) if part is None]
+        if len(absent) == len(parts):
+            return None
+        raise _PartsMissingError(f"{', '.join(absent)} absent, while other parts of {written!r} are there")
+    for part in parts:
+        if type(part) not in _PLAIN:
+            return part
+    return template.form.format(*parts)
+
+
+_PLAIN = (str, int)
+"""What a template writes; a bool is an int for `isinstance`."""
 
 
 def at_path(item: Any, path: str) -> Any:
-    """What stands at a dotted path of nested objects; None where the path ends early."""
-    for part in path.split("."):
-        if not isinstance(item, Mapping):
-            return None
-        item = item.get(part)
+    """What stands at a dotted path of nested objects, as JSON has them; None where the path ends early."""
+    return _at(path.split("."), item)
+
+
+def _at(names: Iterable[str], item: Any) -> Any:
+    try:
+        for name in names:
+            item = item[name]
+    except (KeyError, TypeError):  # not there, or not in an object
+        return None
     return item
 
 

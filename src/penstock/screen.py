@@ -30,7 +30,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.broker import Received
-from penstock.config import Settings
+from penstock.config import LOOPBACK, Settings
 from penstock.contract import Pipeline
 from penstock.ledger import Balance
 from penstock.letters import Letter
@@ -47,6 +47,7 @@ _COLOURS = {
     Phase.FAILED: "red",
     Phase.LOST: "red",
 }
+_SIGNS = {"ok": ("✓", "green"), "note": ("–", "dim"), "failed": ("✗", "red")}
 _WIDEST = 36
 """Characters of a value that a table of rows shows: a UUID fits."""
 _GAP = 2
@@ -71,13 +72,21 @@ def services_table(state: StackState) -> Table:
             "service": service.name,
             "state": Text(service.state, style=_COLOURS.get(service.state, "dim")),
             "pid": str(service.pid or ""),
-            "ports": ", ".join(str(port) for port in service.ports.values()),
+            "ports": _ports(service),
             "ready in": "" if service.ready_after_s is None else f"{service.ready_after_s:.1f} s",
             "restarts": str(service.restarts or ""),
             "memory": _mebibytes(service.memory_pss_bytes),
         }
         table.add_row(*(cells[heading] for heading in headings))
     return table
+
+
+def show_finding(grade: str, subject: str, what: str, fix: str) -> None:
+    """One line of `penstock doctor`, and what to do below it."""
+    sign, colour = _SIGNS[grade]
+    out.print(Text.assemble((sign, colour), f" {subject}: ", what), soft_wrap=True)
+    if fix:
+        out.print(Text(f"  → {fix}", style="bold" if grade == "failed" else "dim"), soft_wrap=True)
 
 
 def show_status(state: StackState, settings: Settings) -> None:
@@ -103,7 +112,7 @@ def show_the_way_on(state: StackState, settings: Settings) -> None:
         if service.page:
             out.print(f"{service.name:20} {service.page}", markup=False)
     if any(service.name.startswith("airflow") for service in state.services):
-        secrets = load_secrets(settings.home)
+        secrets = load_secrets(settings)
         password = secrets.airflow_password.get_secret_value()
         out.print(f"{'Airflow log-in':20} {secrets.airflow_username} / {password}", markup=False)
     out.print(f"{'stop':20} {program()} down (the data stay in {settings.home})", markup=False, soft_wrap=True)
@@ -277,6 +286,8 @@ def show_letter(letter: Letter, message: Received) -> None:
 
 def show_trace(found: Trace, pipeline: Pipeline) -> None:
     """What is known of a record, in the order of its way."""
+    if found.older_messages:
+        out.print(f"{found.older_messages} older messages are left out", markup=False)
     for message in found.messages:
         _show_message(message, pipeline)
     for row in found.rows:
@@ -290,6 +301,8 @@ def show_trace(found: Trace, pipeline: Pipeline) -> None:
         out.print("no row", markup=False)
     if found.letters:
         out.print(letters_table(found.letters, len(found.letters)))
+    if found.older_letters:
+        out.print(f"{found.older_letters} older dead letters are left out", markup=False)
     err.print(f"searched: {found.searched}", markup=False, soft_wrap=True)
 
 
@@ -337,6 +350,11 @@ def _verdict(balance: Balance) -> Text:
     if balance.settled:
         return Text("balances", style="green")
     return Text("in flight" if balance.account.in_flight else "not reported", style="yellow")
+
+
+def _ports(service: ServiceState) -> str:
+    numbers = ", ".join(map(str, service.ports.values()))
+    return numbers if service.host == LOOPBACK or not numbers else f"{numbers} on {service.host}"
 
 
 def _mebibytes(size_bytes: int | None) -> str:

@@ -1,8 +1,8 @@
 """The API over HTTP: the pages of a run, each asked for until it is the answer to the question that was asked.
 
 Promises: the same seed and number of records ask the same questions again; a page is yielded only when its body is
-whole, is JSON, echoes what was asked and holds exactly as many items as were asked for. One page is in memory at a
-time. What it does not promise: that two pages never hold the same item (see `decisions/030`).
+whole, is JSON, echoes what was asked and holds exactly as many items as were asked for. Three pages are in memory at
+most. What it does not promise: that two pages never hold the same item (see `decisions/030`).
 """
 
 import json
@@ -11,12 +11,15 @@ import random
 import reprlib
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, NoReturn, Self
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Any, NoReturn, Self, TypeVar
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
@@ -27,6 +30,8 @@ from penstock.errors import ConfigError, SourceAnswerError, SourceUnavailableErr
 from penstock.record import at_path
 
 log = logging.getLogger(__name__)
+
+_Page = TypeVar("_Page")
 
 # 403 is among them: the real API answers it now and then to addresses of clouds.
 _ASK_AGAIN = frozenset({403, 429, 500, 502, 503, 504})
@@ -231,6 +236,37 @@ class Api:
             "%s: %s; attempt %d of %d, the next in %.1f s",
             *(failure.url, failure.cause, state.attempt_number, self._settings.attempts, state.upcoming_sleep),
         )
+
+
+def ahead(pages: Iterable[_Page]) -> Iterator[_Page]:
+    """The same pages, and the same error in its place: while the caller works on one, a thread fetches the next.
+
+    Whoever stops early waits for nothing; the thread ends after the page that it is at.
+    """
+    fetched: Queue[_Page | Exception | None] = Queue(maxsize=1)
+    stopped = Event()
+    Thread(target=_fetch, args=(pages, fetched, stopped), name="fetch", daemon=True).start()
+    try:
+        while (found := fetched.get()) is not None:
+            if isinstance(found, Exception):
+                raise found
+            yield found
+    finally:
+        stopped.set()
+        with suppress(Empty):
+            fetched.get_nowait()  # room for what the thread may be holding
+
+
+def _fetch(pages: Iterable[_Page], fetched: "Queue[_Page | Exception | None]", stopped: Event) -> None:
+    try:
+        for page in pages:
+            fetched.put(page)
+            if stopped.is_set():
+                return
+    except Exception as error:  # noqa: BLE001 - the caller's, who raises it
+        fetched.put(error)
+    else:
+        fetched.put(None)
 
 
 @dataclass(frozen=True)

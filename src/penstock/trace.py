@@ -4,11 +4,11 @@ Kafka keeps no index of keys or values: the whole topic and all dead letters are
 """
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from heapq import nlargest
+from typing import Any, TypeVar
 from uuid import UUID
 
 from penstock.broker import Broker, Received
@@ -21,7 +21,10 @@ from penstock.record import Header, Rejected, from_bytes, replayed_letter, write
 from penstock.store import Counts, Row, Store
 
 KEPT = 1_000
-"""Messages, and letters, of one trace: a record may have been sent ever so often. The newest ones are kept."""
+"""Messages, and letters, of one trace: a record may have been sent ever so often. The newest ones are kept, and the
+trace says how many older ones there are."""
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ class Trace:
     rows: tuple[Row, ...]
     letters: tuple[Letter, ...]
     searched: str
+    older_messages: int = 0
+    """Found, and left out: those of `messages` are newer."""
+    older_letters: int = 0
+    """The same for `letters`."""
 
 
 def trace(
@@ -78,14 +85,14 @@ def trace(
         counts.ensure()
         search = _Search(pipeline, broker, counts, on_progress)
         texts = {wanted if key is None else str(key)}
-        messages = search.messages(texts)
+        messages, older_messages = search.messages(texts)
         keys = {message.key for message in messages if message.key}
         if keys - texts:  # found by another column than the key: such a record may have other messages, too
-            messages = search.messages(texts | keys)
+            messages, older_messages = search.messages(texts | keys)
         ids = [found for text in sorted(keys | texts) if (found := _key(pipeline, text)) is not None]
         # Before a stream ever ran there is no table.
         rows = tuple(store.rows(pipeline, ids)) if store.has_table(pipeline.keyspace, pipeline.table) else ()
-        letters = search.letters(book.read(), texts | keys, messages)
+        letters, older_letters = search.letters(book.read(), texts | keys, messages)
         searched = f"{search.read} messages of {pipeline.topic}, {book.count(Choice(resolved=True))} dead letters" + (
             f" and, by key, {pipeline.keyspace}.{pipeline.table}" if ids else ""
         )
@@ -94,7 +101,7 @@ def trace(
             f"nothing is known of {wanted!r}; searched: {searched}. A topic forgets (kafka.retention_hours), and the "
             f"table can be searched by {pipeline.key} only."
         )
-    return Trace(wanted, messages, rows, letters, searched)
+    return Trace(wanted, messages, rows, letters, searched, older_messages, older_letters)
 
 
 class _Search:
@@ -108,23 +115,23 @@ class _Search:
         self.read = 0
         """Messages of the topic."""
 
-    def messages(self, texts: Iterable[str]) -> tuple[Sighting, ...]:
-        """The messages of these texts, the newest last."""
-        found = deque(self._sightings(mentioning(texts)), maxlen=KEPT)
-        return tuple(sorted(found, key=lambda sighting: (sighting.sent, sighting.offset)))
+    def messages(self, texts: Iterable[str]) -> tuple[tuple[Sighting, ...], int]:
+        """The messages of these texts, and how many older ones there are."""
+        return newest(self._sightings(mentioning(texts)), lambda sighting: (sighting.sent, sighting.offset))
 
-    def letters(self, book: Book, texts: Iterable[str], messages: Iterable[Sighting]) -> tuple[Letter, ...]:
-        """The letters of these messages, and those that mention the texts."""
+    def letters(self, book: Book, texts: Iterable[str], messages: Iterable[Sighting]) -> tuple[tuple[Letter, ...], int]:
+        """The letters of these messages, and those that mention the texts; and how many older ones there are."""
         pattern = mentioning(texts)
         topic, sightings = self._pipeline.topic, list(messages)
         origins = {f"{topic}/{message.partition}/{message.offset}" for message in sightings}
         replayed = {message.replays for message in sightings}
         found = (
-            letter
+            (message.timestamp_ms, message.offset, letter)
             for letter, message, _ in book.bodies(Choice(resolved=True))
             if letter.origin in origins or letter.id in replayed or pattern.search(readable(message.value))
         )
-        return tuple(deque(found, maxlen=KEPT))
+        kept, older = newest(found, lambda one: one[:2])
+        return tuple(letter for *_, letter in kept), older
 
     def _sightings(self, pattern: re.Pattern[str]) -> Iterator[Sighting]:
         self.read = 0
@@ -166,6 +173,20 @@ class _Search:
             column for column in self._pipeline.columns if column.name == self._pipeline.key or column.python is str
         )
         return [str(getattr(record, column.name)) for column in columns]
+
+
+def newest(items: Iterable[Item], age: Callable[[Item], Any]) -> tuple[tuple[Item, ...], int]:
+    """The `KEPT` newest items, the newest last, and how many older ones there were."""
+    count = 0
+
+    def counted() -> Iterator[Item]:
+        nonlocal count
+        for item in items:
+            count += 1
+            yield item
+
+    kept = nlargest(KEPT, counted(), key=age)
+    return tuple(reversed(kept)), count - len(kept)
 
 
 def written(row: Row) -> dict[datetime, list[str]]:

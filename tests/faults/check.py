@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from penstock import ledger
-from penstock.broker import Broker
+from penstock.broker import Broker, Received
 from penstock.config import Settings
 from penstock.contract import Pipeline
+from penstock.ledger import Account
 from penstock.record import Header, Rejected, from_bytes
 from penstock.store import Row as StoredRow
 from penstock.store import Store
@@ -39,9 +40,41 @@ class Findings:
         )
 
 
-def check_account(settings: Settings, pipeline: Pipeline, run_id: str, published: int, findings: Findings) -> None:
+class Topic:
+    """What stands in the topic; each look reads only what is new since the last one."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.messages: Counter[str] = Counter()
+        """Of each run."""
+        self.keys: set[str] = set()
+        """Of all records."""
+        self.written_us: dict[str, dict[str, int]] = {}
+        """Run -> key -> the newest write time; put a run in before its first message to have it followed."""
+        self.pipeline = pipeline
+        self._read_to: dict[int, int] = {}
+
+    def look(self, broker: Broker) -> None:
+        name = self.pipeline.topic
+        end = {number: span.end for number, span in broker.offsets(name).items()}
+        for message in broker.read(name, start=self._read_to, end=end):
+            self._enter(message)
+        self._read_to = end
+
+    def _enter(self, message: Received) -> None:
+        run = message.headers.get(Header.RUN, "")
+        self.messages[run] += 1
+        record = from_bytes(self.pipeline, message.value)
+        if isinstance(record, Rejected):
+            return
+        key, at_us = str(getattr(record, self.pipeline.key)), message.timestamp_ms * 1_000
+        self.keys.add(key)
+        if run in self.written_us:
+            followed = self.written_us[run]
+            followed[key] = max(at_us, followed.get(key, 0))
+
+
+def check_account(account: Account, published: int, findings: Findings) -> None:
     """The account that Penstock itself takes from the data."""
-    account = ledger.account(settings, pipeline, run_id)
     if not account.balances(published):
         findings.add("account", account.equation(published))
 
@@ -95,32 +128,27 @@ def check_letters(broker: Broker, pipeline: Pipeline, run_id: str, expected: Exp
         findings.add("letters", f"a letter {reason} with {value[:20]!r} that nobody sent")
 
 
-def check_nothing_else(store: Store, broker: Broker, pipeline: Pipeline, run: str, n: int, findings: Findings) -> None:
+def check_nothing_else(rows: int, topic: Topic, run: str, n: int, findings: Findings) -> None:
     """The topic has the run's messages once, and the table no row whose key is not in the topic."""
-    keys: set[str] = set()
-    messages = 0
-    for message in broker.read(pipeline.topic):
-        messages += message.headers.get(Header.RUN) == run
-        record = from_bytes(pipeline, message.value)
-        if not isinstance(record, Rejected):
-            keys.add(str(getattr(record, pipeline.key)))
-    rows = store.count(pipeline)
-    if rows > len(keys):
-        findings.duplicated += rows - len(keys)
-        findings.add("nothing else", f"{rows} rows for {len(keys)} keys")
+    if rows > len(topic.keys):
+        findings.duplicated += rows - len(topic.keys)
+        findings.add("nothing else", f"{rows} rows for {len(topic.keys)} keys")
+    messages = topic.messages[run]
     if messages > n:
         findings.duplicated += messages - n
     if messages != n:
         findings.add("topic", f"{messages} messages of {n} that were acknowledged")
 
 
-def check(settings: Settings, pipeline: Pipeline, run_id: str, expected: Expected) -> Findings:
-    """All checks."""
-    findings = Findings()
-    check_account(settings, pipeline, run_id, expected.messages, findings)
+def check(settings: Settings, topic: Topic, account: Account, expected: Expected) -> Findings:
+    """All checks of the account's run."""
+    findings, pipeline, run_id = Findings(), topic.pipeline, account.run
+    check_account(account, expected.messages, findings)
     check_counts(settings, pipeline, run_id, expected, findings)
     with Store(settings.cassandra) as store, Broker(settings.kafka) as broker:
         check_rows(store, pipeline, expected, findings)
         check_letters(broker, pipeline, run_id, expected, findings)
-        check_nothing_else(store, broker, pipeline, run_id, expected.messages, findings)
+        rows = store.count(pipeline)
+        topic.look(broker)
+        check_nothing_else(rows, topic, run_id, expected.messages, findings)
     return findings

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
+from penstock import ledger
 from penstock.broker import Broker, Message
 from penstock.config import CassandraSettings, KafkaSettings, Settings
 from penstock.contract import Pipeline
@@ -26,7 +27,7 @@ from penstock.stream import Sinks, app
 from penstock.stream.batches import MicroBatches, prepare
 from penstock.stream.kafka import write_letters
 from penstock.transform import WRITETIME
-from tests.faults.check import Findings, check
+from tests.faults.check import Findings, Topic, check
 from tests.faults.load import Expected, messages
 from tests.stacks import free_ports
 
@@ -208,4 +209,4 @@ def _carry(spark: SparkSession, settings: Settings, pipeline: Pipeline, defect: 
             query.processAllAvailable()
         finally:
             query.stop()
-    return check(settings, pipeline, run.id, expected)
+    return check(settings, Topic(pipeline), ledger.account(settings, pipeline, run.id), expected)

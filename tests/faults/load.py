@@ -21,7 +21,7 @@ from penstock.record import Reason
 from penstock.simulator.people import Question, answer
 
 PER_SECOND = 300
-MANY = 20_000
+MANY = 8_000
 """From here on a tenth of that: a busy machine that takes minutes to recover shall not spend its rest on the checks."""
 MALFORMED = 0.02
 AGAIN = 0.05

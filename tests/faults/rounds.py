@@ -11,9 +11,8 @@ from penstock import ledger
 from penstock.broker import Broker
 from penstock.errors import StoreError
 from penstock.ingest import Run
-from penstock.record import Header, Rejected, from_bytes
 from penstock.source import Api, seed_for
-from penstock.store import Store
+from penstock.store import Counts, Store
 from tests.faults.check import Findings, check, check_rows
 from tests.faults.kinds import Fault
 from tests.faults.load import Expected, Load, row_of
@@ -76,13 +75,28 @@ def _play(stage: Stage, fault: Fault, seed: int, say: Callable[[str], None]) -> 
 def _judge(
     stage: Stage, fault: Fault, seed: int, run: Run, expected: Expected, dag: "_DagRun | None", seconds: float
 ) -> Outcome:
-    ledger.wait_until_settled(stage.settings, stage.pipeline, run.id, LIMIT_S)
-    findings = check(stage.settings, stage.pipeline, run.id, expected)
+    account = ledger.wait_until_settled(stage.settings, stage.pipeline, run.id, LIMIT_S)
+    _until_counted(stage)
+    findings = check(stage.settings, stage.topic, account, expected)
     records = expected.messages
     if dag:
         records += DAG_RECORDS
         dag.check(findings)
     return Outcome(fault.name, seed, records, seconds, findings)
+
+
+def _until_counted(stage: Stage) -> None:
+    """The stream counts a micro-batch when all its rows are there, which the account sees one by one."""
+    topic = stage.pipeline.topic
+    with Broker(stage.settings.kafka) as broker, Store(stage.settings.cassandra) as store:
+        ends = {number: span.end for number, span in broker.offsets(topic).items()}
+        identity, counts = broker.identity(topic), Counts(store, stage.pipeline)
+
+        def counted() -> bool:
+            position = counts.position(identity)
+            return all(position.get(number, -1) + 1 >= end for number, end in ends.items())
+
+        until(counted, f"the stream did not count what {topic} holds")
 
 
 class _DagRun:
@@ -94,6 +108,7 @@ class _DagRun:
         self._moment = datetime.now(UTC).replace(microsecond=0) + timedelta(microseconds=seed % 1_000_000)
         with stage.airflow() as airflow:
             self.id = airflow.trigger(self._dag_id, self._moment, {"records": DAG_RECORDS})
+            stage.topic.written_us[self.id] = {}
             until(lambda: _runs(airflow.state(self._dag_id, self.id)), "the task does not start")
 
     def check(self, findings: Findings) -> None:
@@ -109,13 +124,9 @@ class _DagRun:
 
     def _expected(self) -> Expected:
         stage, expected = self._stage, Expected()
-        written_us: dict[str, int] = {}
         with Broker(stage.settings.kafka) as broker:
-            for message in broker.read(stage.pipeline.topic):
-                record = from_bytes(stage.pipeline, message.value)
-                if message.headers.get(Header.RUN) == self.id and not isinstance(record, Rejected):
-                    key, at_us = str(getattr(record, stage.pipeline.key)), message.timestamp_ms * 1_000
-                    written_us[key] = max(at_us, written_us.get(key, 0))
+            stage.topic.look(broker)
+        written_us = stage.topic.written_us.pop(self.id)
         with Api(stage.pipeline.source, stage.settings.source) as api:
             for page in api.pages(seed_for(self._moment), DAG_RECORDS):
                 for person in page.items:

@@ -18,6 +18,7 @@ from penstock.services import control, jars
 from penstock.services.secrets import load_secrets
 from penstock.services.state import Phase
 from tests.faults import seams
+from tests.faults.check import Topic
 from tests.stacks import processes_of, settings_in
 
 UP_LIMIT_S = 400
@@ -46,6 +47,7 @@ class Stage:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pipeline: Pipeline = load_pipeline(settings.pipeline)
+        self.topic = Topic(self.pipeline)
 
     def state(self) -> control.StackState:
         return control.status(self.settings, memory=False)
@@ -74,7 +76,7 @@ class Stage:
 
     @contextmanager
     def airflow(self) -> Iterator[Airflow]:
-        secrets = load_secrets(self.settings.home)
+        secrets = load_secrets(self.settings)
         with Airflow(
             self.settings.airflow.url, secrets.airflow_username, secrets.airflow_password, patience_s=180
         ) as airflow:

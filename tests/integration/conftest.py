@@ -1,6 +1,7 @@
 """One real stack for the whole suite, started as a user starts it, stopped and checked for leftovers at the end."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -32,6 +33,13 @@ def pipeline() -> Pipeline:
     return load_pipeline("penstock.users:USERS")
 
 
+@pytest.fixture(scope="module")
+def own(pipeline: Pipeline) -> Pipeline:
+    """The users pipeline with a topic and a table of this module."""
+    name = f"users_{uuid4().hex[:8]}"
+    return pipeline.model_copy(update={"topic": name, "table": name})
+
+
 @pytest.fixture
 def broker(stack_settings: Settings) -> Iterator[Broker]:
     """The stack's Kafka."""
@@ -49,7 +57,7 @@ def store(stack_settings: Settings) -> Iterator[Store]:
 @pytest.fixture
 def airflow(stack_settings: Settings) -> Iterator[Airflow]:
     """The stack's Airflow, with the DAG known and unpaused."""
-    secrets = load_secrets(stack_settings.home)
+    secrets = load_secrets(stack_settings)
     with Airflow(stack_settings.airflow.url, secrets.airflow_username, secrets.airflow_password) as airflow:
         airflow.wait_until_parsed("user_info", 120)
         airflow.unpause("user_info")

@@ -80,6 +80,14 @@ def test_no_records_is_refused(airflow: Airflow) -> None:
         start_run(airflow, 0)
 
 
+def test_more_records_than_can_be_asked_for_fail_in_the_first_try(airflow: Airflow) -> None:
+    run = start_run(airflow, 10**9)
+    with pytest.raises(ScheduleError):
+        airflow.wait("user_info", run, ignore, LIMIT_S)
+    tries = {task.name: task.tries for task in airflow.state("user_info", run).tasks}
+    assert tries["streaming_task"] == 1
+
+
 def test_only_the_generated_password_logs_in(stack_settings: Settings) -> None:
     with (
         Airflow(stack_settings.airflow.url, "admin", SecretStr("admin")) as stranger,

@@ -10,19 +10,7 @@ import pytest
 
 from penstock.config import Settings, child_environment
 from penstock.services import control
-from tests.stacks import start
-
-
-def penstock(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What the command prints and returns, with the stack's settings in its environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments],
-        env=child_environment(settings.environment()),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+from tests.stacks import penstock, start
 
 
 @pytest.mark.parametrize("attempt", ["first", "second"])

@@ -70,6 +70,12 @@ def test_report_is_kept_and_the_newest_is_the_last(counts: Counts) -> None:
     assert run.reports["b"] == Report(100, 98, 2, late, {0: 79})
 
 
+def test_runs_of_one_micro_batch_have_an_order(counts: Counts) -> None:
+    names = [f"r{number}" for number in range(10)]
+    counts.add(replace(BATCH, flows={Flow(name, "a"): Tally(10) for name in names}))
+    assert [run.run for run in counts.runs()] == names[::-1]
+
+
 def test_item_resolved_twice_counts_once(counts: Counts) -> None:
     counts.add(BATCH)
     counts.resolve([("r", "1/7"), ("r", "1/8")])

@@ -18,17 +18,11 @@ from penstock.contract import Pipeline
 from penstock.errors import StoreError, StreamError
 from penstock.record import to_bytes
 from penstock.store import Counts, Flow, Row, Store
+from tests.disks import filled, small_disk
 from tests.integration.test_stream import LIMIT_S, OWN, log_of, publish, started, streaming, until, user
 from tests.stacks import free_ports
 
 RECORDS = 120
-
-
-@pytest.fixture(scope="module")
-def own(pipeline: Pipeline) -> Pipeline:
-    """The users pipeline with a topic and a table of this module."""
-    name = f"users_{uuid4().hex[:8]}"
-    return pipeline.model_copy(update={"topic": name, "table": name})
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +116,25 @@ def test_second_stream_on_one_checkpoint_is_refused(settings: Settings) -> None:
         ports = settings.ports.model_copy(update={"spark_driver_ui": port})
         assert end_of(settings.model_copy(update={"ports": ports})) == StreamError.exit_code
         assert f"is held by process {first.pid}. Another stream works on the same checkpoint" in log_of(settings)
+
+
+def test_full_disk_ends_the_stream_and_room_lets_it_go_on(
+    stack_settings: Settings, pipeline: Pipeline, broker: Broker, store: Store, tmp_path: Path
+) -> None:
+    name, place = f"users_{uuid4().hex[:8]}", tmp_path / "checkpoint"
+    other = pipeline.model_copy(update={"topic": name, "table": name})
+    settings = elsewhere(stack_settings, other, tmp_path)
+    publish(broker, other, [to_bytes(user(1))])
+    with small_disk(place, size_mib=1):
+        with ending(settings) as process:
+            until(lambda: "batch 0: stored" in log_of(settings))
+            with filled(place, but_mib=0):
+                publish(broker, other, [to_bytes(user(2))])
+                assert process.wait(LIMIT_S) == StreamError.exit_code
+                assert end_of(settings) == StreamError.exit_code
+        assert log_of(settings).count(f"The disk of {place}/users is full: make room there.") == 2
+        with streaming(settings):
+            until(lambda: store.count(other) == 2)
 
 
 def test_table_that_is_changed_under_the_stream_ends_it(

@@ -13,6 +13,7 @@ from penstock.config import Settings
 from penstock.contract import From, Pipeline, Record, Text
 from penstock.errors import StoreError
 from penstock.store import Store
+from penstock.store.connector import batch_conf
 
 AT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
 AT_US = int(AT.timestamp()) * 1_000_000 + AT.microsecond
@@ -145,3 +146,9 @@ def test_datacenter_that_does_not_exist_is_named(stack_settings: Settings) -> No
     elsewhere = stack_settings.cassandra.model_copy(update={"datacenter": "atlantis"})
     with pytest.raises(StoreError, match="atlantis"), Store(elsewhere):
         pass
+
+
+def test_nodes_say_how_large_a_batch_may_be(store: Store) -> None:
+    """16 MiB in the local stack (`services/cassandra.py`), which the stream's batches stay far below."""
+    assert store.batch_limit_bytes() == 16 * 1024 * 1024
+    assert batch_conf(store) == {"spark.cassandra.output.batch.size.bytes": str(96 * 1024)}

@@ -5,6 +5,8 @@ import sys
 
 from airflow.dag_processing.dagbag import DagBag  # noqa: TID253 - this process is an Airflow
 
+from penstock.errors import BrokerError, ConfigError, ContractError
+
 before = set(sys.modules)
 bag = DagBag(dag_folder=sys.argv[1])
 dag = bag.dags["user_info"]
@@ -21,6 +23,10 @@ found = {
     "callable": task.python_callable.__name__,
     "records": dag.params["records"],
     "retries": task.retries,
+    "after": {
+        error.__name__: [task.retry_policy.evaluate(error("why"), 1, task.retries).action.value for task in dag.tasks]
+        for error in (ConfigError, ContractError, BrokerError)
+    },
     "imported": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
 }
 sys.stdout.write("\n" + json.dumps(found))

@@ -3,20 +3,27 @@
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
+from zipfile import ZipFile
 
 import pytest
 from cassandra.cluster import Cluster, Session
 from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import BatchStatement, BatchType
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from penstock.config import CassandraSettings, Settings
+from penstock.contract import RESERVED_IN_CQL
+from penstock.errors import StoreError
 from penstock.services import cql
 from penstock.services.cassandra import cassandra
+from penstock.services.jars import classpath
 from penstock.services.spec import NotReady
-from tests.services.servers import kill, running
+from penstock.store import Counts, Store, durable
+from penstock.users import USERS
+from tests.services.servers import Server, kill, running
 from tests.stacks import settings_in
 
 TABLE = "CREATE TABLE tests.kept (id uuid PRIMARY KEY, value text)"
@@ -81,7 +88,14 @@ def test_listens_on_loopback_only(node: Settings) -> None:
             socket.create_connection(("127.0.0.2", port), 3)
 
 
-def test_keeps_acknowledged_rows_over_kill_9(settings: Settings) -> None:
+def with_lag(settings: Settings, lag_ms: int) -> Settings:
+    return settings.model_copy(
+        update={"cassandra": settings.cassandra.model_copy(update={"commit_log_lag_ms": lag_ms})}
+    )
+
+
+def test_keeps_acknowledged_rows_over_kill_9_where_nobody_waits(settings: Settings) -> None:
+    settings = with_lag(settings, 0)
     ids = [uuid4() for _ in range(20_000)]
     with running(cassandra, settings) as server:
         define(settings)
@@ -89,6 +103,39 @@ def test_keeps_acknowledged_rows_over_kill_9(settings: Settings) -> None:
         kill(server)
     with running(cassandra, settings):
         assert ids_in(settings) == set(ids)
+
+
+def test_keeps_what_was_waited_for_over_kill_9(settings: Settings) -> None:
+    settings = with_lag(settings, 1_000)  # so long that without the wait rows would surely be lost
+    ids = [uuid4() for _ in range(20_000)]
+    with running(cassandra, settings) as server, Store(settings.cassandra) as store:
+        define(settings)
+        Counts(store, USERS).ensure()
+        with durable(store, USERS):
+            insert(settings, ids)
+        kill(server)
+    with running(cassandra, settings):
+        assert ids_in(settings) == set(ids)
+
+
+def test_a_node_that_was_killed_and_came_back_meanwhile_has_kept_nothing_for_sure(settings: Settings) -> None:
+    with running(cassandra, settings) as server, Store(settings.cassandra) as store:
+        Counts(store, USERS).ensure()
+        with pytest.raises(StoreError, match="was started again"):
+            restart_meanwhile(settings, server, store)
+
+
+def restart_meanwhile(settings: Settings, server: Server, store: Store) -> None:
+    with ExitStack() as closing, durable(store, USERS):
+        kill(server)
+        closing.enter_context(running(cassandra, settings))
+        until_it_answers(store)
+
+
+def until_it_answers(store: Store) -> None:
+    for attempt in Retrying(retry=retry_if_exception_type(StoreError), stop=stop_after_attempt(60), wait=wait_fixed(1)):
+        with attempt:
+            store.execute("SELECT key FROM system.local", ())
 
 
 def test_keeps_its_rows_on_other_ports(settings: Settings, tmp_path: Path) -> None:
@@ -139,3 +186,10 @@ def answering_once(answer: bytes) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
         pool.submit(serve)
         yield server.getsockname()[1]
+
+
+def test_words_that_a_declaration_may_not_use_are_those_that_cassandra_reserves(settings: Settings) -> None:
+    [jar] = (path for path in classpath(settings, "cassandra") if path.name.startswith("cassandra-all-"))
+    with ZipFile(jar) as files:
+        reserved = files.read("org/apache/cassandra/cql3/reserved_keywords.txt").decode()
+    assert set(reserved.lower().split()) == RESERVED_IN_CQL

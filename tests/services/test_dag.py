@@ -59,6 +59,14 @@ def test_a_failed_try_is_tried_again(dag: dict[str, Any]) -> None:
     assert dag["retries"] == 4
 
 
+def test_what_a_second_try_cannot_mend_is_not_tried_again(dag: dict[str, Any]) -> None:
+    assert dag["after"] == {
+        "ConfigError": ["fail", "fail"],
+        "ContractError": ["fail", "fail"],
+        "BrokerError": ["default", "default"],
+    }
+
+
 @pytest.mark.parametrize("heavy", ["pyspark", "cassandra", "confluent_kafka", "httpx", "psutil"])
 def test_loading_imports_no_client(dag: dict[str, Any], heavy: str) -> None:
     assert heavy not in dag["imported"]

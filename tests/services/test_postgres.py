@@ -17,7 +17,7 @@ from penstock.services.spec import NotReady, Service
 
 @pytest.fixture
 def secrets(settings: Settings) -> Secrets:
-    return load_secrets(settings.home)
+    return load_secrets(settings)
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def running(service: Service, home: Settings) -> Iterator[subprocess.Popen[bytes
 
 
 def execute(settings: Settings, secrets: Secrets, *statements: str) -> list[tuple[object, ...]]:
-    with connect(settings.ports.postgres, secrets) as connection, connection.cursor() as cursor:
+    with connect(settings, secrets) as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
         connection.commit()
@@ -55,14 +55,14 @@ def test_gives_airflow_a_database_of_its_own(settings: Settings, secrets: Secret
 
 
 def test_refuses_a_wrong_password(settings: Settings, secrets: Secrets) -> None:
-    stranger = load_secrets(settings.home / "elsewhere")
+    stranger = load_secrets(settings.model_copy(update={"home": settings.home / "elsewhere"}))
     with running(postgres(settings, secrets), settings), pytest.raises(NotReady, match="password authentication"):
         postgres(settings, stranger).probe()
 
 
 def test_stops_at_once_though_a_client_is_connected(settings: Settings, secrets: Secrets) -> None:
     service = postgres(settings, secrets)
-    with running(service, settings) as process, connect(settings.ports.postgres, secrets):
+    with running(service, settings) as process, connect(settings, secrets):
         process.send_signal(service.stop_signal)
         assert process.wait(service.stop_limit_s) == 0
 

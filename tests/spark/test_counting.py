@@ -8,7 +8,7 @@ from pyspark.sql import Row, SparkSession
 
 from penstock.record import Header, letter_id, to_bytes
 from penstock.store import Flow, Tally
-from penstock.stream.counting import Counting
+from penstock.stream.counting import Counting, counted, with_flows
 from penstock.transform import good, transform
 from penstock.users import USERS, User
 
@@ -16,6 +16,7 @@ KAFKA = (
     "key binary, value binary, topic string, partition int, offset long, timestamp timestamp, timestampType int, "
     "headers array<struct<key: string, value: binary>>"
 )
+PARTITIONS = [0, 1, 2]
 SENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
 GOOD = to_bytes(User(id=UUID(int=1), first_name="علی", last_name="b", email="e@example.com", username="u"))
 LETTER = letter_id(b"t/0/7", b"{").encode()
@@ -36,7 +37,7 @@ def counting(spark: SparkSession, *messages: tuple[bytes, Mapping[Header, bytes]
         )
         for n, (value, said) in enumerate(messages)
     ]
-    done = Counting(transform(spark.createDataFrame(rows, KAFKA), USERS), [0, 1, 2])
+    done = Counting(with_flows(transform(spark.createDataFrame(rows, KAFKA), USERS)), PARTITIONS, counted(PARTITIONS))
     good(done.watched).write.format("noop").mode("overwrite").save()
     return done
 

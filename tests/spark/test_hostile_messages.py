@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
+from typing import Annotated
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from penstock.contract import Pipeline
+from penstock.contract import From, Pipeline, Record
 from penstock.record import Header, Reason, Rejected, from_bytes
 from penstock.transform import rejected, transform
 from penstock.users import USERS
@@ -139,3 +140,19 @@ def test_last_of_repeated_headers_counts(spark: SparkSession) -> None:
     said = [Row(key=Header.VERSION.value, value=bytearray(text)) for text in (b"9", b"1")]
     frame = spark.createDataFrame([(None, bytearray(GOOD), "t", 1, 0, SENT, 0, said)], KAFKA)
     assert [row.reason for row in transform(frame, USERS).select("reason").collect()] == [None]
+
+
+class Tag(Record):
+    """A record whose key is text."""
+
+    tag: Annotated[str, From("tag")]
+    whole: Annotated[int | None, From("whole")] = None
+
+
+def test_twins_agree_on_keys_that_cassandra_refuses(spark: SparkSession) -> None:
+    tags = USERS.model_copy(update={"record": Tag, "key": "tag"})
+    keys = ("", "a", "ü" * 32_767, "ü" * 32_767 + "x", "ü" * 32_768)
+    sent = [Hostile("tag", encoded({"tag": key, **more}), None) for key in keys for more in ({}, {"whole": "no"})]
+    expected = [ours(message, tags) for message in sent]
+    assert verdicts(spark, sent, tags) == expected
+    assert expected[::2] == [Reason.INVALID_VALUE, None, None, None, Reason.INVALID_VALUE]

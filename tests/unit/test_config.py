@@ -3,8 +3,11 @@
 import traceback
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from penstock.commands import with_settings, with_stack
 from penstock.config import Settings, child_environment, read_settings
 from penstock.errors import ConfigError
 
@@ -67,7 +70,7 @@ def test_settings_survive_the_environment_of_a_child(empty_folder: Path) -> None
 
 def test_every_setting_has_an_environment_variable_of_its_own() -> None:
     def leaves(schema: dict[str, object]) -> int:
-        return sum(leaves(v) if isinstance(v, dict) else 1 for v in schema.values())
+        return sum(leaves(v) if isinstance(v, dict) and v else 1 for v in schema.values())
 
     assert len(Settings().environment()) == leaves(Settings().model_dump())
 
@@ -159,3 +162,66 @@ def test_named_file_must_exist(empty_folder: Path) -> None:
 def test_file_that_is_no_toml_says_where(empty_folder: Path) -> None:
     (empty_folder / "penstock.toml").write_text("[source\n")
     assert "cannot be read as TOML" in wrong({})
+
+
+def test_a_command_that_starts_servers_takes_which_ones(tmp_path: Path) -> None:
+    seen: list[Settings] = []
+
+    @click.command
+    @with_stack
+    @with_settings
+    def command(settings: Settings) -> None:
+        seen.append(settings)
+
+    CliRunner().invoke(command, ["--kafka", "zookeeper", "--home", str(tmp_path)], catch_exceptions=False)
+    assert [settings.stack.kafka for settings in seen] == ["zookeeper"]
+
+
+def cluster(environ: dict[str, str] | None = None) -> Settings:
+    return read_settings({"PENSTOCK_STACK_PROFILE": "cluster", **(environ or {})})
+
+
+def test_a_cluster_is_named_whole_and_kept_in_three_copies() -> None:
+    settings = cluster({"PENSTOCK_PORT_OFFSET": "10"})
+    assert settings.kafka.bootstrap_servers == "127.0.0.1:9102,127.0.0.2:9102,127.0.0.3:9102"
+    assert settings.cassandra.contact_points == "127.0.0.1,127.0.0.2,127.0.0.3"
+    assert (settings.kafka.replication_factor, settings.cassandra.replication_factor) == (3, 3)
+    assert (settings.spark.executors, settings.heaps.cassandra) == (2, "512m")
+
+
+def test_what_is_given_wins_over_the_profile() -> None:
+    settings = cluster({"PENSTOCK_HEAPS_CASSANDRA": "1g", "PENSTOCK_KAFKA_REPLICATION_FACTOR": "1"})
+    assert (settings.heaps.cassandra, settings.kafka.replication_factor) == ("1g", 1)
+    assert settings.cassandra.replication_factor == 3
+
+
+def test_a_cluster_survives_the_environment_of_a_child() -> None:
+    assert read_settings(cluster().environment()) == cluster()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("PENSTOCK_STACK_KAFKA", "zookeeper", "stack.kafka must be kraft"),
+        ("PENSTOCK_STACK_LISTEN", "0.0.0.0", "stack.listen must be 127.0.0.1"),
+        ("PENSTOCK_HOSTS_KAFKA", "broker", "runs on this machine only, but hosts are given: {'kafka': 'broker'}"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(variable: str, value: str, problem: str) -> None:
+    assert problem in wrong({"PENSTOCK_STACK_PROFILE": "cluster", variable: value})
+
+
+def test_options_of_spark_are_a_table_in_the_file_and_json_in_the_environment(empty_folder: Path) -> None:
+    (empty_folder / "penstock.toml").write_text('[spark.conf]\nspark.a.b = true\n"spark.c" = 1\n')
+    settings = read_settings({})
+    assert settings.spark.conf == {"spark.a.b": "true", "spark.c": "1"}
+    assert read_settings(settings.environment()).spark.conf == settings.spark.conf
+
+
+@pytest.mark.parametrize("value", ["spark.a=1", "[1]", "{"])
+def test_options_of_spark_that_are_no_table(value: str) -> None:
+    assert "PENSTOCK_SPARK_CONF" in wrong({"PENSTOCK_SPARK_CONF": value})
+
+
+def test_certificates_without_encryption_are_refused() -> None:
+    assert "ssl = true" in wrong({"PENSTOCK_CASSANDRA_SSL_CA_LOCATION": "ca.crt"})

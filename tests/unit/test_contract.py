@@ -141,9 +141,14 @@ def _name_that_cassandra_would_change() -> Pipeline:
     return declared(postCode=Annotated[str, From("x")])
 
 
+def _reserved_word_of_cql() -> Pipeline:
+    return declared(order=Annotated[str, From("x")])
+
+
 @pytest.mark.parametrize(
     ("declare", "said"),
     [
+        (_reserved_word_of_cql, "field 'order' is a reserved word of CQL"),
         (_without_origin, "'x' does not say where it comes from"),
         (_without_column_type, "no column type; allowed: UUID, str, int"),
         (_nullable_without_default, "X | None = None"),
@@ -162,6 +167,13 @@ def test_refuses_a_key_that_may_be_absent() -> None:
     fields = {name: getattr(USERS, name) for name in Pipeline.model_fields}
     with pytest.raises(ContractError, match="key 'phone' is not a required field of User"):
         Pipeline(**fields | {"key": "phone"})
+
+
+@pytest.mark.parametrize("place", ["table", "keyspace"])
+def test_refuses_a_reserved_word_of_cql_as_a_name(place: str) -> None:
+    fields = {name: getattr(USERS, name) for name in Pipeline.model_fields}
+    with pytest.raises(ContractError, match="'batch' is a reserved word of CQL: give it another name"):
+        Pipeline(**fields | {place: "batch"})
 
 
 def test_loads_a_pipeline_by_its_name() -> None:

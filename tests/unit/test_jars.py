@@ -22,7 +22,7 @@ from penstock.config import Settings
 from penstock.errors import DownloadError
 from penstock.services import jars
 from penstock.services.jars.download import addresses, download
-from penstock.services.jars.locked import SETS, Jar, every_jar, locked, missing, spec_file
+from penstock.services.jars.locked import SETS, Jar, jars_of, locked, missing, spec_file
 from penstock.services.jars.progress import Progress
 
 
@@ -232,14 +232,21 @@ def test_two_processes_fetch_once(repository: Repository, tmp_path: Path) -> Non
 
 def test_complete_cache_needs_no_network(settings: Settings, tmp_path: Path) -> None:
     alone = settings.model_copy(update={"cache": tmp_path / "cache"})
-    for jar in every_jar():
+    wanted = jars_of(jars.needed(alone))
+    for jar in wanted:
         path = jar.path(jars.folder(alone))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.truncate(jar.size_bytes)
     seen: list[Progress] = []
     jars.fetch(alone, seen.append)
-    assert [(one.files_done, one.bytes_downloaded) for one in seen] == [(len(every_jar()), 0)]
+    assert [(one.files_done, one.bytes_downloaded) for one in seen] == [(len(wanted), 0)]
+
+
+@pytest.mark.parametrize(("mode", "unwanted"), [("kraft", "zookeeper"), ("zookeeper", "kafka")])
+def test_of_the_two_kafkas_one_is_needed(settings: Settings, mode: str, unwanted: str) -> None:
+    chosen = settings.model_copy(update={"stack": settings.stack.model_copy(update={"kafka": mode})})
+    assert set(jars.needed(chosen)) == set(SETS) - {unwanted}
 
 
 def test_mirror_of_the_user_takes_the_place_of_maven_central(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +270,7 @@ def test_lock_holds_what_is_declared(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_lock_holds_one_version_of_each(name: str) -> None:
-    versions = Counter((jar.artifact, jar.classifier) for jar in locked(name))
+    versions = Counter((jar.group, jar.artifact, jar.classifier) for jar in locked(name))
     assert [key for key, count in versions.items() if count > 1] == []
 
 

@@ -1,18 +1,22 @@
 """The launcher's parts that need no process."""
 
 import socket
+import sys
 import threading
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from penstock.config import Settings
+from penstock.config import Settings, StackSettings
 from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
 from penstock.services import ports
 from penstock.services.home import Home
 from penstock.services.keeper import BackOff
+from penstock.services.layout import claim
 from penstock.services.logs import follow, rotate, tail
+from penstock.services.nodes import brokers, cassandras, names, workers
 from penstock.services.orphans import Seen, belonging
 from penstock.services.process import Process
 from penstock.services.spec import Service
@@ -51,7 +55,7 @@ def test_chooses_everything_when_nothing_is_named() -> None:
         ((service("a", "b"),), [], "service a needs 'b', which is no service"),
         ((service("a", "b"), service("b", "a")), [], r"circle: \w -> \w -> \w"),
         ((service("a"), service("a")), [], "name a stands at more than one service"),
-        ((service("a", port=9042), service("b", port=9042)), [], "port 9042 stands at more than one service"),
+        ((service("a", port=9042), service("b", port=9042)), [], "port 127.0.0.1:9042 stands at more than one service"),
     ],
 )
 def test_refuses_a_stack_that_cannot_be(services: tuple[Service, ...], names: list[str], problem: str) -> None:
@@ -122,12 +126,43 @@ def test_a_process_is_told_from_the_next_one_with_its_pid() -> None:
 # Ports
 
 
-def test_finds_the_port_that_is_taken_and_by_whom() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        number = listener.getsockname()[1]
+def test_finds_the_port_that_is_taken_and_by_whom(free_port: int) -> None:
+    number = free_port
+    with socket.create_server(("127.0.0.1", number)):
         assert ports.taken(service("a", port=number)) == number
-        assert f"pid {Process.current().pid}" in ports.holder(number)
+        assert f"pid {Process.current().pid}" in ports.holder("127.0.0.1", number)
     assert ports.taken(service("a", port=number)) is None
+
+
+def test_a_port_that_a_connection_leaves_from_is_held_by_no_server(free_port: int) -> None:
+    number = free_port
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), source_address=("127.0.0.1", number)),
+    ):
+        assert ports.taken(service("a", port=number)) == number
+        held = ports.holder("127.0.0.1", number)
+        there = f"127.0.0.1:{server.getsockname()[1]}"
+    assert f"pid {Process.current().pid}" in held
+    assert f"to {there}, of which it is the local end" in held
+    assert "outgoing connections" not in held
+
+
+def test_a_port_of_a_connection_that_has_ended_is_held_by_nobody(free_port: int) -> None:
+    number = free_port
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname(), source_address=("127.0.0.1", number))
+        with server.accept()[0]:
+            client.close()  # the first of both ends to do so keeps the port for a minute
+    assert ports.taken(service("a", port=number)) == number
+    assert "what is left of a connection" in ports.holder("127.0.0.1", number)
+
+
+def test_a_port_that_is_bound_and_nothing_more_is_not_said_to_be_somebody_elses(free_port: int) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", free_port))
+        assert ports.taken(service("a", port=free_port)) == free_port
+        assert ports.holder("127.0.0.1", free_port) == "something that the system does not show"
 
 
 # Home
@@ -244,3 +279,55 @@ def test_follow_ends_when_told(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("1\n")
     assert list(follow(log, 5, stop)) == ["1"]
+
+
+def test_a_home_keeps_the_kind_of_its_data(tmp_path: Path) -> None:
+    kraft, zookeeper = (Settings(home=tmp_path, stack=StackSettings(kafka=mode)) for mode in ("kraft", "zookeeper"))
+    claim(zookeeper)
+    claim(zookeeper)
+    with pytest.raises(ServiceError, match=r"of a stack with stack\.kafka = zookeeper.*one with stack\.kafka = kraft"):
+        claim(kraft)
+
+
+def test_a_home_from_before_there_were_kinds_is_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "data" / "kafka").mkdir(parents=True)
+    claim(Settings(home=tmp_path))
+    with pytest.raises(ServiceError, match=r"stack\.kafka = kraft"):
+        claim(Settings(home=tmp_path, stack=StackSettings(kafka="zookeeper")))
+
+
+def test_a_home_keeps_its_profile(tmp_path: Path) -> None:
+    claim(Settings(home=tmp_path))
+    with pytest.raises(ServiceError, match=r"profile = single; one with .* stack\.profile = cluster cannot"):
+        claim(Settings(home=tmp_path, stack=StackSettings(profile="cluster")))
+
+
+def test_a_cluster_has_three_brokers_three_nodes_and_two_workers() -> None:
+    settings = Settings(stack=StackSettings(profile="cluster"))
+    assert names(brokers(settings)) == ("kafka", "kafka-2", "kafka-3")
+    assert names(cassandras(settings)) == ("cassandra", "cassandra-2", "cassandra-3")
+    assert [(one.name, one.host) for one in workers(settings)] == [
+        ("spark-worker", "127.0.0.1"),
+        ("spark-worker-2", "127.0.0.2"),
+    ]
+
+
+def test_a_port_on_another_address_is_another_port() -> None:
+    services = [replace(service("a", port=9042), host=host, name=host) for host in ("127.0.0.1", "127.0.0.2")]
+    assert len(choose(services)) == 2
+
+
+def test_an_address_that_this_machine_lacks_is_told_with_the_remedy() -> None:
+    elsewhere = replace(service("a", port=9042), host="192.0.2.1")  # RFC 5737: nobody's
+    with pytest.raises(ServiceError, match=r"no address 192\.0\.2\.1.*ifconfig lo0 alias 192\.0\.2\.1"):
+        ports.taken(elsewhere)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 must be made first")
+def test_finds_the_port_that_is_taken_on_its_own_address_only() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.2", 0))
+        listener.listen()
+        taken_there = service("a", port=listener.getsockname()[1])
+        assert ports.taken(taken_there) is None
+        assert ports.taken(replace(taken_there, host="127.0.0.2")) == listener.getsockname()[1]

@@ -24,6 +24,7 @@ class Lists:
     def __init__(self) -> None:
         self.topics: dict[str, list[Received]] = {USERS.topic: [], USERS.dead_letter_topic: []}
         self.table: dict[UUID, Row] = {}
+        self.looked_up = 0
 
     def offsets(self, topic: str) -> dict[int, Offsets]:
         return {0: Offsets(0, len(self.topics[topic]))}
@@ -34,7 +35,9 @@ class Lists:
         return iter(self.topics[topic][(start or {}).get(0, 0) : (end or {}).get(0)])
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]:
-        return (self.table[key] for key in ids if key in self.table)
+        wanted = list(ids)
+        self.looked_up += len(wanted)
+        return (self.table[key] for key in wanted if key in self.table)
 
     def publish(self, value: bytes, item: str, *, run: str = RUN, at_ms: int = AT_MS) -> str:
         return self._append(USERS.topic, None, value, {Header.RUN: run, Header.ITEM: item}, at_ms)
@@ -211,6 +214,12 @@ def test_refresh_follows_the_run(lists: Lists, ledger: Ledger) -> None:
     account = ledger.refresh()
     assert (account.stored, account.in_flight) == (1_199, 1)
     assert str(UUID(int=1_199)) in ledger.in_flight_examples()
+
+
+def test_a_backlog_is_looked_up_once_not_once_a_batch(lists: Lists, ledger: Ledger) -> None:
+    for number in range(2_500):
+        lists.publish(to_bytes(user(number)), str(number))
+    assert ledger.refresh().in_flight == lists.looked_up == 2_500
 
 
 def test_equation_is_written_out() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from penstock.broker import Message, Offsets, Receipts, Received
 from penstock.errors import LetterError
-from penstock.letters import Body, Book, Choice, Letter, Outcome, State, export, fixes, replay
+from penstock.letters import Body, Book, Choice, Letter, Outcome, State, dismiss, export, fixes, replay
 from penstock.record import Header, Reason, letter_id, to_bytes
 from penstock.screen import plain
 from penstock.users import USERS, User
@@ -45,7 +45,11 @@ class Kafka:
             yield from messages[(start or {}).get(number, 0) : (end or {}).get(number)]
 
     def publish(self, messages: Iterable[Message]) -> Receipts:
-        self.published.extend(messages)
+        for message in messages:
+            if message.topic == USERS.dead_letter_topic:
+                self.append((message.key or b"").decode(), message.value, message.headers)
+            else:
+                self.published.append(message)
         return Receipts(len(self.published), len(self.published), 0, {})
 
     def reject(
@@ -208,6 +212,38 @@ def test_resolved_letter_is_not_published_again(kafka: Kafka, read: Read) -> Non
     kafka.resolve(identity)
     [outcome] = replayed(kafka, read(), Choice(ids=(identity,), resolved=True))
     assert (outcome.state, kafka.published) == (State.RESOLVED, [])
+
+
+def dismissed(kafka: Kafka, book: Book, why: str = "") -> list[str]:
+    chosen = book.letters(Choice(resolved=True))
+    return [letter.origin for letter in dismiss(USERS, chosen, why, NOW, kafka)]
+
+
+def test_dismissed_letter_is_closed_and_says_why(kafka: Kafka, read: Read) -> None:
+    kafka.reject("t/0/1")
+    assert dismissed(kafka, read(), "a test of theirs") == ["t/0/1"]
+    assert list(read().letters()) == []
+    [letter] = read().letters(Choice(resolved=True))
+    assert (letter.resolved_by, letter.is_dismissed) == ("dismissal: a test of theirs", True)
+
+
+def test_what_is_closed_is_not_dismissed_again(kafka: Kafka, read: Read) -> None:
+    kafka.resolve(kafka.reject("t/0/1"))
+    kafka.reject("t/0/2")
+    assert [dismissed(kafka, read()) for _ in range(2)] == [["t/0/2"], []]
+    assert {letter.resolved_by for letter in read().letters(Choice(resolved=True))} == {
+        "users_created/0/9",
+        "dismissal",
+    }
+
+
+def test_replay_takes_a_dismissal_back(kafka: Kafka, read: Read) -> None:
+    identity = kafka.reject("t/0/1", GOOD)
+    dismissed(kafka, read())
+    [outcome] = replayed(kafka, read(), Choice(ids=(identity,), resolved=True))
+    kafka.resolve(identity)
+    assert outcome.state is State.REPLAYED
+    assert [letter.is_dismissed for letter in read().letters(Choice(resolved=True))] == [False]
 
 
 def test_dry_run_tells_the_same_and_publishes_nothing(kafka: Kafka, read: Read) -> None:

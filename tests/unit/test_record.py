@@ -30,6 +30,21 @@ class Reading(Record):
     at: Annotated[datetime | None, From("at")] = None
 
 
+class Braces(Record):
+    """A record with a text that has braces of its own."""
+
+    id: Annotated[UUID, From("id")]
+    text: Annotated[str | None, From("{{{a.b}}} {c}")] = None
+
+
+class Tag(Record):
+    """A record whose key is text, of any length as far as its type says."""
+
+    tag: Annotated[str, From("tag")]
+    whole: Annotated[int | None, From("whole")] = None
+
+
+TAGS = USERS.model_copy(update={"record": Tag, "key": "tag"})
 READINGS = USERS.model_copy(update={"record": Reading})
 
 
@@ -116,6 +131,11 @@ def test_template_writes_only_text_and_whole_numbers(odd: Any) -> None:
     item = person()
     item["location"]["postcode"] = odd
     assert rejection(from_api(USERS, item)).reason is Reason.WRONG_TYPE
+
+
+def test_template_keeps_braces_that_stand_twice() -> None:
+    pipeline = USERS.model_copy(update={"record": Braces})
+    assert from_api(pipeline, {"id": ID, "a": {"b": 7}, "c": "{}"}) == Braces(id=UUID(ID), text="{7} {}")
 
 
 # --- from the bytes of a Kafka value ---
@@ -229,3 +249,15 @@ JSON = st.recursive(
 @given(JSON, st.sampled_from(["login", "name", "location", "email", "registered", "phone", "picture"]))
 def test_no_item_raises(given_value: Any, where: str) -> None:
     assert isinstance(from_api(USERS, person(**{where: given_value})), (User, Rejected))
+
+
+@pytest.mark.parametrize(
+    ("key", "fits"),
+    [("", False), ("a", True), ("ü" * 32_767 + "x", True), ("ü" * 32_768, False)],
+    ids=["empty", "short", "as long as may be", "too long"],
+)
+def test_key_of_text_has_the_bounds_of_cassandras_keys(key: str, fits: bool) -> None:
+    from_kafka, from_answer = from_bytes(TAGS, json.dumps({"tag": key}).encode()), from_api(TAGS, {"tag": key})
+    for outcome in (from_kafka, from_answer):
+        assert fits or rejection(outcome).reason is Reason.INVALID_VALUE
+        assert isinstance(outcome, Tag) == fits

@@ -5,36 +5,39 @@ from pathlib import Path
 
 import pytest
 
+from penstock.config import SecretSettings, Settings
 from penstock.errors import ConfigError
-from penstock.services.secrets import FILE_NAME, load_secrets
+from penstock.services.secrets import FILE_NAME, Secrets, load_secrets
 
 
 def test_the_same_home_keeps_its_secrets(tmp_path: Path) -> None:
-    assert load_secrets(tmp_path) == load_secrets(tmp_path)
+    assert load_secrets(Settings(home=tmp_path)) == load_secrets(Settings(home=tmp_path))
 
 
 def test_two_homes_share_no_secret(tmp_path: Path) -> None:
-    one, other = load_secrets(tmp_path / "one"), load_secrets(tmp_path / "other")
+    one, other = load_secrets(Settings(home=tmp_path / "one")), load_secrets(Settings(home=tmp_path / "other"))
     assert not set(one.model_dump().values()) & set(other.model_dump(exclude={"airflow_username"}).values())
 
 
 def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
-    load_secrets(tmp_path)
+    load_secrets(Settings(home=tmp_path))
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
 
 
 def test_no_secret_shows_in_repr(tmp_path: Path) -> None:
-    secrets = load_secrets(tmp_path)
+    secrets = load_secrets(Settings(home=tmp_path))
     assert secrets.airflow_password.get_secret_value() not in repr(secrets)
     assert secrets.postgres_password.get_secret_value() not in str(secrets)
 
 
 def test_fernet_key_is_32_bytes(tmp_path: Path) -> None:
-    assert len(base64.urlsafe_b64decode(load_secrets(tmp_path).airflow_fernet_key.get_secret_value())) == 32
+    assert (
+        len(base64.urlsafe_b64decode(load_secrets(Settings(home=tmp_path)).airflow_fernet_key.get_secret_value())) == 32
+    )
 
 
 def test_making_leaves_nothing_but_the_file(tmp_path: Path) -> None:
-    load_secrets(tmp_path)
+    load_secrets(Settings(home=tmp_path))
     assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
 
 
@@ -42,4 +45,17 @@ def test_making_leaves_nothing_but_the_file(tmp_path: Path) -> None:
 def test_a_broken_or_incomplete_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE_NAME).write_text(content)
     with pytest.raises(ConfigError, match=FILE_NAME):
-        load_secrets(tmp_path)
+        load_secrets(Settings(home=tmp_path))
+
+
+def test_every_secret_may_come_from_the_settings_and_then_nothing_is_written(tmp_path: Path) -> None:
+    given = dict.fromkeys(Secrets.model_fields, "s3")
+    secrets = load_secrets(Settings(home=tmp_path, secrets=SecretSettings.model_validate(given)))
+    assert secrets == Secrets.model_validate(given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_secret_of_the_settings_goes_before_the_kept_one(tmp_path: Path) -> None:
+    kept = load_secrets(Settings(home=tmp_path))
+    mixed = load_secrets(Settings(home=tmp_path, secrets=SecretSettings(airflow_username="ada")))
+    assert mixed == kept.model_copy(update={"airflow_username": "ada"})

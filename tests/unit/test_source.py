@@ -2,10 +2,12 @@
 
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import count
+from itertools import chain, count, islice
+from threading import Semaphore
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ from penstock.contract import Source
 from penstock.errors import ConfigError, SourceAnswerError, SourceError, SourceUnavailableError
 from penstock.simulator import Fault, Faults, RateLimit, Reply, Simulator
 from penstock.simulator import faults as spoil
-from penstock.source import Api, Clock, Page, seed_for
+from penstock.source import Api, Clock, Page, ahead, seed_for
 from penstock.users import USERS
 
 NOW = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
@@ -80,6 +82,47 @@ def test_pages_are_fetched_one_by_one() -> None:
     with Simulator() as simulator, Api(SMALL, SourceSettings(url=simulator.url)) as api:
         next(api.pages(SEED, 1000))
         assert simulator.requests == 1
+
+
+def test_next_page_is_fetched_while_the_caller_works_on_one() -> None:
+    asked = Semaphore(0)
+    fetched = ahead(page_of(asked))
+    assert next(fetched).number == 1
+    # Not before: nobody has asked for the second page, and yet it comes.
+    assert all(asked.acquire(timeout=30) for _ in range(2))
+
+
+def test_pages_fetched_ahead_are_the_same() -> None:
+    assert [page.number for page in ahead(islice(page_of(Semaphore(0)), 50))] == list(range(1, 51))
+
+
+def test_error_of_a_page_fetched_ahead_comes_in_its_place() -> None:
+    fetched = ahead(chain(islice(page_of(Semaphore(0)), 3), broken()))
+    assert [next(fetched).number for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(SourceAnswerError, match="no more"):
+        next(fetched)
+
+
+def test_whoever_stops_early_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    fetched = ahead(page_of(Semaphore(0)))
+    next(fetched)
+    [thread] = set(threading.enumerate()) - before
+    fetched.close()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def page_of(asked: Semaphore) -> Iterator[Page]:
+    """Pages without end; `asked` counts those that were asked for."""
+    for number in count(1):
+        asked.release()
+        yield Page("bench:", number, [], datetime.now(UTC), 0)
+
+
+def broken() -> Iterator[Page]:
+    raise SourceAnswerError("bench:", "no more")
+    yield  # a generator
 
 
 def test_compressed_answers_are_read() -> None:

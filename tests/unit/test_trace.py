@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from penstock.screen import show_trace
 from penstock.store import Row
-from penstock.trace import mentioning, readable, written
+from penstock.trace import KEPT, Trace, mentioning, newest, readable, written
+from penstock.users import USERS
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,15 @@ def test_write_times_of_a_row_are_told_the_oldest_first() -> None:
         (datetime(1970, 1, 1, 0, 0, 1, 1, tzinfo=UTC), ["email"]),
         (datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC), ["phone", "gender"]),
     ]
+
+
+def test_newest_are_kept_in_whatever_order_partitions_are_read_and_the_others_are_counted() -> None:
+    ages = [*range(1, 2 * KEPT, 2), *range(0, 2 * KEPT, 2)]
+    assert newest(ages, lambda age: age) == (tuple(range(KEPT, 2 * KEPT)), KEPT)
+
+
+def test_trace_says_how_much_it_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    show_trace(Trace("a", (), (), (), "all", older_messages=7, older_letters=2), USERS)
+    said = capsys.readouterr().out
+    assert "7 older messages are left out" in said
+    assert "2 older dead letters are left out" in said

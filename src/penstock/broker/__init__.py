@@ -10,7 +10,7 @@ from typing import Self
 from penstock.broker import publish, read
 from penstock.broker.client import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Client
 from penstock.broker.messages import Message, Offsets, Receipts, Received
-from penstock.broker.topics import Topics
+from penstock.broker.topics import Topics, View
 from penstock.config import KafkaSettings
 from penstock.contract import Pipeline
 from penstock.errors import BrokerError
@@ -23,6 +23,7 @@ __all__ = [
     "Offsets",
     "Receipts",
     "Received",
+    "View",
 ]
 
 
@@ -73,6 +74,14 @@ class Broker:
         if partitions is None:
             raise BrokerError(f"topic {topic} does not exist on {self._client.address}; `penstock ingest` makes it.")
         return read.held(self._client, topic, partitions)
+
+    def cluster(self, topics: Iterable[str] = ()) -> View:
+        """The brokers with the addresses they give to clients, and those of the topics that are there."""
+        return self._topics.cluster(topics)
+
+    def versions(self, brokers: Iterable[int]) -> Mapping[int, str]:
+        """Broker -> the Kafka whose protocol it speaks, e.g. 2.8-IV1 or "4.0 or newer"; empty where untold."""
+        return self._topics.versions(brokers)
 
     def identity(self, topic: str) -> str:
         """What tells the topic from one of the same name that was made later; empty where there is none."""

@@ -37,11 +37,18 @@ class Client:
         Options: https://github.com/confluentinc/librdkafka/blob/v2.16.0/CONFIGURATION.md
         """
         settings = self._settings
+        verify = settings.ssl_endpoint_identification_algorithm
         optional = {
             "sasl.mechanism": settings.sasl_mechanism,
             "sasl.username": settings.sasl_username,
             "sasl.password": settings.sasl_password.get_secret_value(),
             "ssl.ca.location": settings.ssl_ca_location,
+            "ssl.certificate.location": settings.ssl_certificate_location,
+            # librdkafka does not look for the key in the certificate's file by itself.
+            "ssl.key.location": settings.ssl_key_location or settings.ssl_certificate_location,
+            # `https` is librdkafka's own, and Java's.
+            "ssl.endpoint.identification.algorithm": "none" if verify == "none" else "",
+            "ssl.key.password": settings.ssl_key_password.get_secret_value(),
         }
         return {
             "bootstrap.servers": settings.bootstrap_servers,

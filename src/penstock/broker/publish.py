@@ -13,6 +13,8 @@ from penstock.errors import DeliveryError
 # What waits in the producer at most; beyond either, publishing waits for receipts. More gains nothing: decisions/050.
 _WAITING_MESSAGES = 10_000
 _WAITING_KIB = 64 * 1024
+# Messages. To look for receipts after each one costs time: decisions/154.
+_RECEIPTS_EVERY = 100
 _PROGRESS_EVERY = 100
 
 
@@ -103,7 +105,8 @@ def _send(producer: Producer, message: Message, delivery: _Delivery) -> None:
         except KafkaException as exception:  # refused before it was sent, e.g. too large
             delivery.failure = (message.topic, exception.args[0])
         else:
-            producer.poll(0)
+            if delivery.sent % _RECEIPTS_EVERY == 0:
+                producer.poll(0)
             return
 
 

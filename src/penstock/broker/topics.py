@@ -1,12 +1,13 @@
 """Topics: made on purpose, never changed."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # exported by `import` only
 from confluent_kafka.cimpl import NewTopic
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -21,13 +22,24 @@ _HOUR_MS = 3_600_000
 _FOREVER_MS = -1
 
 
+@dataclass(frozen=True)
+class View:
+    """A cluster: its brokers by number with the address that each gives clients, and topics with their copies."""
+
+    brokers: Mapping[int, tuple[str, int]]
+    replicas: Mapping[str, int]
+    """Topic -> copies of its partition that has fewest."""
+
+
 class Topics:
     """Looks at the topics of a cluster and makes those that are absent."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        # Kept for life: a client that is collected takes the futures of its requests with it.
-        self._admin = AdminClient(client.options())
+        # Kept for life: a client that is collected takes the futures of its requests with it. librdkafka leaves the
+        # address that was set for those that the brokers give. Where these lead nowhere, it comes back between two
+        # attempts: seconds with its own pauses (100 ms, doubled each time), and a tenth of one with these.
+        self._admin = AdminClient(client.options(reconnect_backoff_ms=10, reconnect_backoff_max_ms=100))
 
     def ensure(self, pipeline: Pipeline, settings: KafkaSettings) -> dict[str, list[int]]:
         """Makes what is absent; returns topic -> partitions. They may not be writable yet, see `read.held`."""
@@ -45,6 +57,37 @@ class Topics:
             name: None if topic is None else [partition.id for partition in topic.partitions]
             for name, topic in self._described(topics).items()
         }
+
+    def cluster(self, topics: Iterable[str]) -> "View":
+        """The cluster as the first broker that answers describes it; of these topics those that are there.
+
+        The address that was set answers also where those that the brokers give lead nowhere.
+        """
+        try:
+            found = self._admin.list_topics(timeout=self._client.limit_s)
+        except KafkaException as exception:
+            self._admin.poll(0)  # serves the callback that keeps the cause
+            raise self._client.error("asking for the cluster", exception.args[0]) from exception
+        return View(
+            brokers={number: (str(broker.host), broker.port) for number, broker in found.brokers.items()},
+            replicas={
+                name: min(len(partition.replicas) for partition in found.topics[name].partitions.values())
+                for name in topics
+                if name in found.topics
+            },
+        )
+
+    def versions(self, brokers: Iterable[int]) -> dict[int, str]:
+        """Broker -> the Kafka whose protocol it speaks, as far as it lets us see its configuration; else empty.
+
+        Up to 3.9 that is a setting, e.g. 2.8-IV1; from 4.0 on there is none, and so "4.0 or newer".
+        """
+        asked = [ConfigResource(ConfigResource.Type.BROKER, str(number)) for number in brokers]
+        if not asked:
+            return {}
+        answers = self._admin.describe_configs(asked, request_timeout=self._client.limit_s)
+        doing, refused = "asking brokers for their versions", KafkaError.CLUSTER_AUTHORIZATION_FAILED
+        return {int(one.name): _version(self._answer(doing, answers[one], refused) or {}) for one in asked}
 
     def identity(self, topic: str) -> str:
         """What tells the topic from one of the same name that was made later; empty where there is none."""
@@ -119,3 +162,10 @@ def _warn_of_few(wanted: NewTopic, partitions: int) -> None:
         "from one partition to another. If you want that, Kafka's own kafka-topics --alter does it.",
         *(wanted.topic, partitions, wanted.num_partitions),
     )
+
+
+def _version(configuration: Mapping[str, Any]) -> str:
+    # https://kafka.apache.org/40/getting-started/upgrade/: removed in 4.0, which knows KRaft only.
+    if "inter.broker.protocol.version" in configuration:
+        return str(configuration["inter.broker.protocol.version"].value)
+    return "4.0 or newer" if "process.roles" in configuration else ""

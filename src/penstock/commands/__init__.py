@@ -1,6 +1,6 @@
 """What every command has: the settings of a stack, and an example at the end of its help."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,34 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--home", type=click.Path(path_type=Path), help="Folder of the stack (PENSTOCK_HOME).")
     @click.option("--port-offset", type=int, help="Moves every port of the local stack (PENSTOCK_PORT_OFFSET).")
     @wraps(command)
-    def wrapped(home: Path | None, port_offset: int | None, **options: Any) -> None:
+    def wrapped(
+        home: Path | None, port_offset: int | None, stack: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
         from penstock.config import read_settings
 
-        given = {"home": home, "port_offset": port_offset}
+        given = {"home": home, "port_offset": port_offset, "stack": stack}
         settings = read_settings(overrides={key: value for key, value in given.items() if value is not None})
         command(settings=settings, **options)
+
+    return wrapped
+
+
+def with_stack(command: Callable[..., None]) -> Callable[..., None]:
+    """Beside what `with_settings` gives, for commands that start servers: which ones."""
+
+    @click.option(
+        "--kafka",
+        type=click.Choice(["kraft", "zookeeper"]),
+        help="Kafka 4 by itself, or Kafka 3.9 with a ZooKeeper (PENSTOCK_STACK_KAFKA).",
+    )
+    @click.option(
+        "--profile",
+        type=click.Choice(["single", "cluster"]),
+        help="One of each server, or three brokers, three Cassandra nodes, two workers (PENSTOCK_STACK_PROFILE).",
+    )
+    @wraps(command)
+    def wrapped(kafka: str | None, profile: str | None, **options: Any) -> None:
+        given = {"kafka": kafka, "profile": profile}
+        command(stack={key: value for key, value in given.items() if value is not None}, **options)
 
     return wrapped

@@ -24,7 +24,7 @@ _all = click.option("--all", "resolved", is_flag=True, help="Also those that are
 
 @click.group("dead-letters", epilog=example("penstock dead-letters list --reason wrong_type"))
 def dead_letters() -> None:
-    """List, show, export and replay what could not become a row."""
+    """List, show, export, replay and dismiss what could not become a row."""
 
 
 @dead_letters.command("list", epilog=example("penstock dead-letters list --run manual__2025-03-12 --json"))
@@ -119,6 +119,25 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
         letters.replay(pipeline, chosen, datetime.now(UTC), None if dry_run else broker, tell)
     done = ", ".join(f"{counts[state]} {state}" for state in letters.State)
     click.echo(f"{'would be: ' if dry_run else ''}{done}")
+
+
+@dead_letters.command(epilog=example("penstock dead-letters dismiss 3fa1c09b --reason-text 'a test of theirs'"))
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--reason-text", default="", help="Why, for whoever looks at the letter later.")
+@with_settings
+def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str) -> None:
+    """Close letters that need no replay. They stay where they are, and no row is made of them.
+
+    A later replay, by ID or from a file, takes the decision back.
+    """
+    from datetime import UTC, datetime
+
+    from penstock import letters
+
+    with _opened(settings) as (pipeline, broker, book):
+        chosen = list(book.letters(_choice(None, None, ids, resolved=True)))
+        closed = letters.dismiss(pipeline, chosen, reason_text, datetime.now(UTC), broker)
+    click.echo(f"{len(closed)} dismissed, {len(chosen) - len(closed)} resolved before")
 
 
 @click.command(epilog=example("penstock trace ali@example.com", "penstock trace 9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"))

@@ -78,9 +78,10 @@ class Ledger:
         self._read_letters()
         self._settle()
         for messages in _batches(self._new(self._pipeline.topic, self._count_read)):
+            [known] = self._book.execute("SELECT coalesce(max(rowid), 0) FROM entry").fetchone()
             self._enter(_ENTER_MESSAGE, map(self._message, messages))
-            # At once, so that no value is kept longer than needed.
-            self._settle()
+            # At once, so that no value is kept longer than needed; what was in flight before is not looked up again.
+            self._settle(known)
         # What was rejected while the topic was read.
         self._read_letters()
         self._enter(_ENTER_POSITION, (position or {}).items())
@@ -100,12 +101,13 @@ class Ledger:
             self._enter(_ENTER_REJECTED, (_rejected(m) for m in real if Header.ORIGIN_URL in m.headers))
             self._enter(_ENTER_LETTER, ((_key(m),) for m in real if Header.ORIGIN_URL not in m.headers))
         with self._book:
-            self._book.execute(_SETTLE_LETTERS)
+            self._book.execute(_SETTLE_LETTERS, (0,))
 
-    def _settle(self) -> None:
+    def _settle(self, known: int = 0) -> None:
+        """Looks up what is in flight, of the entries with a higher number than `known`."""
         with self._book:
-            self._book.execute(_SETTLE_LETTERS)
-        for flying in self._in_flight():
+            self._book.execute(_SETTLE_LETTERS, (known,))
+        for flying in self._in_flight(known):
             self._settle_stored(flying)
 
     def _new(self, topic: str, count: Callable[[], None]) -> Iterator[Received]:
@@ -138,9 +140,8 @@ class Ledger:
         key = str(getattr(record, self._pipeline.key))
         return (*place, *at, key, message.value, write_time_ms(headers, message.timestamp_ms))
 
-    def _in_flight(self) -> Iterator[list[tuple[int, Record, int]]]:
-        """(number of the entry, its record, time of its message), in batches."""
-        last = 0
+    def _in_flight(self, last: int) -> Iterator[list[tuple[int, Record, int]]]:
+        """(number of the entry, its record, time of its message), in batches, after entry number `last`."""
         while rows := self._book.execute(_IN_FLIGHT, (last, _AT_ONCE)).fetchall():
             read = [(number, from_bytes(self._pipeline, value), at_ms) for number, value, at_ms in rows]
             yield [(number, record, at_ms) for number, record, at_ms in read if not isinstance(record, Rejected)]
@@ -232,7 +233,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 _ENTER_REJECTED = "INSERT OR IGNORE INTO entry (run, item, origin, on_topic, state) VALUES (?, ?, ?, 0, 1)"
 _ENTER_LETTER = "INSERT OR IGNORE INTO letter VALUES (?)"
 _ENTER_POSITION = "INSERT OR REPLACE INTO position VALUES (?, ?)"
-_SETTLE_LETTERS = "UPDATE entry SET state = 1, value = NULL WHERE state = 0 AND origin IN (SELECT origin FROM letter)"
+_SETTLE_LETTERS = """
+UPDATE entry SET state = 1, value = NULL WHERE state = 0 AND rowid > ? AND origin IN (SELECT origin FROM letter)
+"""
 _SETTLE_STORED = "UPDATE entry SET state = 2, value = NULL WHERE rowid = ?"
 _IN_FLIGHT = """
 SELECT rowid, value, written_ms FROM entry

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from tenacity import (
@@ -24,7 +23,6 @@ from penstock.ledger.data import Ledger
 from penstock.record import Rejected, from_bytes
 from penstock.store import Counts, RunCounts, Store, Tally
 
-_NOW = datetime.max.replace(tzinfo=UTC)
 _STREAM = "Does the stream run (`penstock status`, `penstock logs stream`)? What is in Kafka is not lost."
 
 
@@ -157,8 +155,8 @@ def reconcile_deeply(
             accounts = ledger.refresh_all(position)
         on_progress(total, total)
     deletes = any(span.first for span in spans)
-    # The newest first; of what is not known yet, nothing is newer.
-    names = sorted({*accounts, *known}, key=lambda run: known[run].seen if run in known else _NOW, reverse=True)
+    # The newest first, as `Counts.runs` has them; of what is not known yet, nothing is newer.
+    names = [*sorted(accounts.keys() - known.keys(), reverse=True), *known]
     nothing = {run: Account(run, 0, 0, 0, 0, 0, 0) for run in names}
     found = [
         balance_of_data(account, known.get(run), deletes=deletes) for run, account in {**nothing, **accounts}.items()

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 from penstock.broker import Offsets, Received
 from penstock.contract import Pipeline
 from penstock.errors import LetterError
-from penstock.record import Header, letter_id, replayed_letter
+from penstock.record import DISMISSAL, Header, letter_id, replayed_letter
 
 SHORT = 12
 """Characters of an id that people are shown."""
@@ -44,13 +44,18 @@ class Letter:
     first_seen: str
     """ISO 8601; when the message was sent, or the API's answer came."""
     resolved_by: str | None
-    """`topic/partition/offset` of the replay that was stored; None while the letter is open."""
+    """`topic/partition/offset` of the replay that was stored, or `dismissal` and why; None while the letter is open."""
     rejected_again: str | None
     """What was wrong with its last replay, if one was rejected."""
 
     @property
     def short(self) -> str:
         return self.id[:SHORT]
+
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether it was people who closed it; it is in no row then."""
+        return (self.resolved_by or "").startswith(DISMISSAL)
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,8 @@ class Book:
         headers, key = message.headers, message.key
         if Header.RESOLVED in headers:
             identity = (key or b"").decode("utf-8", "backslashreplace")
-            self._book.execute("INSERT OR REPLACE INTO resolved VALUES (?, ?)", (identity, headers[Header.RESOLVED]))
+            by = ": ".join(filter(None, (headers[Header.RESOLVED], headers.get(Header.MESSAGE))))
+            self._book.execute("INSERT OR REPLACE INTO resolved VALUES (?, ?)", (identity, by))
             return
         replayed = replayed_letter(headers)
         values = (replayed or letter_id(key, message.value), *_told(message), message.partition, message.offset)

@@ -72,7 +72,7 @@ def replay(
 def _judged(
     pipeline: Pipeline, letter: Letter, message: Received, value: bytes | None, moment: datetime
 ) -> Message | Outcome:
-    if letter.resolved_by:
+    if letter.resolved_by and not letter.is_dismissed:
         return Outcome(letter, State.RESOLVED, letter.resolved_by)
     from_ingest = Header.ORIGIN_URL in message.headers
     record = _from_item(pipeline, value) if from_ingest else from_bytes(pipeline, value)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import penstock
-from penstock.config import Settings, child_environment
+from penstock.config import LOOPBACK, Settings, child_environment
 from penstock.errors import ServiceError
-from penstock.services.postgres import DATABASE, HOST, ROLE, connect
+from penstock.services.postgres import DATABASE, ROLE, connect
 from penstock.services.probe import json_answer
 from penstock.services.secrets import Secrets
 from penstock.services.spec import NotReady, Service
@@ -41,7 +41,7 @@ def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
     stack = _Stack(settings, secrets)
     port = settings.ports.airflow
     return (
-        stack.component("api-server", "metadatabase", ports={"api": port}, page=f"http://{HOST}:{port}"),
+        stack.component("api-server", "metadatabase", ports={"api": port}, page=f"http://{LOOPBACK}:{port}"),
         # A page of logs is read from the folder of logs that all share, so no component serves its own: two processes
         # and 150 MB less.
         stack.component("scheduler", "scheduler", "--skip-serve-logs"),
@@ -81,7 +81,7 @@ class _Stack:
             environment=self.environment(),
             needs=("postgres",),
             prepare=partial(self.prepare, started),
-            probe=partial(_probe, self.settings.ports.airflow, health, started),
+            probe=partial(_probe, self.settings, health, started),
             start_limit_s=180,
             **more,
         )
@@ -94,7 +94,7 @@ class _Stack:
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW_CONFIG": str(self.home / "airflow.cfg"),
             # Airflow names its processes; without this the name overwrites the environment that shows whose they are:
-            # https://pypi.org/project/setproctitle/ "Environment variables".
+            # "Environment variables" in the README of setproctitle.
             "SPT_NOENV": "1",
             # Airflow starts `airflow` by that name.
             "PATH": os.pathsep.join([sysconfig.get_path("scripts"), *os.get_exec_path()]),
@@ -102,17 +102,19 @@ class _Stack:
         }
 
     def _own_options(self) -> Mapping[str, str]:
-        ports, secrets = self.settings.ports, self.secrets
+        ports, hosts, secrets = self.settings.ports, self.settings.hosts, self.secrets
+        database = f"{hosts.postgres}:{ports.postgres}"
         password = secrets.postgres_password.get_secret_value()
         logs = self.settings.home / "logs" / "airflow"
         return {
             "CORE__DAGS_FOLDER": str(dags_folder()),
             "CORE__PARALLELISM": str(self.settings.airflow.parallelism),
-            "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{ports.airflow}/execution/",
+            "CORE__EXECUTION_API_SERVER_URL": f"http://{hosts.airflow}:{ports.airflow}/execution/",
             "CORE__FERNET_KEY": secrets.airflow_fernet_key.get_secret_value(),
             "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{secrets.airflow_username}:admin",
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords),
-            "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{ROLE}:{password}@{HOST}:{ports.postgres}/{DATABASE}",
+            "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{ROLE}:{password}@{database}/{DATABASE}",
+            "API__HOST": self.settings.stack.listen,
             "API__PORT": str(ports.airflow),
             "API__SECRET_KEY": secrets.airflow_secret_key.get_secret_value(),
             "API_AUTH__JWT_SECRET": secrets.airflow_jwt_secret.get_secret_value(),
@@ -168,7 +170,10 @@ class _Stack:
 
     def _revision(self) -> str | None:
         """The schema's revision as the database has it; None when it has no schema."""
-        with connect(self.settings.ports.postgres, self.secrets) as connection, connection.cursor() as cursor:
+        with (
+            connect(self.settings, self.secrets) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute("SELECT to_regclass('alembic_version')")
             if cursor.fetchone() == (None,):
                 return None
@@ -181,7 +186,6 @@ class _Stack:
 _OPTIONS: Mapping[str, str] = {
     "CORE__EXECUTOR": "LocalExecutor",
     "CORE__LOAD_EXAMPLES": "False",
-    "API__HOST": HOST,
     "API__WORKERS": "1",
     "DATABASE__SQL_ALCHEMY_POOL_SIZE": "2",
     "DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "8",
@@ -209,9 +213,10 @@ def _stamped(stamp: Path) -> Any:
         return None
 
 
-def _probe(port: int, component: str, started: Path) -> None:
+def _probe(settings: Settings, component: str, started: Path) -> None:
     """Ready means: the api-server answers and says so. A heartbeat older than our start is a former life's."""
-    health = json_answer(port, "/api/v2/monitor/health").get(component) or {}
+    answer = json_answer(settings.ports.airflow, "/api/v2/monitor/health", settings.hosts.airflow)
+    health = answer.get(component) or {}
     if health.get("status") != "healthy":
         raise NotReady(f"{component} is {health.get('status') or 'not known yet'}")
     heartbeat = health.get(f"latest_{component}_heartbeat")

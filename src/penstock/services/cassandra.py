@@ -1,7 +1,7 @@
-"""The Cassandra node: one, on loopback, owning the whole ring, so that it is ready in seconds.
+"""A Cassandra node: the one that owns the whole ring, so that it is ready in seconds, or one of three.
 
-A row is acknowledged when the commit log is on the disk (`commitlog_sync: batch`), so neither kill -9 nor loss of power
-takes an acknowledged row: docs/decisions/070-commit-log-in-batches.md.
+The commit log is synced every few milliseconds, and what commits something waits for that (`store.durable`), so neither
+kill -9 nor loss of power takes a committed row: docs/decisions/151.
 """
 
 import json
@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from penstock.config import Settings
+from penstock.errors import ServiceError
 from penstock.services import cql
 from penstock.services.jars import classpath
 from penstock.services.java import Java
+from penstock.services.layout import claim
+from penstock.services.nodes import Node, cassandras
 from penstock.services.spec import Service
 
-HOST = "127.0.0.1"
+_LEAST_ROOM_BYTES = 64 * 1024 * 1024
+"""Two segments of the commit log: a start writes one, and makes the next one ready."""
 
 # What Cassandra reaches into on Java 17: conf/jvm17-server.options of 5.0.9, without the lines for the compiler, RMI
 # and attaching, which only user-defined functions and remote JMX use.
@@ -49,14 +53,20 @@ _JVM = (
 
 _PROPERTIES = {
     "cassandra-foreground": "yes",  # without it the standard streams are closed
-    # A single node has nobody to wait for. Upstream waits 30 s before it joins, 8 s for gossip, 10 s for roles.
-    "cassandra.ring_delay_ms": "1",
-    "cassandra.skip_wait_for_gossip_to_settle": "0",
     "cassandra.superuser_setup_delay_ms": "0",
     "cassandra.shutdown_announce_in_ms": "1",
     "java.net.preferIPv4Stack": "true",
     # Netty may free its direct buffers itself (jvm17-server.options).
     "io.netty.tryReflectionSetAccessible": "true",
+}
+
+# A single node has nobody to wait for. Upstream waits 30 s before it joins, 8 s for gossip, 10 s for roles.
+_ALONE = {"cassandra.ring_delay_ms": "1", "cassandra.skip_wait_for_gossip_to_settle": "0"}
+# One of several takes clients when it knows of the others, else it would refuse a quorum; on one machine that is soon.
+_AMONG_OTHERS = {
+    "cassandra.ring_delay_ms": "2000",
+    "cassandra.gossip_settle_min_wait_ms": "1000",
+    "cassandra.gossip_settle_interval_ms": "500",
 }
 
 _LOGBACK = """\
@@ -74,15 +84,21 @@ _LOGBACK = """\
 """
 
 
-def cassandra(settings: Settings, java: Java) -> Service:
-    """The Cassandra of the local stack: no log-in, loopback only, JMX off, data in `home`.
+def cassandra(settings: Settings, java: Java, node: Node | None = None) -> Service:
+    """A Cassandra of the local stack: no log-in, loopback only, JMX off, data in `home`.
 
     kill -9 is survived: the next start replays the commit log.
     """
-    files = settings.home / "run" / "cassandra"
-    properties = {**_PROPERTIES, **_places(settings, files)}
+    nodes = cassandras(settings)
+    node = node or nodes[0]
+    files = settings.home / "run" / node.name
+    properties = {
+        **_PROPERTIES,
+        **(_ALONE if len(nodes) == 1 else _AMONG_OTHERS),
+        **_places(settings.home / "data" / node.name, files),
+    }
     return Service(
-        name="cassandra",
+        name=node.name,
         command=java.command(
             "org.apache.cassandra.service.CassandraDaemon",
             classpath(settings, "cassandra"),
@@ -90,16 +106,17 @@ def cassandra(settings: Settings, java: Java) -> Service:
             options=(*_JVM, *_OPENED, *(f"-D{name}={value}" for name, value in properties.items())),
         ),
         folder=files,
-        log=settings.home / "logs" / "cassandra.log",
+        log=settings.home / "logs" / f"{node.name}.log",
+        host=node.here,
         ports={"cql": settings.ports.cassandra, "storage": settings.ports.cassandra_storage},
-        prepare=partial(_prepare, settings, files),
-        probe=partial(cql.ask, HOST, settings.ports.cassandra),
+        prepare=partial(_prepare, settings, node, files),
+        probe=partial(cql.ask, node.here, settings.ports.cassandra),
     )
 
 
-def _places(settings: Settings, files: Path) -> dict[str, str]:
+def _places(data: Path, files: Path) -> dict[str, str]:
     return {
-        "cassandra.storagedir": str(settings.home / "data" / "cassandra"),
+        "cassandra.storagedir": str(data),
         "cassandra.config": (files / "cassandra.yaml").as_uri(),
         "cassandra-rackdc.properties": (files / "rackdc.properties").as_uri(),
         "logback.configurationFile": str(files / "logback.xml"),
@@ -109,51 +126,82 @@ def _places(settings: Settings, files: Path) -> dict[str, str]:
     }
 
 
-def _prepare(settings: Settings, files: Path) -> None:
+def _prepare(settings: Settings, node: Node, files: Path) -> None:
+    claim(settings)
+    _check_room(settings.home / "data" / node.name)
     shutil.rmtree(files / "tmp", ignore_errors=True)
     (files / "tmp").mkdir(parents=True)
     # JSON is YAML.
-    (files / "cassandra.yaml").write_text(json.dumps(_configuration(settings), indent=2), "utf-8")
+    (files / "cassandra.yaml").write_text(json.dumps(_configuration(settings, node), indent=2), "utf-8")
     (files / "rackdc.properties").write_text(f"dc={settings.cassandra.datacenter}\nrack=rack1\n", "utf-8")
     (files / "logback.xml").write_text(_LOGBACK, "utf-8")
 
 
-def _configuration(settings: Settings) -> Mapping[str, Any]:
+def _check_room(data: Path) -> None:
+    """A start without room fails, and may leave half a file of the commit log, with which no later start succeeds.
+
+    See docs/decisions/113-full-disks.md.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(data).free < _LEAST_ROOM_BYTES:
+        raise ServiceError(f"cassandra needs {_LEAST_ROOM_BYTES >> 20} MiB of free disk in {data}: make room there")
+
+
+def _configuration(settings: Settings, node: Node) -> Mapping[str, Any]:
     """cassandra.yaml; what is not here has the default of 5.0.9, also the memtables: each a quarter of the heap."""
     return {
         "cluster_name": "penstock",
-        **_one_node(settings),
-        **_DURABILITY,
+        **_in_the_ring(settings, node),
+        **_durability(settings),
         **_STORAGE,
         **_SIZES,
     }
 
 
-def _one_node(settings: Settings) -> Mapping[str, Any]:
-    storage = settings.ports.cassandra_storage
+def _in_the_ring(settings: Settings, node: Node) -> Mapping[str, Any]:
+    nodes, storage = cassandras(settings), settings.ports.cassandra_storage
+    # Every node is a seed: each may be the first that starts, and any of them may be away.
+    seeds = ",".join(f"{one.host}:{storage}" for one in nodes)
     return {
         "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
         "num_tokens": 1,
-        "initial_token": "0",
+        "initial_token": str(_FIRST_TOKEN + _TOKENS * node.number // len(nodes) if len(nodes) > 1 else 0),
         "auto_bootstrap": False,
         "seed_provider": [
             {
                 "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
-                "parameters": [{"seeds": f"{HOST}:{storage}"}],
+                "parameters": [{"seeds": seeds}],
             }
         ],
         "endpoint_snitch": "GossipingPropertyFileSnitch",  # takes the data centre's name from rackdc.properties
         "dynamic_snitch": False,
-        "hinted_handoff_enabled": False,
-        "listen_address": HOST,
+        "hinted_handoff_enabled": len(nodes) > 1,
+        "listen_address": node.host,
         "storage_port": storage,
-        "rpc_address": HOST,
+        "rpc_address": node.listen,
+        "broadcast_rpc_address": node.host,  # what clients are told; 0.0.0.0 is no address to call
         "native_transport_port": settings.ports.cassandra,
     }
 
 
+# Murmur3's: https://cassandra.apache.org/doc/5.0/cassandra/architecture/dynamo.html
+_FIRST_TOKEN, _TOKENS = -(2**63), 2**64 - 1
+
+
+def _durability(settings: Settings) -> Mapping[str, Any]:
+    """Of several nodes each syncs before it acknowledges: a barrier that a quorum passes says nothing of the others."""
+    lag_ms = settings.cassandra.commit_log_lag_ms
+    if not lag_ms or len(cassandras(settings)) > 1:
+        return {**_DURABILITY, "commitlog_sync": "batch"}
+    return {
+        **_DURABILITY,
+        "commitlog_sync": "periodic",
+        "commitlog_sync_period": f"{max(1, lag_ms // 2)}ms",
+        "periodic_commitlog_sync_lag_block": f"{lag_ms}ms",
+    }
+
+
 _DURABILITY: Mapping[str, Any] = {
-    "commitlog_sync": "batch",
     "commitlog_total_space": "512MiB",  # bounds what a start after kill -9 replays
     "disk_failure_policy": "die",  # the launcher starts it again and says so
     "commit_failure_policy": "die",

@@ -10,6 +10,8 @@ _SIGN = ".penstock-home"
 # What we put into a home; a folder that holds anything else is somebody's own.
 _OURS = {_SIGN, "data", "logs", "run", "secrets.json"}
 _DELETABLE = ("data", "logs", "run")
+_FULL_BYTES = 16 * 1024 * 1024
+"""A disk with less room than this is full: what a server wrote when it died was larger, or not much smaller."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ class Home:
 
     def log(self, service: str) -> Path:
         return self.logs / f"{service}.log"
+
+    def full_disk(self, service: str) -> str:
+        """What is to be said when a service ends, if the disk of its data is full; else empty."""
+        place = self.path / "data" / service
+        if not place.exists() or shutil.disk_usage(place).free >= _FULL_BYTES:
+            return ""
+        return f". The disk of {place} is full: make room there"
 
     def make(self) -> None:
         """Creates the folder, for its owner's eyes only, and signs it as ours; does nothing when that was done.

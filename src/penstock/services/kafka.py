@@ -1,4 +1,5 @@
-"""The Kafka broker: one KRaft node, broker and controller in one process, with the mission's two listeners.
+"""The Kafka broker, with the mission's two listeners: a KRaft node, broker and controller in one process, or one with
+ZooKeeper.
 
 What a crash costs: an acknowledged record is in the page cache, so kill -9 takes none. Loss of power can take the last
 seconds, because Kafka leaves writing to the disk to the operating system; against that it has replicas, and one node
@@ -9,7 +10,6 @@ import base64
 import logging
 import socket
 import subprocess
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -18,19 +18,19 @@ from penstock.config import Settings
 from penstock.errors import ServiceError
 from penstock.services.jars import classpath
 from penstock.services.java import Java
+from penstock.services.kafka_properties import ZOOKEEPER_SESSION_MS, configuration, data, kept_topics
+from penstock.services.layout import claim
+from penstock.services.nodes import Node, brokers
 from penstock.services.spec import NotReady, Service
+from penstock.services.state import write_once
+from penstock.services.zookeeper import wait_until_gone
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
-NODE_ID = 1
-
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The longest batch of records of a topic that sets no limit of its own; ours do (`penstock.broker`)."""
-
-_MEBIBYTE = 1024 * 1024
 _PROBE_LIMIT_S = 3
 _FORMAT_LIMIT_S = 60
+# Of a broker in ZooKeeper: `BrokerIdsZNode` of Kafka 3.9. With a margin for a ZooKeeper that was just started.
+_PLACES, _PLACE_LIMIT_S = "/brokers/ids", 10 * ZOOKEEPER_SESSION_MS / 1_000
 
 _JVM = (
     "-Xms48m",  # else 1/64 of the machine's memory is taken at once
@@ -38,43 +38,7 @@ _JVM = (
     "-Djava.awt.headless=true",
 )
 
-# Names: https://kafka.apache.org/43/configuration/broker-configs/
-_FIXED: Mapping[str, str | int] = {
-    "process.roles": "broker,controller",
-    "node.id": NODE_ID,
-    "inter.broker.listener.name": "INSIDE",
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "OUTSIDE:PLAINTEXT,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "auto.create.topics.enable": "false",
-    # One node has no replicas, and 50 partitions of a bookkeeping topic are 50 times its files and locks.
-    "offsets.topic.replication.factor": 1,
-    "offsets.topic.num.partitions": 4,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    "transaction.state.log.num.partitions": 4,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
-    "share.coordinator.state.topic.num.partitions": 1,
-    "group.initial.rebalance.delay.ms": 0,
-    # After kill -9 the controller takes the same broker back only when the old session is over: with upstream's 9 s a
-    # start took 12.7 s (measured), with these 4.7 s.
-    "broker.session.timeout.ms": 3_000,
-    "broker.heartbeat.interval.ms": 500,
-    # A start after kill -9 reads the unflushed segments again, and retention deletes whole segments only.
-    "log.segment.bytes": 128 * _MEBIBYTE,
-    "message.max.bytes": MAX_MESSAGE_BYTES,
-    "socket.request.max.bytes": 2 * MAX_MESSAGE_BYTES,
-    "queued.max.request.bytes": 4 * MAX_MESSAGE_BYTES,
-    # The cleaner takes this from the heap at the start; upstream's 128 MiB is half of ours.
-    "log.cleaner.dedupe.buffer.size": 4 * _MEBIBYTE,
-    # For two cores.
-    "num.network.threads": 2,
-    "num.io.threads": 4,
-    "background.threads": 2,
-    "num.recovery.threads.per.data.dir": 2,
-}
-
-_LOG4J = """\
+_LOG4J2 = """\
 <Configuration status="WARN" shutdownHook="disable">
   <Appenders>
     <Console name="stdout"><PatternLayout pattern="%d{ISO8601} %-5level %c{1} - %msg%n"/></Console>
@@ -89,97 +53,110 @@ _LOG4J = """\
 """
 
 
-def kafka(settings: Settings, java: Java) -> Service:
-    """The Kafka of the local stack: no log-in, loopback only, topics created on purpose only, data in `home`."""
-    files = settings.home / "run" / "kafka"
+# Kafka 3.9 logs by Log4j's first version.
+_LOG4J = """\
+log4j.rootLogger=INFO, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=%d{ISO8601} %-5p %c{1} - %m%n
+log4j.logger.kafka.server.KafkaConfig=WARN
+log4j.logger.org.apache.zookeeper=WARN
+"""
+
+
+def kafka(settings: Settings, java: Java, node: Node | None = None) -> Service:
+    """A Kafka of the local stack: no log-in, loopback only, topics created on purpose only, data in `home`."""
+    node, ports = node or brokers(settings)[0], settings.ports
+    files = settings.home / "run" / node.name
+    by_itself = settings.stack.kafka == "kraft"
     return Service(
-        name="kafka",
+        name=node.name,
         command=_command(settings, java, files, "kafka.Kafka", settings.heaps.kafka, str(files / "server.properties")),
         folder=files,
-        log=settings.home / "logs" / "kafka.log",
+        log=settings.home / "logs" / f"{node.name}.log",
+        host=node.here,
         ports={
-            "outside": settings.ports.kafka,
-            "inside": settings.ports.kafka_internal,
-            "controller": settings.ports.kafka_controller,
+            "outside": ports.kafka,
+            "inside": ports.kafka_internal,
+            **({"controller": ports.kafka_controller} if by_itself else {}),
         },
-        prepare=partial(_prepare, settings, java, files),
-        probe=partial(_probe, settings.ports.kafka),
+        needs=() if by_itself else ("zookeeper",),
+        prepare=partial(_prepare, settings, java, node, files),
+        probe=partial(_probe, settings, node),
     )
 
 
 def _command(settings: Settings, java: Java, files: Path, main: str, heap: str, *arguments: str) -> tuple[str, ...]:
-    options = (*_JVM, f"-Dlog4j2.configurationFile={files / 'log4j2.xml'}")
-    return java.command(main, classpath(settings, "kafka"), heap, options=options, arguments=arguments)
-
-
-def _prepare(settings: Settings, java: Java, files: Path) -> None:
-    files.mkdir(parents=True, exist_ok=True)
-    lines = (f"{name}={value}" for name, value in _configuration(settings).items())
-    (files / "server.properties").write_text("\n".join(lines) + "\n", "utf-8")
-    (files / "log4j2.xml").write_text(_LOG4J, "utf-8")
-    if not (_data(settings) / "meta.properties").exists():
-        _format(settings, java, files)
-
-
-def _data(settings: Settings) -> Path:
-    return settings.home / "data" / "kafka"
-
-
-def _configuration(settings: Settings) -> Mapping[str, str | int]:
-    """server.properties; what is not here has the default of 4.3.1."""
-    ports = settings.ports
-    reachable = f"OUTSIDE://{HOST}:{ports.kafka},INSIDE://{HOST}:{ports.kafka_internal}"
-    return {
-        **_FIXED,
-        "listeners": f"{reachable},CONTROLLER://{HOST}:{ports.kafka_controller}",
-        "advertised.listeners": reachable,
-        # A fixed list of voters follows the controller's port when that moves; a formatted one would not.
-        "controller.quorum.voters": f"{NODE_ID}@{HOST}:{ports.kafka_controller}",
-        "log.dirs": str(_data(settings)),
-        "log.retention.hours": settings.kafka.retention_hours,
-        "num.partitions": settings.kafka.partitions,
-    }
-
-
-def _format(settings: Settings, java: Java, files: Path) -> None:
-    """Gives the empty data folder its cluster id; killed half-way, it is done again at the next start."""
-    arguments = ("format", "--ignore-formatted", "--config", str(files / "server.properties"))
-    command = _command(
-        settings, java, files, "kafka.tools.StorageTool", "64m", *arguments, f"--cluster-id={_cluster_id()}"
+    logging_by = (
+        f"-Dlog4j2.configurationFile={files / 'log4j2.xml'}",
+        f"-Dlog4j.configuration={(files / 'log4j.properties').as_uri()}",
     )
+    jars = classpath(settings, "kafka" if settings.stack.kafka == "kraft" else "zookeeper")
+    return java.command(main, jars, heap, options=(*_JVM, *logging_by), arguments=arguments)
+
+
+def _prepare(settings: Settings, java: Java, node: Node, files: Path) -> None:
+    claim(settings)
+    files.mkdir(parents=True, exist_ok=True)
+    lines = (f"{name}={value}" for name, value in configuration(settings, node).items())
+    (files / "server.properties").write_text("\n".join(lines) + "\n", "utf-8")
+    (files / "log4j2.xml").write_text(_LOG4J2, "utf-8")
+    (files / "log4j.properties").write_text(_LOG4J, "utf-8")
+    if settings.stack.kafka == "zookeeper":
+        # A broker that finds the place of its killed predecessor taken ends: NodeExists.
+        wait_until_gone(settings, f"{_PLACES}/{node.number}", _PLACE_LIMIT_S)
+    elif not (data(settings, node) / "meta.properties").exists():
+        _format(settings, java, node, files)
+
+
+def _format(settings: Settings, java: Java, node: Node, files: Path) -> None:
+    """Gives the empty data folder its cluster id; killed half-way, it is done again at the next start."""
+    folder, arguments = data(settings, node), ("--ignore-formatted", "--config", str(files / "server.properties"))
+    cluster = f"--cluster-id={_cluster_id(settings)}"
+    command = _command(settings, java, files, "kafka.tools.StorageTool", "64m", "format", *arguments, cluster)
     try:
         done = subprocess.run(  # noqa: S603 - our own Java and arguments
             command, capture_output=True, text=True, check=False, timeout=_FORMAT_LIMIT_S, cwd=files
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ServiceError(f"kafka's storage in {_data(settings)} could not be formatted: {error}") from error
+        raise ServiceError(f"kafka's storage in {folder} could not be formatted: {error}") from error
     if done.returncode != 0:
         raise ServiceError(
-            f"kafka's storage in {_data(settings)} could not be formatted: StorageTool ended with exit code "
+            f"kafka's storage in {folder} could not be formatted: StorageTool ended with exit code "
             f"{done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}"
         )
-    log.info("formatted %s for Kafka", _data(settings))
+    log.info("formatted %s for Kafka", folder)
 
 
-def _cluster_id() -> str:
-    """16 random bytes as Kafka writes them; never with a leading dash, which would read as an option."""
-    return base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
+def _cluster_id(settings: Settings) -> str:
+    """The same for every broker of the home, whichever comes first: 16 bytes as Kafka writes them.
+
+    Never with a leading dash, which would read as an option.
+    """
+    made = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
+    return write_once(settings.home / "data" / "kafka-cluster-id", made)
 
 
-def _probe(port: int) -> None:
-    """Ready means: the broker itself answers with the cluster's metadata and is in it."""
+def _probe(settings: Settings, node: Node) -> None:
+    """Ready means: the broker itself answers with the cluster's metadata, is in it, and there is a controller."""
+    address = f"{node.here}:{settings.ports.kafka}"
     try:
         # Until the port is open the client would only retry and complain.
-        socket.create_connection((HOST, port), _PROBE_LIMIT_S).close()
+        socket.create_connection((node.here, settings.ports.kafka), _PROBE_LIMIT_S).close()
     except OSError as error:
-        raise NotReady(f"nothing listens on {HOST}:{port}: {error}") from error
+        raise NotReady(f"nothing listens on {address}: {error}") from error
     from confluent_kafka import KafkaException  # noqa: PLC0415 - the launcher stays light until Kafka is asked for
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415
 
-    client = AdminClient({"bootstrap.servers": f"{HOST}:{port}", "log_level": 0})
+    client = AdminClient({"bootstrap.servers": address, "log_level": 0})
     try:
         cluster = client.list_topics(timeout=_PROBE_LIMIT_S)
     except KafkaException as error:
-        raise NotReady(f"{HOST}:{port} gave no metadata: {error}") from error
-    if NODE_ID not in cluster.brokers or cluster.controller_id != NODE_ID:
-        raise NotReady(f"{HOST}:{port} knows brokers {sorted(cluster.brokers)} and controller {cluster.controller_id}")
+        raise NotReady(f"{address} gave no metadata: {error}") from error
+    if node.number not in cluster.brokers or cluster.controller_id not in cluster.brokers:
+        raise NotReady(f"{address} knows brokers {sorted(cluster.brokers)} and controller {cluster.controller_id}")
+    led = {name for name, topic in cluster.topics.items() if all(one.leader >= 0 for one in topic.partitions.values())}
+    waiting = kept_topics(settings, node) - led if settings.stack.kafka == "zookeeper" else set()
+    if waiting:
+        # By itself Kafka lets clients in when it has all; with ZooKeeper a controller tells it what it has, later.
+        raise NotReady(f"{address} does not serve {', '.join(sorted(waiting))} yet")

@@ -134,6 +134,7 @@ class Keeper:
             restarts = self._board[name].restarts + 1
             dead = self._board[name].process
             pause_s = self._back_off.next_s(lived_s)
+            error += self._home.full_disk(name)
             log.warning("%s; starting it again in %.1f s, for the %d. time", error, pause_s, restarts)
             self._board.update(name, phase=Phase.RESTARTING, process=None, error=error, restarts=restarts)
             try:
@@ -180,7 +181,7 @@ class Keeper:
             text = f"{service.name} could not be prepared: {error!r}; see {self._home.log('supervisor')}"
             raise StartFailed(Failure(service=service.name, kind="other", text=text)) from error
         if taken is not None:
-            holder = await in_thread(lambda: ports.holder(taken))
+            holder = await in_thread(lambda: ports.holder(service.host, taken))
             raise StartFailed(Failure(service=service.name, kind="port_taken", port=taken, text=holder))
 
     async def _clear_away(self, dead: Process | None) -> None:

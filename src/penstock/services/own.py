@@ -4,9 +4,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from penstock.config import Settings
+from penstock.config import LOOPBACK, Settings
 from penstock.services.java import Java
-from penstock.services.probe import HOST, json_answer
+from penstock.services.nodes import brokers, cassandras, names, workers
+from penstock.services.probe import json_answer
 from penstock.services.spark import driver_environment
 from penstock.services.spec import NotReady, Service
 
@@ -27,7 +28,7 @@ def simulator(settings: Settings) -> Service:
         environment=settings.environment(),
         ports={"api": port},
         probe=partial(_answers, port, "/api/?results=1"),
-        page=f"http://{HOST}:{port}/api/?results=1",
+        page=f"http://{LOOPBACK}:{port}/api/?results=1",
     )
 
 
@@ -41,11 +42,11 @@ def stream(settings: Settings, java: Java) -> Service:
         folder=settings.home / "run" / "stream",
         environment={**settings.environment(), **driver_environment(settings, java)},
         ports={"ui": port},
-        needs=("kafka", "cassandra", "spark-master", "spark-worker"),
+        needs=("spark-master", *names((*brokers(settings), *cassandras(settings), *workers(settings)))),
         probe=partial(_runs_a_query, port),
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
         start_limit_s=240,
-        page=f"http://{HOST}:{port}/StreamingQuery/",
+        page=f"http://{LOOPBACK}:{port}/StreamingQuery/",
     )
 
 

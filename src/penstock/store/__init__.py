@@ -4,7 +4,8 @@
 `penstock.store.connector`, which needs pyspark, writes through the Spark Cassandra Connector.
 """
 
+from penstock.store.commitlog import durable
 from penstock.store.counts import Batch, Counts, Flow, Report, RunCounts, Tally
 from penstock.store.table import Row, Store
 
-__all__ = ["Batch", "Counts", "Flow", "Report", "Row", "RunCounts", "Store", "Tally"]
+__all__ = ["Batch", "Counts", "Flow", "Report", "Row", "RunCounts", "Store", "Tally", "durable"]

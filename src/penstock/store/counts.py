@@ -1,8 +1,8 @@
 """What ingest and stream say of themselves, kept beside the pipeline's table: the quick side of the ledger.
 
-Five small tables of ours, all keyed by the topic. Every write is an upsert that may be repeated: ingest reports a try
-of a run once it is through, and the stream says of each micro-batch how much of which try it took, after rows and dead
-letters are acknowledged and before the batch is committed. A batch that is done again replaces what it said.
+Small tables of ours, keyed by the topic. Every write is an upsert that may be repeated: ingest reports a try of a run
+once it is through, and the stream says of each micro-batch how much of which try it took, after rows and dead letters
+are acknowledged and before the batch is committed. A batch that is done again replaces what it said.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from penstock.contract import Pipeline
+from penstock.store import commitlog
 from penstock.store.table import Store
 
 _WEEK_S = 7 * 24 * 3_600
@@ -101,8 +102,10 @@ class Counts:
             if before is not None:
                 sums = (before.read, before.rejected, tally.read, tally.rejected)
                 self._execute(_COUNT, *flow, batch.stream, batch.number, *sums, now)
-        for partition, (first, last) in batch.spans.items():
-            self._execute(_SPAN, partition, last, batch.stream, first, batch.number)
+        spans = (
+            (self._topic, *(p, last, batch.stream, first, batch.number)) for p, (first, last) in batch.spans.items()
+        )
+        self._store.execute_each(self._cql(_SPAN), spans)
         self._store.execute(
             self._cql(_TOOK), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
         )
@@ -118,7 +121,8 @@ class Counts:
         taken = list(self._execute(f"{_TAKEN} {which}", *values))
         names = {row["run"] for row in (*said, *taken)}
         found = [self._run(name, _of(said, name), _of(taken, name)) for name in names]
-        return sorted(found, key=lambda counts: counts.seen, reverse=True)
+        # One micro-batch may say the last of several.
+        return sorted(found, key=lambda counts: (counts.seen, counts.run), reverse=True)
 
     def position(self, topic_id: str) -> dict[int, int]:
         """Partition -> offset of the last message that a stream took; without partitions of which none was taken.
@@ -195,6 +199,7 @@ def _aware(moment: datetime) -> datetime:
 # Sums, not one line a batch: a run of a year's batches takes the room of one. `read` and `rejected` are the last
 # batch's, so that it can be replaced.
 _TABLES: Mapping[str, str] = {
+    commitlog.TABLE: "(id int PRIMARY KEY)",
     "penstock_runs": """(
         topic text, run text, attempt text, reported timestamp, fetched bigint, acknowledged bigint, rejected bigint,
         last map<int, bigint>, PRIMARY KEY (topic, run, attempt)

@@ -1,6 +1,8 @@
 """The table, through the Python driver: made from the declaration, its rows looked up and counted."""
 
 import logging
+import re
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from cassandra.policies import (
 )
 from cassandra.query import PreparedStatement, dict_factory
 
+from penstock import tls
 from penstock.config import CassandraSettings
 from penstock.contract import Pipeline
 from penstock.errors import StoreError
@@ -39,6 +42,8 @@ _CONCURRENCY = 64
 _FIRST_TOKEN, _LAST_TOKEN = -(2**63), 2**63 - 1
 # Parts of the ring that are counted one by one, so that no request runs into the server's time limit for ranges.
 _COUNTED_PARTS = 64
+# A size as Cassandra says it; 4.0 leaves the unit out.
+_KIB = re.compile(r"(\d+)(?:KiB)?")
 _FOREIGN = (DriverException, NoHostAvailable, ConnectionException)
 """What the driver raises; `RequestExecutionException` and its kin are `DriverException`s."""
 
@@ -162,6 +167,22 @@ class Store:
         parts = [(first, first + width - 1) for first in range(_FIRST_TOKEN, _LAST_TOKEN, width)]
         return sum(row["n"] for [row] in self._concurrently(select, parts, f"counting {pipeline.table}", 4))
 
+    def batch_limit_bytes(self) -> int:
+        """Size of a batch beyond which the nodes refuse it, as one of them says; 0 where they do not say."""
+        names = ("batch_size_fail_threshold", "batch_size_fail_threshold_in_kb")  # the latter in 4.0
+        try:
+            found = self.execute("SELECT value FROM system_views.settings WHERE name IN ?", (names,))
+        except StoreError as error:  # older than 4.0, not Apache's, or not for this user
+            log.info("the nodes do not say how large a batch may be: %s", error)
+            return 0
+        sizes = [_KIB.fullmatch(row["value"] or "") for row in found]
+        return next((int(size[1]) * 1024 for size in sizes if size), 0)
+
+    @property
+    def commit_log_lag_s(self) -> float:
+        """How long after its acknowledgement a write may not be on the disk; 0 if never."""
+        return self._settings.commit_log_lag_ms / 1_000
+
     @property
     def _address(self) -> str:
         return f"{self._settings.contact_points}:{self._settings.port}"
@@ -235,11 +256,18 @@ def _cluster(settings: CassandraSettings) -> Cluster:
         # Every node from 2.2 to 5.0 speaks it; left to itself the driver begins with a beta and warns twice.
         protocol_version=ProtocolVersion.V4,
         auth_provider=log_in if settings.username else None,
+        ssl_context=_context(settings) if settings.ssl else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=settings.request_timeout_s,
         # Seconds; the driver's own limit is ten minutes, far longer than a node takes to come back.
         reconnection_policy=ExponentialReconnectionPolicy(base_delay=0.5, max_delay=10),
     )
+
+
+def _context(settings: CassandraSettings) -> ssl.SSLContext:
+    password = settings.ssl_key_password.get_secret_value()
+    who = tls.identity(settings.ssl_certificate_location, settings.ssl_key_location, password)
+    return tls.client_context(settings.ssl_ca_location, who, verify_hostname=settings.ssl_hostname_verification)
 
 
 def _create_keyspace(pipeline: Pipeline, settings: CassandraSettings) -> str:

@@ -13,12 +13,14 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.config import Settings
 from penstock.contract import Pipeline
-from penstock.errors import PenstockError, StreamError
+from penstock.errors import PenstockError, StalledError, StreamError
 from penstock.store import Store
-from penstock.store.connector import spark_conf
+from penstock.store.connector import batch_conf, spark_conf
 from penstock.stream.batches import MicroBatches, Sinks, prepare
+from penstock.stream.counting import with_flows
 from penstock.stream.kafka import kafka_options
-from penstock.stream.stops import FOREIGN, check_checkpoint, ended, only_one, said
+from penstock.stream.stops import FOREIGN, check_checkpoint, check_room, ended, is_local, only_one, said
+from penstock.stream.watch import Watch
 from penstock.transform import transform
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,8 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 # The driver plans and waits: the second compiler would cost it more than it gains.
 _DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
-# What an executor allocates dies with the row, in a young generation that is not too small.
-_EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn80m"
+# What an executor allocates dies with the row or with its batch, in a young generation that holds what is in flight.
+_EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
 # One app, one query, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
 _FIXED = {
     "spark.driver.extraJavaOptions": _DRIVER_JVM,
@@ -45,13 +47,30 @@ _FIXED = {
     "spark.ui.retainedTasks": "500",
     "spark.sql.ui.retainedExecutions": "20",
     "spark.sql.streaming.ui.retainedProgressUpdates": "50",
+    # Each micro-batch describes its plan for the page; the default form takes twice as long.
+    "spark.sql.ui.explainMode": "simple",
     # The gauges by which the launcher sees that the query runs.
     "spark.sql.streaming.metricsEnabled": "true",
     # Without new data Kafka is asked again after this; Spark's own 10 ms keep a core warm for nothing.
     "spark.sql.streaming.pollingDelay": "100ms",
+    # Spark's own, and what else of Kafka's options holds a secret.
+    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas|keystore[.]key",
     # A second driver would find the port of the page taken and work on the same checkpoint: it shall end instead.
     "spark.port.maxRetries": "0",
 }
+
+
+# Spark's own choice asks the system's `readlink`, a process, for each file that it renames: 20 ms, twice a micro-batch.
+_LOCAL_CHECKPOINT = {
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    )
+}
+
+# How long the source waits for one broker before it asks who leads now; Spark asks three times. Kafka's own 60 s were a
+# standstill of 60 s when one of three brokers was lost.
+# Names: https://kafka.apache.org/39/documentation.html#adminclientconfigs
+_PATIENCE = {"kafka.request.timeout.ms": "10000", "kafka.default.api.timeout.ms": "15000"}
 
 
 def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sinks | None = None) -> None:
@@ -65,17 +84,23 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
         BrokerError, StoreError: topics or table could not be made, or are not what the declaration needs.
     """
     place = checkpoint(settings, pipeline)
+    check_room(place)
     with stop_requests() as stopping, only_one(place), Store(settings.cassandra) as store:
         check_checkpoint(place, pipeline)
         batches = MicroBatches(pipeline, settings, prepare(settings, pipeline, store), stopping, sinks or Sinks())
         try:
             with ExitStack() as closing:
-                spark = session(settings, pipeline, jars)
+                spark = session(settings, pipeline, jars, batch_conf(store))
                 closing.callback(spark.stop)
                 _listen(stopping)  # a new SparkContext takes SIGINT for itself
                 query = start(spark, batches)
                 closing.callback(query.stop)
-                _follow(query, batches)
+                jobs = spark.sparkContext.statusTracker().getActiveJobsIds
+                try:
+                    _follow(query, batches, Watch(pipeline.app_name, lambda: batches.attempt_began_s, jobs))
+                except StalledError:
+                    closing.pop_all()  # stopping would wait for what waits; the JVM ends with this process
+                    raise
         except FOREIGN as error:
             if not stopping.is_set():
                 raise StreamError(f"{pipeline.app_name}: the driver's JVM ended or is out of reach: {error}") from error
@@ -86,19 +111,27 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
 def session(
     settings: Settings, pipeline: Pipeline, jars: Sequence[Path], more: Mapping[str, str] | None = None
 ) -> SparkSession:
-    """The app on the master of the settings, with `more` options of Spark; starts the driver's JVM."""
-    cores = str(settings.spark.executor_cores)
+    """The app on the master of the settings, with `more` options of Spark, over which the settings' own win; starts the
+    driver's JVM.
+    """
+    per_executor = settings.spark.executor_cores
+    cores = str(per_executor * settings.spark.executors)
     options: dict[str, str | bool | float | int | None] = {
         **_FIXED,
-        **spark_conf(settings.cassandra),
+        **(_LOCAL_CHECKPOINT if is_local(settings.spark.checkpoint) else {}),
+        **spark_conf(settings.cassandra, settings.home / "run" / "tls"),
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.driver.memory": settings.heaps.spark_driver,
         "spark.executor.memory": settings.heaps.spark_executor,
-        "spark.executor.cores": cores,
+        "spark.executor.cores": str(per_executor),
         "spark.cores.max": cores,
+        "spark.executor.instances": str(settings.spark.executors),
         "spark.sql.shuffle.partitions": cores,
         "spark.ui.port": str(settings.ports.spark_driver_ui),
+        "spark.driver.host": settings.hosts.stream,
+        "spark.driver.bindAddress": settings.stack.listen,
         **(more or {}),
+        **settings.spark.conf,
     }
     master = settings.spark.master
     builder = SparkSession.builder.master(master).appName(pipeline.app_name).config(map=options)
@@ -121,15 +154,18 @@ def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger
     messages = (
         spark.readStream.format("kafka")
         .options(**kafka_options(settings.kafka))
+        .options(**_PATIENCE)
         .option("subscribe", pipeline.topic)
         .option("startingOffsets", settings.spark.starting_offsets)
         .option("maxOffsetsPerTrigger", settings.spark.max_records_per_batch)
         .option("failOnDataLoss", "true")
         .option("includeHeaders", "true")
         .load()
+        # One task a core: each begins by making the code of its part of the plan, whatever it has to read.
+        .coalesce(settings.spark.executors * settings.spark.executor_cores)
     )
     # Before `foreachBatch`, so that both halves of a micro-batch are made by the same plan.
-    query = transform(messages, pipeline).writeStream.queryName(pipeline.name)
+    query = with_flows(transform(messages, pipeline)).writeStream.queryName(pipeline.name)
     log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
     return query.foreachBatch(batches.store).option("checkpointLocation", place).trigger(**trigger).start()
 
@@ -157,12 +193,13 @@ def _listen(stopping: Event) -> None:
         signal.signal(number, lambda *_: stopping.set())
 
 
-def _follow(query: StreamingQuery, batches: MicroBatches) -> None:
+def _follow(query: StreamingQuery, batches: MicroBatches, watch: Watch) -> None:
     """Returns when a stop was requested; raises when the query ended by itself.
 
     Looks again and again instead of waiting in the JVM, where a signal would not be noticed.
     """
     while not batches.stopping.wait(LOOK_S):
+        watch.look()
         if not query.isActive:
             if isinstance(batches.failure, PenstockError):
                 raise batches.failure

@@ -4,10 +4,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Event
 
 from py4j.protocol import Py4JNetworkError
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -22,10 +23,10 @@ from penstock.broker import Broker
 from penstock.config import CassandraSettings, KafkaSettings, Settings
 from penstock.contract import Pipeline
 from penstock.errors import PenstockError, StoreError, StreamError
-from penstock.store import Batch, Counts, Store
-from penstock.store.connector import write
+from penstock.store import Batch, Counts, Store, durable
+from penstock.store.connector import forget_sessions, write
 from penstock.store.table import REBUILD
-from penstock.stream.counting import Counting
+from penstock.stream.counting import Counting, counted
 from penstock.stream.kafka import write_letters
 from penstock.stream.stops import ANEW, FOREIGN, said
 from penstock.transform import good, rejected, resolved
@@ -88,26 +89,39 @@ class MicroBatches:
     stopping: Event = field(default_factory=Event)
     sinks: Sinks = field(default_factory=Sinks)
     failure: Exception | None = None
+    attempt_began_s: float | None = None
+    """On the monotonic clock, while a micro-batch is under way."""
     _stream: str = ""
 
     def store(self, batch: DataFrame, number: int) -> None:
         """Returns when all of the batch is acknowledged and counted; tries again while Cassandra or Kafka fails."""
         started = time.monotonic()
         try:
-            read, refused = self._attempts(number)(self._once, batch, number)
+            read, refused = self._attempts(batch, number)(self._once, batch, number)
         except (*FOREIGN, PenstockError) as error:
             self.failure = error
             raise
+        finally:
+            self.attempt_began_s = None
         seconds = time.monotonic() - started
         log.info("batch %d: stored %d rows, %d rejected, %.1f s", number, read - refused, refused, seconds)
 
-    def _once(self, batch: DataFrame, number: int) -> tuple[int, int]:
-        """(messages read, messages rejected), all acknowledged.
+    @cached_property
+    def _counted(self) -> Column:
+        return counted(self.beside.partitions)
 
-        All is counted while the good ones are written, so that Kafka is read again only where there are letters.
-        """
+    def _once(self, batch: DataFrame, number: int) -> tuple[int, int]:
+        """(messages read, messages rejected), all acknowledged and on the disk."""
+        self.attempt_began_s = time.monotonic()
         self._bind(batch)
-        counting, before = Counting(batch, self.beside.partitions), self.sinks.before
+        with durable(self.beside.store, self.pipeline):
+            counting = self._acknowledged(batch, number)
+        self.sinks.before(BEFORE_COMMIT)
+        return counting.read, counting.rejected
+
+    def _acknowledged(self, batch: DataFrame, number: int) -> Counting:
+        """All is counted while the good ones are written, so that Kafka is read again only where there are letters."""
+        counting, before = Counting(batch, self.beside.partitions, self._counted), self.sinks.before
         before(BEFORE_ROWS)
         self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
         before(BEFORE_LETTERS)
@@ -118,8 +132,7 @@ class MicroBatches:
             self.beside.counts.resolve(counting.resolved_items())
         before(BEFORE_COUNTS)
         self.beside.counts.add(Batch(self._stream, number, counting.flows(), counting.spans()))
-        before(BEFORE_COMMIT)
-        return counting.read, counting.rejected
+        return counting
 
     def _bind(self, batch: DataFrame) -> None:
         """Before the first batch: is this still the topic, and the table, that the checkpoint speaks of?"""
@@ -139,13 +152,15 @@ class MicroBatches:
                 f"table {self.pipeline.keyspace}.{table} was dropped and made again since the checkpoint was written, "
                 f"so the rows that were stored before are not in it. {REBUILD.format(topic=topic)}"
             )
-        beside.counts.bind(stream, beside.topic_id, beside.table_id)
+        with durable(beside.store, self.pipeline):
+            beside.counts.bind(stream, beside.topic_id, beside.table_id)
         self._stream = stream
 
-    def _attempts(self, number: int) -> Retrying:
+    def _attempts(self, batch: DataFrame, number: int) -> Retrying:
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             log.warning("batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, said(error))
+            forget_sessions(batch.sparkSession)
             # A table that is not the declared one any more does not become it by waiting.
             self.beside.store.check_table(self.pipeline)
 

@@ -2,12 +2,14 @@
 
 from pyspark.sql import DataFrame
 
-from penstock.broker import LARGEST_LETTER_BYTES
+from penstock import tls
 from penstock.config import KafkaSettings
+
+_LARGEST_UNPACKED_BYTES = str(64 * 1024 * 1024)
 
 
 def kafka_options(settings: KafkaSettings) -> dict[str, str]:
-    """How Spark's Kafka source and sink reach the broker. Holds the password: never for a log.
+    """How Spark's Kafka source and sink reach the broker. Holds password and key: never for a log.
 
     Names: https://kafka.apache.org/39/documentation.html#consumerconfigs, with Spark's prefix `kafka.`.
     """
@@ -18,9 +20,22 @@ def kafka_options(settings: KafkaSettings) -> dict[str, str]:
     if settings.sasl_mechanism:
         options["kafka.sasl.mechanism"] = settings.sasl_mechanism
         options["kafka.sasl.jaas.config"] = _jaas(settings)
+    return {**options, **_tls(settings)} if settings.security_protocol.endswith("SSL") else options
+
+
+def _tls(settings: KafkaSettings) -> dict[str, str]:
+    """Contents in place of files: only this machine needs to have the files, no executor."""
+    verify = settings.ssl_endpoint_identification_algorithm
+    options: dict[str, str] = {"kafka.ssl.endpoint.identification.algorithm": "" if verify == "none" else verify}
     if settings.ssl_ca_location:
         options["kafka.ssl.truststore.type"] = "PEM"
-        options["kafka.ssl.truststore.location"] = settings.ssl_ca_location
+        options["kafka.ssl.truststore.certificates"] = tls.trusted_pem(settings.ssl_ca_location)
+    password = settings.ssl_key_password.get_secret_value()
+    who = tls.identity(settings.ssl_certificate_location, settings.ssl_key_location, password)
+    if who:
+        options["kafka.ssl.keystore.type"] = "PEM"
+        options["kafka.ssl.keystore.certificate.chain"] = who.chain_pem()
+        options["kafka.ssl.keystore.key"] = who.key_pem()
     return options
 
 
@@ -35,13 +50,18 @@ def _jaas(settings: KafkaSettings) -> str:
 
 def write_letters(letters: DataFrame, settings: KafkaSettings) -> None:
     """Publishes what `transform.rejected` or `transform.resolved` gave; returns when every one is acknowledged."""
+    delivery_ms = round(settings.delivery_timeout_s * 1_000)
     (
         letters.write.format("kafka")
         .options(**kafka_options(settings))
         .option("kafka.acks", "all")
         .option("kafka.enable.idempotence", "true")
         .option("kafka.compression.type", "zstd")
-        .option("kafka.max.request.size", str(LARGEST_LETTER_BYTES))
-        .option("kafka.delivery.timeout.ms", str(round(settings.delivery_timeout_s * 1_000)))
+        # Counted before compression, so more than the topic takes: else a letter that is small when packed never goes.
+        .option("kafka.max.request.size", _LARGEST_UNPACKED_BYTES)
+        .option("kafka.buffer.memory", _LARGEST_UNPACKED_BYTES)
+        .option("kafka.delivery.timeout.ms", str(delivery_ms))
+        # Java's producer refuses a delivery that is over before one request is; 30 s is its own limit of a request.
+        .option("kafka.request.timeout.ms", str(min(30_000, delivery_ms // 2)))
         .save()
     )

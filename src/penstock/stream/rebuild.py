@@ -10,7 +10,8 @@ from penstock.broker import Broker
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import PenstockError, StreamError
-from penstock.store import Store
+from penstock.store import Store, durable
+from penstock.store.connector import batch_conf
 from penstock.stream.app import LOOK_S, session, start, stop_requests
 from penstock.stream.batches import MicroBatches, prepare
 from penstock.stream.counting import Counting
@@ -37,7 +38,7 @@ def rebuild(
         total = _messages(settings, pipeline)
         batches.on_progress = lambda done: on_progress(done, total)
         try:
-            spark = session(alone, pipeline, jars, {"spark.ui.enabled": "false"})
+            spark = session(alone, pipeline, jars, batch_conf(store))
             try:
                 query = start(spark, batches, place, availableNow=True)
                 while query.isActive and not stopping.wait(LOOK_S):
@@ -53,7 +54,8 @@ def rebuild(
             raise StreamError(f"rebuilding {pipeline.table}: Spark ended: {said(error)}") from error
         if stopping.is_set():
             raise StreamError(f"rebuilding {pipeline.table} was told to stop after {batches.done} messages")
-        batches.beside.counts.rebind(batches.beside.table_id)
+        with durable(store, pipeline):
+            batches.beside.counts.rebind(batches.beside.table_id)
     return batches.done
 
 
@@ -64,8 +66,9 @@ class _Rows(MicroBatches):
     on_progress: Callable[[int], None]
 
     def _once(self, batch: DataFrame, _number: int) -> tuple[int, int]:
-        counting = Counting(batch, [])
-        self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
+        counting = Counting(batch, self.beside.partitions, self._counted)
+        with durable(self.beside.store, self.pipeline):
+            self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
         self.done += counting.read
         self.on_progress(self.done)
         return counting.read, counting.rejected
@@ -73,7 +76,11 @@ class _Rows(MicroBatches):
 
 def _alone(settings: Settings) -> Settings:
     """Without the cluster, whose cores the stream has; what an executor needs, the driver then needs."""
-    spark = {"master": f"local[{settings.spark.executor_cores}]", "starting_offsets": "earliest"}
+    spark = {
+        "master": f"local[{settings.spark.executor_cores}]",
+        "starting_offsets": "earliest",
+        "conf": {**settings.spark.conf, "spark.ui.enabled": "false"},
+    }
     heaps = {"spark_driver": settings.heaps.spark_executor}
     return settings.model_copy(
         update={

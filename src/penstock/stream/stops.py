@@ -35,6 +35,7 @@ GONE = (
     "Kafka no longer has messages that the checkpoint says were not read yet: they expired (kafka.retention_hours) or "
     "the topic was deleted. Nothing was skipped. What is missing can only be fetched again: run those intervals anew. "
 )
+FULL = "The disk of {place} is full: make room there."
 ALONE = "Another stream works on the same checkpoint. Stop one of the two, or give each a spark.checkpoint of its own."
 # https://github.com/apache/spark/blob/v4.2.0/common/utils/src/main/resources/error/error-conditions.json and
 # https://github.com/apache/spark/blob/v4.2.0/connector/kafka-0-10-sql/src/main/resources/error/kafka-error-conditions.json
@@ -43,6 +44,12 @@ _REMEDIES = {
     "CONCURRENT_STREAM_LOG_UPDATE": ALONE,
     "CONCURRENT_QUERY": ALONE,
 }
+
+
+def check_room(place: str) -> None:
+    """Raises StreamError when a local checkpoint could not be written: Spark would say it in a hundred lines."""
+    if _is_full(place):
+        raise StreamError(FULL.format(place=place))
 
 
 def check_checkpoint(place: str, pipeline: Pipeline) -> None:
@@ -69,7 +76,7 @@ def only_one(place: str) -> Iterator[None]:
     Raises:
         StreamError: another process holds it.
     """
-    if not _is_local(place):
+    if not is_local(place):
         yield
         return
     Path(place).parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +99,7 @@ def ended(name: str, cause: BaseException | None, place: str, pipeline: Pipeline
     found = (_REMEDIES.get(condition.partition(".")[0]) for condition in _conditions(cause))
     remedy = next((text for text in found if text), None)
     if remedy is None and _is_full(place):
-        remedy = f"The disk of {place} is full: make room there."
+        remedy = FULL.format(place=place)
     remedy = remedy or "The checkpoint still marks what was stored, and a restart goes on from there."
     return StreamError(
         f"query {name} ended: {said(cause)}. {remedy.format(topic=pipeline.topic)} The whole story is in the log "
@@ -151,9 +158,13 @@ def _damaged(place: str, what: str, pipeline: Pipeline) -> StreamError:
     return StreamError(f"checkpoint {place} is damaged: {what}. {ANEW.format(topic=pipeline.topic)}")
 
 
-def _is_local(place: str) -> bool:
+def is_local(place: str) -> bool:
+    """Whether a checkpoint is a folder of this machine."""
     return "://" not in place
 
 
 def _is_full(place: str) -> bool:
-    return _is_local(place) and Path(place).exists() and shutil.disk_usage(place).free < _FULL_BYTES
+    if not is_local(place):
+        return False
+    there = next(folder for folder in (Path(place).absolute(), *Path(place).absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free < _FULL_BYTES

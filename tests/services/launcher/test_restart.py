@@ -21,7 +21,8 @@ def test_what_was_killed_is_started_again(launcher: Launcher, tiny: Declare) -> 
     launcher.up()
     first = launcher.process("one")
     first.send(signal.SIGKILL)
-    until(lambda: launcher.phase("one") == "ready" and launcher.process("one") != first)
+    until(lambda: launcher.status().service("one").restarts == 1 and launcher.status().ready)
+    assert launcher.process("one") != first
 
 
 def test_a_restart_that_fails_is_tried_again(launcher: Launcher, tiny: Declare) -> None:
@@ -71,5 +72,7 @@ def test_what_a_dead_server_left_is_ended_before_its_restart(launcher: Launcher,
 def test_up_waits_for_a_restart_under_way(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    launcher.process("one").send(signal.SIGKILL)
+    killed = launcher.process("one")
+    killed.send(signal.SIGKILL)
+    until(lambda: not killed.alive())
     assert launcher.up().service("one").restarts == 1

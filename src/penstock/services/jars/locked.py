@@ -8,7 +8,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-SETS = ("kafka", "cassandra", "spark")
+SETS = ("kafka", "zookeeper", "cassandra", "spark")
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def locked(name: str) -> tuple[Jar, ...]:
     )
 
 
-def every_jar() -> tuple[Jar, ...]:
-    """All jars of all sets, each once."""
-    return tuple(dict.fromkeys(jar for name in SETS for jar in locked(name)))
+def jars_of(names: Iterable[str]) -> tuple[Jar, ...]:
+    """All jars of these sets, each once."""
+    return tuple(dict.fromkeys(jar for name in names for jar in locked(name)))
 
 
 def missing(jars: Iterable[Jar], folder: Path) -> tuple[Jar, ...]:

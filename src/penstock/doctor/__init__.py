@@ -1,0 +1,116 @@
+"""The doctor: looks at machine, servers and settings before they are needed, and says what to do.
+
+Each file is one subject; a check takes settings and returns findings, starts nothing and waits a few seconds at most.
+A server of the local stack that is not running is no failure: `penstock up` would start it. One that the settings name
+elsewhere is.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from urllib.parse import urlsplit
+
+from penstock.config import Ports, Settings
+from penstock.contract import Pipeline, load_pipeline
+from penstock.doctor import cassandra, docker, java, kafka, machine, ports, postgres, spark, stream, web
+from penstock.doctor.finding import Finding, Grade, failed
+from penstock.doctor.reach import Address, Server, addresses, reached
+from penstock.errors import PenstockError
+from penstock.services.stack import stack
+
+__all__ = ["Finding", "Grade", "examine"]
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every check, the quick ones first."""
+    local = Settings(ports=settings.ports, hosts=settings.hosts, stack=settings.stack).resolved()
+    stands = settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers
+    yield machine.python()
+    yield from machine.folders(settings)
+    if stands:
+        yield machine.memory()
+    yield machine.executable_tmp()
+    yield machine.proxies()
+    yield java.runtime(settings)
+    yield java.cache(settings)
+    yield from java.lines()
+    yield from docker.docker()
+    if stands:
+        yield from _stack(settings)
+    try:
+        pipeline = load_pipeline(settings.pipeline)
+    except PenstockError as error:
+        yield failed("pipeline", str(error), "Correct PENSTOCK_PIPELINE, or the declaration")
+        return
+    yield from _servers(settings, local, pipeline)
+    yield stream.checkpoint_of(settings, pipeline)
+
+
+def _stack(settings: Settings) -> Iterator[Finding]:
+    try:
+        services = stack(settings)
+    except (PenstockError, OSError) as error:
+        yield failed("stack", str(error), "Correct what it names")
+        return
+    yield from ports.ports(settings, services)
+    yield ports.leftovers(settings)
+
+
+def _servers(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Finding]:
+    for server in (*_of_data(settings, local, pipeline), *_of_web(settings, local, pipeline)):
+        yield from reached(server)
+
+
+def _of_data(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Server]:
+    brokers, nodes, master = settings.kafka.bootstrap_servers, settings.cassandra.contact_points, settings.spark.master
+    yield Server(
+        name="kafka",
+        addresses=addresses(brokers, Ports().kafka),
+        setting="kafka.bootstrap_servers",
+        local=brokers == local.kafka.bootstrap_servers,
+        check=partial(kafka.kafka, settings, pipeline),
+    )
+    yield Server(
+        name="cassandra",
+        addresses=addresses(nodes, settings.cassandra.port),
+        setting="cassandra.contact_points",
+        local=(nodes, settings.cassandra.port) == (local.cassandra.contact_points, local.cassandra.port),
+        check=partial(cassandra.cassandra, settings, pipeline),
+    )
+    if master.startswith("spark://"):
+        yield Server(
+            name="spark",
+            addresses=addresses(master.removeprefix("spark://"), Ports().spark_master),
+            setting="spark.master",
+            local=master == local.spark.master,
+            check=partial(spark.spark, settings, spark.pages(settings, local=master == local.spark.master)),
+        )
+    yield Server(
+        name="postgres",
+        addresses=[(settings.hosts.postgres, settings.ports.postgres)],
+        setting="hosts.postgres",
+        local=True,  # whoever names an Airflow of their own needs none
+        check=lambda: [postgres.postgres(settings)],
+    )
+
+
+def _of_web(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Server]:
+    # Whoever names an API or an Airflow of their own expects it to be there; only the local ones may be down.
+    yield Server(
+        name="airflow",
+        addresses=[_address(settings.airflow.url)],
+        setting="airflow.url",
+        local=settings.airflow.url == local.airflow.url,
+        check=partial(web.airflow, settings),
+    )
+    yield Server(
+        name="api",
+        addresses=[_address(settings.source.url)],
+        setting="source.url",
+        local=settings.source.url == local.source.url,
+        check=partial(web.api, settings, pipeline),
+    )
+
+
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

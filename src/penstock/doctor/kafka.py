@@ -1,0 +1,78 @@
+"""Kafka: is it there, are its addresses good from here, do its topics have the copies that were asked for."""
+
+import socket
+from collections.abc import Iterator, Mapping
+
+from penstock.broker import Broker, View
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.doctor.finding import Finding, failed, fine, note
+from penstock.doctor.reach import LIMIT_S, problem
+from penstock.doctor.versions import KAFKA, Line
+from penstock.errors import BrokerError
+
+
+def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterator[Finding]:
+    """Of a Kafka that runs."""
+    patient = settings.kafka.model_copy(update={"delivery_timeout_s": LIMIT_S})
+    topics = [pipeline.topic, pipeline.dead_letter_topic]
+    try:
+        with Broker(patient) as broker:
+            view = broker.cluster(topics)
+            lost = _lost(view)
+            versions = broker.versions(view.brokers.keys() - lost.keys())
+    except BrokerError as error:
+        yield failed("kafka", str(error), "Compare kafka.security_protocol, sasl_… and ssl_… with the broker's")
+        return
+    yield fine("kafka", f"{len(view.brokers)} broker(s) at {settings.kafka.bootstrap_servers}")
+    yield from _listeners(view, lost)
+    yield from _versions(versions, line)
+    wanted = settings.kafka.replication_factor
+    if wanted > len(view.brokers):
+        what = f"kafka.replication_factor is {wanted}, but there are {len(view.brokers)} brokers: no topic can be made"
+        yield failed("kafka replication", what, f"PENSTOCK_KAFKA_REPLICATION_FACTOR={len(view.brokers)}")
+    for topic in topics:
+        yield _topic(topic, view, wanted)
+
+
+def _lost(view: View) -> dict[int, OSError]:
+    """The brokers that do not answer where they tell clients to call, and why."""
+    found = {}
+    for number, address in sorted(view.brokers.items()):
+        try:
+            socket.create_connection(address, LIMIT_S).close()
+        except OSError as error:
+            found[number] = error
+    return found
+
+
+def _listeners(view: View, lost: Mapping[int, OSError]) -> Iterator[Finding]:
+    for number, error in lost.items():
+        host, port = view.brokers[number]
+        yield failed(
+            "kafka listeners",
+            f"broker {number} tells clients to call {host}:{port}, where nothing answers from here: {problem(error)}",
+            "Set that broker's advertised.listeners to an address that this machine reaches",
+        )
+
+
+def _versions(versions: Mapping[int, str], line: Line) -> Iterator[Finding]:
+    for version in sorted(set(versions.values())):
+        if version:
+            yield line.judged("kafka version", version)
+        else:
+            yield note("kafka version", "not told: that needs the right DescribeConfigs on the cluster")
+
+
+def _topic(topic: str, view: View, wanted: int) -> Finding:
+    subject = f"topic {topic}"
+    if topic not in view.replicas:
+        return note(subject, "is not there yet; `penstock ingest` and `penstock stream` make it")
+    copies = view.replicas[topic]
+    if copies < wanted:
+        return failed(
+            subject,
+            f"has {copies} copies of a partition, kafka.replication_factor asks for {wanted}",
+            "Add copies with kafka-reassign-partitions, or set PENSTOCK_KAFKA_REPLICATION_FACTOR to what it has",
+        )
+    return fine(subject, f"{copies} copies")

@@ -1,0 +1,96 @@
+"""This machine: Python, memory, disk, folders, what its environment does to the network."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile, gettempdir
+
+import psutil
+
+from penstock.config import Settings, child_environment
+from penstock.doctor.finding import Finding, failed, fine
+
+_GIB = 1024**3
+# README: what the whole stack takes.
+NEEDED_MEMORY_BYTES = 4 * _GIB
+NEEDED_DISK_BYTES = 3 * _GIB
+_PYTHONS = ((3, 11), (3, 13))
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_LOCAL = frozenset({"127.0.0.1", "localhost", "*"})
+
+
+def python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
+    """Whether pyspark, Airflow and the Cassandra driver run on this Python."""
+    lowest, highest = _PYTHONS
+    shown = ".".join(map(str, version))
+    if lowest <= version <= highest:
+        return fine("python", shown)
+    return failed("python", f"this is Python {shown}", "Use Python 3.11, 3.12 or 3.13: PYTHON=python3.12 scripts/setup")
+
+
+def memory(available_bytes: int | None = None, needed_bytes: int = NEEDED_MEMORY_BYTES) -> Finding:
+    """Whether the local stack fits beside what runs."""
+    free = psutil.virtual_memory().available if available_bytes is None else available_bytes
+    if free >= needed_bytes:
+        return fine("memory", f"{free / _GIB:.1f} GiB available")
+    return failed(
+        "memory",
+        f"{free / _GIB:.1f} GiB available, the local stack takes {needed_bytes / _GIB:.1f}",
+        "End other programs, lower PENSTOCK_HEAPS_…, or start less: penstock up stream",
+    )
+
+
+def folders(settings: Settings, needed_bytes: int = NEEDED_DISK_BYTES) -> Iterator[Finding]:
+    """Whether home and cache can be written, and have room."""
+    for name, folder in (("home", settings.home), ("cache", settings.cache)):
+        place = next(each for each in (folder, *folder.parents) if each.exists())
+        try:
+            with NamedTemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            yield failed(name, f"{folder} cannot be written: {error}", f"Name another folder: PENSTOCK_{name.upper()}")
+            continue
+        free = shutil.disk_usage(place).free
+        if free < needed_bytes:
+            yield failed(
+                name,
+                f"{folder} has {free / _GIB:.1f} GiB free, {needed_bytes / _GIB:.1f} are needed",
+                f"Make room, or name a folder on another disk: PENSTOCK_{name.upper()}",
+            )
+        else:
+            yield fine(name, f"{folder}, {free / _GIB:.1f} GiB free")
+
+
+def executable_tmp(folder: str | None = None) -> Finding:
+    """Whether programs may run from the folder for temporary files: Spark's native codecs are unpacked there."""
+    place = folder or gettempdir()
+    with NamedTemporaryFile("w", dir=place, suffix=".sh", delete=False) as file:
+        file.write("#!/bin/sh\nexit 0\n")
+    try:
+        Path(file.name).chmod(0o700)
+        subprocess.run([file.name], check=True)  # noqa: S603 - the file written above
+    except PermissionError:
+        return failed(
+            "tmp", f"{place} forbids execution (noexec)", "Name a folder on another disk: export TMPDIR=FOLDER"
+        )
+    finally:
+        Path(file.name).unlink()
+    return fine("tmp", f"programs may run from {place}")
+
+
+def proxies(environ: Mapping[str, str] | None = None) -> Finding:
+    """Whether a proxy of the environment would stand between this machine and itself."""
+    environ = child_environment({}) if environ is None else environ
+    named = [name for name in _PROXIES if environ.get(name)]
+    if not named:
+        return fine("proxies", "none in the environment")
+    exempt = {each.strip() for each in environ.get("no_proxy", environ.get("NO_PROXY", "")).split(",")}
+    if _LOCAL & exempt:
+        return fine("proxies", f"{', '.join(named)} are set, this machine is exempt")
+    return failed(
+        "proxies",
+        f"{', '.join(named)} are set, and no_proxy does not name 127.0.0.1: Airflow's parts ask each other through it",
+        "export no_proxy=127.0.0.1,localhost",
+    )

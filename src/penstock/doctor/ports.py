@@ -1,0 +1,56 @@
+"""The ports of the local stack, and who holds them."""
+
+from collections.abc import Collection, Iterator
+
+from penstock.config import Settings
+from penstock.doctor.finding import Finding, failed, fine, note
+from penstock.errors import ServiceError
+from penstock.services import control, orphans
+from penstock.services.ports import holder, loan, taken
+from penstock.services.process import MARKER
+from penstock.services.spec import Service
+
+
+def ports(settings: Settings, services: tuple[Service, ...]) -> Iterator[Finding]:
+    """Whether each port is free, or held by this very stack."""
+    ours = {service.name for service in control.status(settings, memory=False).services if service.pid}
+    held = False
+    for service in services:
+        try:
+            port = None if service.name in ours else taken(service)
+        except ServiceError as error:
+            held = True
+            yield failed("ports", f"{service.name}: {error}", "Give this machine that address, or use another profile")
+            continue
+        if port is not None:
+            held = True
+            fix = "Stop that process, wait for that connection to end, or move every port: --port-offset 100"
+            yield failed(
+                "ports", f"{service.name} needs port {port}, which is held by {holder(service.host, port)}", fix
+            )
+    if not held:
+        yield _free({port for service in services for port in service.ports.values()})
+
+
+def _free(numbers: Collection[int]) -> Finding:
+    loans = [said for said in map(loan, numbers) if said]
+    if not loans:
+        return fine("ports", "free, or held by this stack")
+    what = f"free, or held by this stack, but {len(loans)} of {len(numbers)} may be taken at any time: {loans[0]}"
+    return note("ports", what, "Choose others: --port-offset, or [ports]")
+
+
+def leftovers(settings: Settings) -> Finding:
+    """Whether processes of an earlier stack of this home live though nobody watches them, or nobody knows of them."""
+    state = control.status(settings, memory=False)
+    living = [service.name for service in state.services if service.pid]
+    if living and state.supervisor_pid is None and state.guardian_pid is None:
+        fix = "penstock up watches them again, penstock down ends them"
+        return failed("leftovers", f"without a supervisor, which was killed: {', '.join(living)}", fix)
+    if living:
+        return fine("leftovers", "none: the stack runs")
+    left = [one.process.pid for one in orphans.look() if one.marker.endswith(f"@{settings.home}")]
+    if left:
+        shown = ", ".join(map(str, left))
+        return failed("leftovers", f"processes {shown} carry {MARKER}=…@{settings.home}", "penstock down ends them")
+    return note("leftovers", "nothing runs in this home")

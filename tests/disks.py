@@ -1,0 +1,35 @@
+"""Small disks for tests, and how to fill them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MEBIBYTE = 1024 * 1024
+
+
+@contextmanager
+def small_disk(place: Path, size_mib: int, *options: str) -> Iterator[None]:
+    """Mounted at `place` until the end of the block, with more `options` of mount."""
+    place.mkdir(parents=True)
+    command = ("mount", "-t", "tmpfs", "-o", ",".join((f"size={size_mib}m", *options)), "tmpfs", str(place))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"a test of disks mounts a small one, and may not (be root): {done.stderr}"
+    try:
+        yield
+    finally:
+        subprocess.run(("umount", str(place)), check=True)
+
+
+@contextmanager
+def filled(place: Path, but_mib: int) -> Iterator[None]:
+    """Only so much room, until the end of the block."""
+    ballast = place / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(place).free - but_mib * MEBIBYTE)
+    try:
+        yield
+    finally:
+        ballast.unlink()

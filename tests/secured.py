@@ -1,0 +1,138 @@
+"""Kafka and Cassandra as a guarded cluster has them: TLS, certificates asked of clients, and log-ins."""
+
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+
+from penstock import tls
+from penstock.config import Settings
+from penstock.errors import StoreError
+from penstock.services.cassandra import cassandra
+from penstock.services.java import Java
+from penstock.services.kafka import kafka
+from penstock.services.spec import NotReady, Service
+from penstock.store import Store
+from tests.certificates import Authority
+
+PASSWORD = 'p"w\\d'
+_PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+_LIMIT_S = 30
+
+
+def guarded_kafka(settings: Settings, java: Java) -> Service:
+    """SASL_SSL with PLAIN and SCRAM on the outer listener; certificates are those of `secured`."""
+    service = kafka(settings, java)
+    quoted = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+    certificate, key = _server_files(settings)
+    lines = {
+        "listener.security.protocol.map": "OUTSIDE:SASL_SSL,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(settings.home.parent / "server.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(settings.home.parent / "authority.crt"),
+        # Without the listener's name it would not count for SASL_SSL.
+        "listener.name.outside.ssl.client.auth": "required",
+        "listener.name.outside.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+        "listener.name.outside.plain.sasl.jaas.config": f'{_PLAIN} user_penstock="{quoted}";',
+        "listener.name.outside.scram-sha-512.sasl.jaas.config": f"{_SCRAM};",
+    }
+
+    def prepare() -> None:
+        service.prepare()
+        (settings.home.parent / "server.pem").write_text(key.read_text() + certificate.read_text())
+        with (service.folder / "server.properties").open("a") as file:
+            # A backslash escapes in such a file too.
+            file.writelines(f"{name}={value}\n".replace("\\", "\\\\") for name, value in lines.items())
+
+    return replace(service, prepare=prepare, probe=lambda: _listens(settings.ports.kafka))
+
+
+def let_in_by_scram(settings: Settings) -> Settings:
+    """The settings of a client of the running broker that logs in with SCRAM, under a name that PLAIN does not know."""
+    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{settings.ports.kafka_internal}"})
+    how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
+    added = UserScramCredentialUpsertion("by-scram", how, PASSWORD.encode())
+    for done in admin.alter_user_scram_credentials([added]).values():
+        done.result(_LIMIT_S)
+    return changed(settings, kafka={"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "by-scram"})
+
+
+def guarded_cassandra(settings: Settings, java: Java) -> Service:
+    """PasswordAuthenticator and encryption required; certificates are those of `secured`."""
+    service = cassandra(settings, java)
+    file = service.folder / "cassandra.yaml"
+
+    def prepare() -> None:
+        service.prepare()
+        changes = {"authenticator": "PasswordAuthenticator", "client_encryption_options": _encryption(settings)}
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return replace(service, prepare=prepare, probe=lambda: _serves(settings))
+
+
+def secured(settings: Settings) -> Settings:
+    """The settings of a client of both, which shows a certificate of its own whose key has a password."""
+    authority = Authority(settings.home.parent)
+    authority.sign("server")
+    certificate, key = authority.sign("client", "opens the key")
+    files = {
+        "ssl_ca_location": str(authority.file),
+        "ssl_certificate_location": str(certificate),
+        "ssl_key_location": str(key),
+        "ssl_key_password": "opens the key",
+    }
+    sasl = {"sasl_mechanism": "PLAIN", "sasl_username": "penstock", "sasl_password": PASSWORD}
+    login = {"ssl": True, "username": "cassandra", "password": "cassandra"}
+    return changed(
+        settings,
+        kafka={**files, **sasl, "security_protocol": "SASL_SSL", "delivery_timeout_s": 20},
+        cassandra={**files, **login},
+    )
+
+
+def changed(settings: Settings, **sections: Mapping[str, object]) -> Settings:
+    """The same settings but for these, checked as if they had been read."""
+    return Settings.model_validate(
+        {**dict(settings), **{name: {**dict(getattr(settings, name)), **values} for name, values in sections.items()}}
+    )
+
+
+def _server_files(settings: Settings) -> tuple[Path, Path]:
+    return settings.home.parent / "server.crt", settings.home.parent / "server.key"
+
+
+def _encryption(settings: Settings) -> Mapping[str, object]:
+    folder = settings.home.parent
+    own, own_password = tls.java_key_store(tls.Identity(*_server_files(settings)), folder)
+    trusted, password = tls.java_trust_store(str(folder / "authority.crt"), folder)
+    return {
+        "enabled": True,
+        "optional": False,
+        "keystore": str(own),
+        "keystore_password": own_password,
+        "truststore": str(trusted),
+        "truststore_password": password,
+        "require_client_auth": True,
+        "store_type": "PKCS12",
+    }
+
+
+def _listens(port: int) -> None:
+    try:
+        socket.create_connection(("127.0.0.1", port), 3).close()
+    except OSError as error:
+        raise NotReady(str(error)) from error
+
+
+def _serves(settings: Settings) -> None:
+    _listens(settings.ports.cassandra)
+    try:
+        with Store(settings.cassandra):
+            pass
+    except StoreError as error:
+        raise NotReady(str(error)) from error

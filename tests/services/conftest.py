@@ -1,0 +1,27 @@
+"""A guarded cluster for the tests of clients that are let in, and of those that are not."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from penstock.config import Settings
+from penstock.contract import Pipeline, load_pipeline
+from tests.secured import guarded_cassandra, guarded_kafka, secured
+from tests.services.servers import running
+from tests.stacks import settings_in
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Kafka and Cassandra with TLS both ways and log-ins; the settings are those of a client that they let in."""
+    settings = secured(settings_in(tmp_path_factory.mktemp("guarded") / "home"))
+    with running(guarded_kafka, settings), running(guarded_cassandra, settings):
+        yield settings
+
+
+@pytest.fixture
+def own() -> Pipeline:
+    """The users pipeline with a topic and a table of the test."""
+    name = f"users_{uuid4().hex[:8]}"
+    return load_pipeline("penstock.users:USERS").model_copy(update={"topic": name, "table": name})

@@ -1,0 +1,64 @@
+"""A cluster that is not ours: TLS both ways and log-ins at Kafka and Cassandra, through every client that we have."""
+
+from pathlib import Path
+
+import pytest
+
+from penstock.broker import Broker
+from penstock.config import Settings
+from penstock.contract import Pipeline
+from penstock.errors import BrokerError, StoreError
+from penstock.record import to_bytes
+from penstock.services.spark import spark_master, spark_worker
+from penstock.store import Store
+from tests.integration.test_stream import OWN, log_of, publish, streaming, until, user
+from tests.secured import changed, let_in_by_scram
+from tests.services.servers import running
+
+
+def test_records_go_through_a_guarded_cluster(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:
+    carries(changed(guarded, spark={"master": "local[2]"}), own, tmp_path)
+
+
+def test_an_executor_elsewhere_is_let_in_and_so_is_scram(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:
+    """An executor that is a process of its own gets certificates and passwords from the driver alone."""
+    with running(spark_master, guarded), running(spark_worker, guarded):
+        carries(let_in_by_scram(guarded), own, tmp_path)
+
+
+def carries(settings: Settings, own: Pipeline, folder: Path) -> None:
+    """A good record becomes a row and a bad one a letter, and the log holds no key."""
+    (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
+    spark = {"checkpoint": str(folder / "checkpoint")}
+    settings = changed(settings, spark=spark).model_copy(update={"pipeline": "own_pipeline:OWN"})
+    with Broker(settings.kafka) as broker:
+        publish(broker, own, [to_bytes(user(1)), b"{"])
+        with streaming(settings), Store(settings.cassandra) as store:
+            until(lambda: "stored 1 rows, 1 rejected" in log_of(settings))
+            assert store.count(own) == 1
+        assert [letter.value for letter in broker.read(own.dead_letter_topic)] == [b"{"]
+    assert "BEGIN" not in log_of(settings)
+
+
+WRONG = {
+    "password": ({"sasl_password": "wrong"}, {"password": "wrong"}),
+    "authority": ({"ssl_ca_location": "client.crt"}, {"ssl_ca_location": "client.crt"}),
+    "no certificate": ({"ssl_certificate_location": "", "ssl_key_location": ""},) * 2,
+    "no encryption": (
+        {"security_protocol": "SASL_PLAINTEXT"},
+        {"ssl": False, "ssl_ca_location": "", "ssl_certificate_location": ""},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_who_is_not_let_in_is_told(guarded: Settings, own: Pipeline, kind: str) -> None:
+    kafka, cassandra = (
+        {name: str(guarded.home.parent / value) if value == "client.crt" else value for name, value in section.items()}
+        for section in WRONG[kind]
+    )
+    settings = changed(guarded, kafka={**kafka, "delivery_timeout_s": 3}, cassandra=cassandra)
+    with pytest.raises(BrokerError, match="asking for topics"), Broker(settings.kafka) as broker:
+        broker.offsets(own.topic)
+    with pytest.raises(StoreError, match="connecting failed"), Store(settings.cassandra):
+        pass

@@ -1,0 +1,189 @@
+"""compose.yaml, Dockerfile and .env say what the code says: services, ports, names, versions, signals, memory."""
+
+import base64
+import re
+import shutil
+import subprocess
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from penstock.config import Hosts, Settings, read_settings
+from penstock.services.secrets import Secrets
+from penstock.services.spec import Service
+from penstock.services.stack import stack
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+SERVERS: dict[str, Any] = {name: one for name, one in COMPOSE["services"].items() if "command" in one}
+HOME = "/var/lib/penstock"
+UNITS = {"m": 2**20, "g": 2**30}
+MISSION_PORTS = {8080, 9092, 29092, 9090, 7077, 9042, 5432, 2181}
+
+
+@cache
+def declared(name: str) -> Service:
+    """The definition that a service of Compose runs."""
+    return next(one for one in stack(settings_of(name, "zookeeper")) if one.name == SERVERS[name]["command"][1])
+
+
+def settings_of(name: str, kafka: str = "kraft") -> Settings:
+    """What the service's process reads from its environment, where `.env` asks for this Kafka."""
+    given = {key: filled(value) for key, value in SERVERS[name]["environment"].items()}
+    return read_settings(
+        {"PENSTOCK_HOME": HOME, "PENSTOCK_STACK_LISTEN": "0.0.0.0", **given, **secrets(), "PENSTOCK_STACK_KAFKA": kafka}
+    )
+
+
+def secrets() -> dict[str, str]:
+    return {f"PENSTOCK_SECRETS_{name.upper()}": "x" for name in Secrets.model_fields}
+
+
+def filled(value: str) -> str:
+    """A value as Compose has it where nothing is in `.env`: defaults, and a word for what must be given."""
+    value = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+    return re.sub(r"\$\{\w+:\?[^}]*\}", "given", value)
+
+
+def ports_of(name: str) -> list[int]:
+    return [int(filled(port).split(":")[-1]) for port in SERVERS[name].get("ports", [])]
+
+
+def size_bytes(text: str) -> int:
+    return int(text[:-1]) * UNITS[text[-1]]
+
+
+def seconds(text: str) -> int:
+    return int(text.removesuffix("s"))
+
+
+def test_every_server_of_the_stack_is_run_once() -> None:
+    run = sorted(one["command"][1] for one in SERVERS.values())
+    assert run == sorted(service.name for service in stack(settings_of("broker", "zookeeper")))
+    always = {one["command"][1] for one in SERVERS.values() if "profiles" not in one}
+    assert always == {service.name for service in stack(settings_of("broker", "kraft"))}
+    assert {one["command"][0] for one in SERVERS.values()} == {"serve"}
+
+
+@pytest.mark.parametrize("field", sorted(Hosts.model_fields))
+def test_where_servers_find_each_other_is_where_compose_runs_them(field: str) -> None:
+    host = getattr(settings_of("broker").hosts, field)
+    meant = {"airflow": "airflow-api-server"}.get(field, field.replace("_", "-"))
+    assert SERVERS[host]["command"] == ["serve", meant]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_published_ports_are_the_servers_own_and_closed_to_other_machines(name: str) -> None:
+    assert set(ports_of(name)) <= set(declared(name).ports.values())
+    assert all(port.startswith("${PENSTOCK_PUBLISH:-127.0.0.1}:") for port in SERVERS[name].get("ports", []))
+
+
+def test_ports_of_the_mission_are_published() -> None:
+    assert {port for name in SERVERS for port in ports_of(name)} >= MISSION_PORTS
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_waits_for_all_that_it_needs(name: str) -> None:
+    waits = SERVERS[name].get("depends_on", {})
+    assert {declared(other).name for other in waits} >= set(declared(name).needs)
+    assert all(one["condition"] == "service_healthy" for one in waits.values())
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_is_stopped_as_the_launcher_stops_it(name: str) -> None:
+    assert SERVERS[name].get("stop_signal", "SIGTERM") == declared(name).stop_signal.name
+    assert seconds(SERVERS[name]["stop_grace_period"]) == declared(name).stop_limit_s
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_health_is_the_servers_own_answer_and_allows_for_its_start(name: str) -> None:
+    health = SERVERS[name]["healthcheck"]
+    assert health["test"] == ["CMD", "healthy", declared(name).name]
+    assert seconds(health["start_period"]) >= declared(name).start_limit_s
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_memory_leaves_room_beside_the_heaps(name: str) -> None:
+    heaps = [word.removeprefix("-Xmx") for word in declared(name).command if word.startswith("-Xmx")]
+    settings = settings_of(name).heaps
+    heaps += {"stream": [settings.spark_driver], "spark-worker": [settings.spark_executor]}.get(name, [])
+    assert size_bytes(SERVERS[name]["mem_limit"]) >= 2 * sum(map(size_bytes, heaps))
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_comes_back_runs_in_the_network_and_may_do_nothing_more(name: str) -> None:
+    server = SERVERS[name]
+    assert (server["restart"], server["init"], server["networks"]) == ("unless-stopped", True, ["confluent"])
+    assert server["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize(
+    "name", ["postgres", "broker", "zookeeper", "cassandra", "spark-master", "stream", "airflow-webserver"]
+)
+def test_state_is_in_a_named_volume(name: str) -> None:
+    volume, folder = SERVERS[name]["volumes"][0].split(":")
+    assert folder == f"{HOME}/data"
+    assert volume in COMPOSE["volumes"]
+
+
+def test_logs_of_airflows_tasks_are_in_a_volume_that_its_parts_share() -> None:
+    mounts = [one["volumes"] for name, one in SERVERS.items() if declared(name).name.startswith("airflow-")]
+    assert len(mounts) == 4
+    assert all(f"airflow-logs:{HOME}/logs/airflow" in volumes for volumes in mounts)
+
+
+def test_all_run_one_image_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert {one["image"] for one in COMPOSE["services"].values()} == {f"penstock:{version}"}
+
+
+def test_no_secret_has_a_default() -> None:
+    text = (ROOT / "compose.yaml").read_text("utf-8")
+    assert all(f"${{PENSTOCK_SECRETS_{name.upper()}:?" in text for name in Secrets.model_fields)
+    example = (ROOT / ".env.example").read_text("utf-8")
+    assert re.findall(r"^PENSTOCK_SECRETS_(\w+)=.", example, re.MULTILINE) == ["AIRFLOW_USERNAME"]
+
+
+def test_base_image_is_pinned_by_digest() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    assert re.search(r"^ARG BASE_IMAGE=python:3\.1[123]-slim-\w+@sha256:[0-9a-f]{64}$", dockerfile, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${BASE_IMAGE}", "packages"}
+
+
+def test_the_image_says_where_the_home_is() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    assert f"PENSTOCK_HOME={HOME} " in dockerfile
+    assert re.search(r"^USER penstock$", dockerfile, re.MULTILINE)
+
+
+def test_what_the_image_installs_are_the_locked_versions() -> None:
+    def pins(name: str) -> set[str]:
+        return set(re.findall(r"^\S+==\S+", (ROOT / name).read_text("utf-8"), re.MULTILINE))
+
+    assert pins("requirements.runtime.lock") < pins("requirements.lock")
+
+
+def test_env_is_made_once_for_its_owner_with_secrets_that_work(tmp_path: Path) -> None:
+    made = make_env(tmp_path)
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    assert make_env(tmp_path) == made
+    assert len(base64.urlsafe_b64decode(made["PENSTOCK_SECRETS_AIRFLOW_FERNET_KEY"])) == 32
+    assert min(len(made[f"PENSTOCK_SECRETS_{name.upper()}"]) for name in Secrets.model_fields) == len("admin")
+
+
+def test_two_envs_share_no_secret(tmp_path: Path) -> None:
+    one, other = make_env(tmp_path / "one"), make_env(tmp_path / "other")
+    assert set(one.values()) & set(other.values()) == {"admin"}
+
+
+def make_env(folder: Path) -> dict[str, str]:
+    (folder / "scripts").mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "scripts" / "env", folder / "scripts")
+    shutil.copy(ROOT / ".env.example", folder)
+    subprocess.run([folder / "scripts" / "env"], check=True, capture_output=True)
+    lines = (folder / ".env").read_text("ascii").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))

@@ -1,0 +1,182 @@
+"""The doctor before anything runs: each kind of broken setup is found, and a good one is not called broken."""
+
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from click.testing import CliRunner
+
+from penstock.cli import cli
+from penstock.config import Settings
+from penstock.contract import load_pipeline
+from penstock.doctor import Grade, examine, java, machine, ports, stream, web
+from penstock.doctor.clock import clock
+from penstock.services.jars.locked import locked
+from penstock.services.stack import stack
+from tests.secured import changed
+
+USERS = load_pipeline("penstock.users:USERS")
+
+
+@contextmanager
+def answering(status: int, date: datetime) -> Iterator[str]:
+    """A server that answers everything so; yields its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(status)
+            self.send_header("Date", f"{date:%a, %d %b %Y %H:%M:%S} GMT")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/api/"
+        server.shutdown()
+        thread.join()
+
+
+def test_nothing_is_wrong_before_the_first_start(settings: Settings) -> None:
+    found = [*examine(settings)]
+    assert [one for one in found if one.grade is Grade.FAILED] == []
+    assert {"kafka", "cassandra", "spark", "postgres", "airflow", "api"} <= {
+        one.subject for one in found if "not running" in one.what
+    }
+
+
+def test_configured_server_that_is_not_there_is_a_failure(settings: Settings) -> None:
+    [port] = [settings.ports.zookeeper]
+    found = {one.subject: one for one in examine(changed(settings, kafka={"bootstrap_servers": f"127.0.0.1:{port}"}))}
+    assert (found["kafka"].grade, found["cassandra"].grade) == (Grade.FAILED, Grade.NOTE)
+    assert "kafka.bootstrap_servers" in found["kafka"].fix
+
+
+def test_command_ends_with_1_and_says_what_to_do(settings: Settings) -> None:
+    environment = {**settings.environment(), "PENSTOCK_JAVA_HOME": str(settings.home)}
+    done = CliRunner().invoke(cli, ["doctor", "--json"], env=environment)
+    found = {one["subject"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert done.exit_code == 1
+    assert (found["java"]["grade"], found["python"]["grade"]) == ("failed", "ok")
+    assert "unset PENSTOCK_JAVA_HOME" in found["java"]["fix"]
+
+
+def test_lines_for_people_have_a_sign(settings: Settings) -> None:
+    done = CliRunner().invoke(cli, ["doctor"], env=settings.environment())
+    assert "✓ python: " in done.stdout
+    assert "– kafka: not running" in done.stdout
+
+
+def test_python_that_no_wheel_is_for() -> None:
+    assert [machine.python((3, minor)).grade for minor in (10, 11, 13, 14)] == ["failed", "ok", "ok", "failed"]
+
+
+def test_too_little_memory_and_disk(settings: Settings) -> None:
+    assert machine.memory(available_bytes=2**30).grade is Grade.FAILED
+    assert {one.grade for one in machine.folders(settings, needed_bytes=2**60)} == {Grade.FAILED}
+
+
+def test_home_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    broken = settings.model_copy(update={"home": tmp_path / "file" / "home"})
+    home, _ = machine.folders(broken)
+    assert (home.grade, home.fix) == (Grade.FAILED, "Name another folder: PENSTOCK_HOME")
+
+
+@pytest.mark.parametrize(("exempt", "grade"), [("", "failed"), ("10.0.0.1, 127.0.0.1", "ok")])
+def test_proxy_that_stands_between_this_machine_and_itself(exempt: str, grade: str) -> None:
+    assert machine.proxies({"https_proxy": "http://proxy:3128", "no_proxy": exempt}).grade == grade
+
+
+def test_jar_that_is_not_the_locked_one(settings: Settings, tmp_path: Path) -> None:
+    copy = settings.model_copy(update={"cache": tmp_path / "cache"})
+    jar = locked("spark")[0].path(copy.cache / "jars")
+    assert java.cache(copy).grade is Grade.NOTE
+    jar.parent.mkdir(parents=True)
+    jar.write_bytes(b"cut")
+    assert (java.cache(copy).grade, java.cache(copy).fix) == (Grade.FAILED, f"rm {jar}")
+
+
+def test_jars_of_two_lines() -> None:
+    [source] = [jar for jar in locked("spark") if jar.artifact.startswith("spark-sql-kafka")]
+    old = replace(source, version="3.5.1", artifact="spark-sql-kafka-0-10_2.12")
+    assert {one.grade for one in java.lines()} == {Grade.OK}
+    assert [one.grade for one in java.lines([old])] == [Grade.FAILED, Grade.FAILED]
+
+
+def test_port_that_another_process_holds(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.ports.kafka)):
+        [found] = ports.ports(settings, stack(settings))
+    assert found.grade is Grade.FAILED
+    assert f"kafka needs port {settings.ports.kafka}, which is held by " in found.what
+
+
+def test_port_that_a_connection_holds(settings: Settings) -> None:
+    there = ("127.0.0.1", settings.ports.kafka)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), source_address=there),
+    ):
+        [found] = ports.ports(settings, stack(settings))
+    assert "a connection of " in found.what
+    assert "another user" not in found.what
+    assert "wait for that connection to end" in found.fix
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell which ports they give away")
+def test_ports_that_the_system_gives_to_outgoing_connections(settings: Settings) -> None:
+    with socket.socket() as lent:
+        lent.bind(("127.0.0.1", 0))
+        number = lent.getsockname()[1]
+    [found] = ports.ports(settings, (replace(stack(settings)[0], ports={"x": number}),))
+    assert (found.grade, "1 of 1 may be taken at any time" in found.what) == (Grade.NOTE, True)
+
+
+@pytest.mark.parametrize(("seconds", "grade"), [(2, "ok"), (-2, "ok"), (90, "failed"), (-3_600, "failed")])
+def test_clock_that_is_off(seconds: int, grade: str) -> None:
+    def now() -> datetime:
+        return datetime(2025, 3, 12, 14, 30, tzinfo=UTC) + timedelta(seconds=seconds)
+
+    assert clock("x", "Wed, 12 Mar 2025 14:30:00 GMT", now).grade == grade
+
+
+def test_server_that_does_not_tell_the_time() -> None:
+    assert clock("x", None).grade is Grade.NOTE
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(403, "refuses this address"), (429, "Too many requests"), (500, "tries again")]
+)
+def test_api_that_refuses(settings: Settings, status: int, says: str) -> None:
+    with answering(status, datetime.now(UTC)) as url:
+        time, found = web.api(changed(settings, source={"url": url}), USERS)
+    assert (time.grade, found.grade) == (Grade.OK, Grade.FAILED)
+    assert says in found.fix
+
+
+def test_airflow_of_another_line(settings: Settings) -> None:
+    with answering(404, datetime.now(UTC)) as url:
+        [found] = web.airflow(changed(settings, airflow={"url": url}))
+    assert (found.grade, found.fix) == (Grade.FAILED, "Is airflow.url that of an Airflow 3?")
+
+
+def test_checkpoint_of_another_topic(settings: Settings) -> None:
+    place = Path(settings.spark.checkpoint, USERS.name)
+    (place / "offsets").mkdir(parents=True)
+    (place / "offsets" / "0").write_text('v1\n{}\n{"another":{"0":1}}')
+    found = stream.checkpoint_of(settings, USERS)
+    assert (found.grade, found.fix) == (Grade.FAILED, f"mv {place} {place}.old")
+    shutil.rmtree(place)
+    assert stream.checkpoint_of(settings, USERS).grade is Grade.OK
