@@ -1,17 +1,17 @@
 """What the stack costs to start and to keep: seconds of a warm `up`, seconds to the first row, memory, sizes.
 
-    .venv/bin/python bench/startup.py [--rounds 3] [--idle-s 60]
+    scripts/bench startup [--rounds 3], or .venv/bin/python -m bench.startup [--rounds 3] [--idle-s 60]
 
 Uses a home and ports of its own, beside whatever runs; prints a Markdown table of medians (and ranges).
 """
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from penstock import ledger
@@ -19,10 +19,8 @@ from penstock.config import Settings
 from penstock.contract import load_pipeline
 from penstock.ingest import run_ingest
 from penstock.services import control, jars
-from penstock.services.jars.locked import every_jar
+from penstock.services.jars.locked import jars_of
 from penstock.services.stack import stack
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.stacks import settings_in
 
 ALONE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
@@ -71,7 +69,7 @@ def measure(settings: Settings, rounds: int, idle_s: float) -> list[str]:
     for _ in range(rounds):
         for name in ALONE:
             times.setdefault(f"warm start of {name} alone, with what it needs", []).append(
-                seconds(lambda name=name: up(settings, name))
+                seconds(partial(up, settings, name))
             )
             control.down(settings)
         times.setdefault("warm `up`, all ready", []).append(seconds(lambda: up(settings)))
@@ -95,7 +93,7 @@ def main() -> None:
             rows = measure(settings, options.rounds, options.idle_s)
         finally:
             control.down(settings)
-    locked = every_jar()
+    locked = jars_of(jars.needed(settings))
     print("| what | median | range |\n|---|---|---|")
     print("\n".join(rows))
     print(f"| jars to download | {sum(jar.size_bytes for jar in locked) / 1e6:.0f} MB | {len(locked)} files |")

@@ -1,0 +1,203 @@
+"""The parts of the benchmark: what each one sets up, runs and keeps."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench import drain, ingest, latency, numbers, pipelines
+from bench.dataset import Dataset, fill, make
+from bench.peers import install, others
+from bench.peers.contender import Contender
+from bench.peers.spark import ours, tutorial
+from bench.place import Place, place
+from penstock.broker import Broker
+from penstock.config import Settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; no `names` means all contenders."""
+
+    records: Sequence[int]
+    rounds: int = 3
+    names: Sequence[str] = ()
+    warm_up: Sequence[str] | None = None
+    """Who runs once before it counts; None is everyone."""
+    seconds: float = 180
+
+
+def drains(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """A backlog of each size, each in a home of its own."""
+    for records in options.records:
+        dataset = make(cache / "data", pipelines.USERS_CREATED, records)
+        dataset.expected()
+        with place(home.with_name(f"home-{records}")) as where:
+            fill(where.settings, dataset)
+            contenders = _contenders(where.settings, cache, options.names)
+            entries = [drain.Entry(contender, dataset) for contender in contenders]
+            found = drain.rounds(where, entries, options.rounds, options.warm_up)
+            about = _about(where, options, contenders) | {"records": records, "value_bytes": dataset.mean_bytes()}
+        _keep(results / f"drain-{records}.json", about, found.outcomes, found.absent)
+
+
+def safety(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """Ours, with more and more malformed records in the backlog."""
+    records = options.records[0]
+    with place(home) as where:
+        entries = []
+        for percent in pipelines.MALFORMED_PERCENT:
+            pipeline = pipelines.over(f"users_malformed_{percent}")
+            dataset = Dataset(make(cache / "data", pipelines.USERS_CREATED, records).folder, pipeline, records)
+            fill(where.settings, dataset, percent)
+            entries.append(drain.Entry(ours(where.settings), dataset, percent, f"malformed-{percent}"))
+        found = drain.rounds(where, entries, options.rounds, options.warm_up)
+        about = _about(where, options, [ours(where.settings)]) | {"records": records}
+    _keep(results / "safety.json", about, found.outcomes, found.absent)
+
+
+def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """Ours against the tutorials' code, at a steady rate."""
+    load = latency.Load(warm_up_s=options.seconds / 3, seconds=options.seconds)
+    dataset = make(cache / "data", pipelines.USERS_CREATED, load.records)
+    outcomes: dict[str, list[dict[str, Any]]] = {}
+    with place(home) as where:
+        with Broker(where.settings.kafka) as broker:
+            broker.ensure_topics(dataset.pipeline)
+        both = (ours(where.settings, "latest"), tutorial(where.settings, "latest"))
+        by_name = {one.name: one for one in both if not options.names or one.name in options.names}
+        for label, name, _ in numbers.turns(list(by_name), options.rounds):  # each run warms itself up
+            outcome = latency.latency(where, by_name[name], dataset, load, f"{label}-{name}")
+            print(f"{label:8} {name}: {outcome}", flush=True)
+            outcomes.setdefault(name, []).append(outcome)
+        about = _about(where, options, list(by_name.values())) | {
+            "per_second": load.per_second,
+            "seconds": load.seconds,
+        }
+    _keep(results / "latency.json", about, outcomes)
+
+
+def ingests(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """Ingest with and without the API, and Kafka's own tool, uncompressed and compressed as ours."""
+    records = options.records[0]
+    dataset = make(cache / "data", pipelines.USERS_CREATED, records)
+    tool = install.kafka_tools(cache / "peers")
+    outcomes: dict[str, list[dict[str, Any]]] = {}
+    with place(home, "simulator") as where:
+        where.store.ensure_table(where.pipeline)
+        runs: dict[str, Callable[[], dict[str, Any]]] = {
+            "ours": lambda: ingest.ours(where, records),
+            "ours-with-api": lambda: ingest.with_the_api(where, records),
+        }
+        if not tool.absent:
+            runs["kafka-tool"] = lambda: ingest.kafka_tool(where, dataset, tool.path, "none")
+            runs["kafka-tool-zstd"] = lambda: ingest.kafka_tool(where, dataset, tool.path, "zstd")
+        # The broker too: its rate doubled from the first run to the third where only ours had run before.
+        for label, name, counts in numbers.turns(list(runs), options.rounds, list(runs)):
+            outcome = runs[name]()
+            print(f"{label:8} {name}: {outcome['rate']:.0f} records/s", flush=True)
+            if counts:
+                outcomes.setdefault(name, []).append(outcome)
+        about = _about(where, options, []) | {"records": records, "value_bytes": dataset.mean_bytes()}
+    _keep(results / "ingest.json", about, outcomes, {"kafka-tool": tool.absent} if tool.absent else {})
+
+
+def startup(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """See `bench.startup`, which also runs by itself."""
+    command = (sys.executable, "-m", "bench.startup", "--rounds", str(options.rounds))
+    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    print(table)
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "startup.md").write_text(table, "utf-8")
+
+
+def peers(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """Installs the peers and says which are there."""
+    for one in _contenders(Settings(home=home).resolved(), cache):
+        print(f"{one.name:16} {one.version:32} {one.absent or 'there'}")
+
+
+RUN: Mapping[str, Callable[[Path, Path, Options, Path], None]] = {
+    "drain": drains,
+    "latency": latencies,
+    "ingest": ingests,
+    "safety": safety,
+    "startup": startup,
+    "peers": peers,
+}
+
+
+def _contenders(settings: Settings, cache: Path, names: Sequence[str] = ()) -> list[Contender]:
+    """Those of these names, installed where they are not yet; all if none is named."""
+    folder = cache / "peers"
+    known: Mapping[str, Callable[[], Contender]] = {
+        "ours": lambda: ours(settings),
+        "bento": lambda: others.bento(folder, tuned=True),
+        "bento-defaults": lambda: others.bento(folder, tuned=False),
+        "dsbulk": lambda: others.dsbulk(folder),
+        "latte": lambda: others.latte(folder),
+        "tutorial": lambda: tutorial(settings),
+    }
+    if unknown := set(names) - set(known):
+        raise SystemExit(f"nobody is called {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[name]() for name in names or known]
+
+
+def _about(where: Place, options: Options, contenders: Sequence[Contender]) -> dict[str, Any]:
+    heaps = where.settings.heaps
+    release = where.store.execute("SELECT release_version FROM system.local", ())[0]["release_version"]
+    return {
+        "command": _command(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "rounds": options.rounds,
+        "warm_up": "everyone" if options.warm_up is None else ", ".join(options.warm_up),
+        "commit": _commit(),
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30),
+            "system": platform.release(),
+            "python": platform.python_version(),
+            "load_at_the_end": os.getloadavg()[1],
+        },
+        "servers": {
+            "cassandra": f"{release}, heap {heaps.cassandra}",
+            "kafka": f"heap {heaps.kafka}",
+            "spark": f"{version('pyspark')}, one worker with {where.settings.spark.executor_cores} cores",
+        },
+        "contenders": {one.name: {"what": one.what, "version": one.version, "heap": one.heap} for one in contenders},
+    }
+
+
+def _command() -> str:
+    """Without the folders of this machine."""
+    given = iter(sys.argv[1:])
+    kept = [one for one in given if one not in ("--cache", "--results") or not next(given, "")]
+    return " ".join(("scripts/bench", *kept))
+
+
+def _commit() -> str:
+    command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _keep(
+    path: Path,
+    about: Mapping[str, Any],
+    outcomes: Mapping[str, Sequence[Mapping[str, Any]]],
+    absent: Mapping[str, str] | None = None,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {"about": about, "absent": absent or {}, "outcomes": outcomes}
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    print(f"written: {path}")

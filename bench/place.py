@@ -1,0 +1,81 @@
+"""Where contenders meet: one Kafka, one Cassandra and one Spark of the launcher, one table, in a home of their own."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.digest import Digest, digest, token_ranges
+from penstock.config import Settings
+from penstock.contract import Pipeline, load_pipeline
+from penstock.services import control, jars
+from penstock.services.stack import stack
+from penstock.source import ahead
+from penstock.store import Store
+from tests.stacks import processes_of, settings_in
+
+SERVICES = ("kafka", "cassandra", "spark-master", "spark-worker")
+_ROWS_A_LOOK = 2_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """The running servers and the table."""
+
+    settings: Settings
+    pipeline: Pipeline
+    store: Store
+
+    @property
+    def table(self) -> str:
+        return f"{self.pipeline.keyspace}.{self.pipeline.table}"
+
+    @property
+    def runs(self) -> Path:
+        """Checkpoints, logs and settings of the contenders."""
+        return self.settings.home / "bench"
+
+    def empty_table(self) -> None:
+        """One definition for all; nothing of the contender before is left."""
+        self.store.ensure_table(self.pipeline)
+        self.store.define(f"TRUNCATE {self.table}")
+
+    def writes(self) -> int:
+        """How many rows were ever written to the table, counted by Cassandra when a row becomes readable."""
+        cql = "SELECT count FROM system_views.local_write_latency WHERE keyspace_name = ? AND table_name = ?"
+        found = self.store.execute(cql, (self.pipeline.keyspace, self.pipeline.table))
+        return sum(row["count"] for row in found)
+
+    def read_back(self, rows: int) -> Digest:
+        """Of all rows of the table, read token range by token range; `rows` are about how many there are."""
+        names = [column.name for column in self.pipeline.columns]
+        key = self.pipeline.key
+        what = f"SELECT {', '.join(names)} FROM {self.table} "  # noqa: S608 - names of the declaration
+        cql = f"{what} WHERE token({key}) >= ? AND token({key}) <= ?"
+        ranges = token_ranges(rows // _ROWS_A_LOOK + 1)
+        found = ahead(self.store.execute(cql, span) for span in ranges)
+        return digest([row[name] for name in names] for rows in found for row in rows)
+
+    def processes(self) -> Mapping[str, psutil.Process]:
+        """The servers by name."""
+        state = control.status(self.settings, memory=False)
+        return {one.name: psutil.Process(one.pid) for one in state.services if one.pid}
+
+
+@contextmanager
+def place(home: Path, *more: str) -> Iterator[Place]:
+    """The servers, and `more` of them, on free ports; stopped at the end, when nothing of them may be left."""
+    settings = settings_in(home)
+    pipeline = load_pipeline(settings.pipeline)
+    try:
+        jars.fetch(settings, lambda _: None)
+        control.up(settings, stack(settings, (*SERVICES, *more)))
+        with Store(settings.cassandra) as store:
+            yield Place(settings, pipeline, store)
+    finally:
+        control.down(settings)
+        left = processes_of(home)
+        if left:
+            raise SystemExit(f"processes are left: {left}")
