@@ -224,8 +224,9 @@ def _supervise(reference: str, tell: int | None, *, revived: bool) -> None:
             record_supervisor(home, Process.current())
             services = load(reference)(settings)
             asyncio.run(Supervisor(settings, services, guardian, revived=revived).run(lambda: _tell(tell)))
-            home.supervisor.unlink(missing_ok=True)
         finally:
+            # Also after an error: who asks in the moment between it and our end must not take us for one that works.
+            home.supervisor.unlink(missing_ok=True)
             guardian.dismiss()
 
 
