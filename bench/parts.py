@@ -24,6 +24,7 @@ from penstock.broker import Broker
 from penstock.config import Settings
 
 ROOT = Path(__file__).parents[1]
+_NO_CODE = (":!bench/results", ":!docs", ":!*.md")
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,11 @@ def _command() -> str:
 
 
 def _commit() -> str:
-    command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    """What was measured: "-dirty" where it is not the code of that commit. Results of earlier parts do not count."""
+    git = ("git", "-C", str(ROOT))
+    commit = subprocess.run((*git, "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False)
+    changed = subprocess.run((*git, "diff", "--quiet", "HEAD", "--", ".", *_NO_CODE), check=False)
+    return commit.stdout.strip() + ("-dirty" if changed.returncode else "")
 
 
 def _keep(
