@@ -143,6 +143,8 @@ def test_a_supervisor_that_cannot_start_shows_why(launcher: Launcher, tiny: Decl
     tiny("one")
     with pytest.raises(ServiceError, match=r"did not start(?s:.*)'no_such:thing' cannot be imported"):
         control.up(launcher.settings, (), reference="no_such:thing")
+    # Nor is it on record: another `up` might take it for one that works while it ends.
+    assert not launcher.home.supervisor.exists()
 
 
 def test_tells_every_change_to_whoever_follows(launcher: Launcher, tiny: Declare) -> None:
