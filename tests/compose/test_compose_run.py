@@ -50,6 +50,7 @@ def test_no_server_is_root_and_none_needs_a_network_to_start(project: Project) -
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("service", ["broker", "cassandra"])
 def test_a_server_killed_under_load_costs_nothing(project: Project, broker: Broker, service: str) -> None:
     before, restarts = messages(broker), project.restarts(service)
@@ -72,6 +73,7 @@ def test_data_are_still_there_after_down_and_up(project: Project) -> None:
     assert "fetched 100 = stored 100" in project.penstock("run", "--records", "100")
 
 
+@pytest.mark.thorough
 def test_kafka_and_zookeeper_killed_together_come_back(built: Project, broker: Broker) -> None:
     built.compose("down")
     other = built.with_zookeeper()

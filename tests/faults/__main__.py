@@ -18,14 +18,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from penstock.config import Settings
 from penstock.services import control, jars
 from penstock.services.java import find_java
 from penstock.services.spark import driver_environment
 from penstock.users import USERS
-from tests.faults.defects import Verdict, play_defects
+from tests.faults.defects import DEFECTS, Defect, Verdict, play_defects
+from tests.faults.defects import drawn as drawn_defects
 from tests.faults.kinds import FAULTS, Fault
+from tests.faults.kinds import drawn as drawn_faults
 from tests.faults.rounds import Outcome, play
-from tests.faults.stage import staged
+from tests.faults.stage import Stage, staged
 from tests.stacks import settings_in, start
 
 out = Console(highlight=False, soft_wrap=True, width=130)  # for a page of Markdown; a terminal may wrap it
@@ -42,18 +45,17 @@ def main() -> int:
     # Told to end, it still stops its servers.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    defects = drawn_defects(seed) if options.drawn else DEFECTS
     if options.defects:
-        return _show_verdicts(_defects())
-    faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
-    outcomes = _rounds(faults, [seed + number for number in range(options.rounds)])
-    out.print(_table(faults, outcomes))
-    for outcome in outcomes:
-        if not outcome.passed:
-            out.print(f"{outcome.fault}: {outcome.words}", markup=False)
-            out.print(f"  again: scripts/test-faults --only '{outcome.fault}' --seed {outcome.seed}", markup=False)
-    failed = sum(not outcome.passed for outcome in outcomes)
-    out.print(f"{len(outcomes) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+        return _show_verdicts(_defects_alone(defects))
+    faults = drawn_faults(seed) if options.drawn else FAULTS
+    faults = tuple(fault for fault in faults if not options.only or fault.name in options.only)
+    verdicts, outcomes = _series(
+        faults, [seed + number for number in range(options.rounds)], defects if options.with_defects else ()
+    )
+    # The tester first: that it finds what it must find.
+    shown = [_show_verdicts(verdicts)] if options.with_defects else []
+    return max(*shown, _show_outcomes(faults, outcomes, seed), 0)
 
 
 def _options() -> argparse.Namespace:
@@ -66,25 +68,35 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=names, metavar="FAULT", help=f"repeatable: {', '.join(names)}"
     )
+    parser.add_argument("--drawn", action="store_true", help="one fault of each kind, and some of the defects")
+    parser.add_argument("--with-defects", action="store_true", help="before the rounds: plant defects")
     parser.add_argument("--defects", action="store_true", help="instead: plant defects, and show what catches each")
     return parser.parse_args()
 
 
-def _rounds(faults: Sequence[Fault], seeds: Sequence[int]) -> list[Outcome]:
+def _series(
+    faults: Sequence[Fault], seeds: Sequence[int], defects: Sequence[Defect]
+) -> tuple[list[Verdict], list[Outcome]]:
     home = Path(tempfile.mkdtemp(prefix="penstock-faults-")) / "home"
-    outcomes: list[Outcome] = []
     began_s = time.monotonic()
     with staged(home) as stage:
         err.print(f"the stack is up after {time.monotonic() - began_s:.0f} s, in {home}")
-        for seed in seeds:
-            for fault in faults:
-                outcome = play(stage, fault, seed, partial(_say, fault.name))
-                outcomes.append(outcome)
-                _say(fault.name, f"seed {seed}, {outcome.words or 'passed'}")
-    if all(outcome.passed for outcome in outcomes):
+        verdicts = _defects(stage.settings, defects, home.parent) if defects else []
+        outcomes = _rounds(stage, faults, seeds)
+    if all(one.passed for one in (*verdicts, *outcomes)):
         shutil.rmtree(home.parent)
     else:
         err.print(f"logs and data are kept in {home}")
+    return verdicts, outcomes
+
+
+def _rounds(stage: Stage, faults: Sequence[Fault], seeds: Sequence[int]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for seed in seeds:
+        for fault in faults:
+            outcome = play(stage, fault, seed, partial(_say, fault.name))
+            outcomes.append(outcome)
+            _say(fault.name, f"seed {seed}, {outcome.words or 'passed'}")
     return outcomes
 
 
@@ -92,19 +104,24 @@ def _say(what: str, words: str) -> None:
     err.print(f"{datetime.now(UTC):%H:%M:%S} {what}: {words}", markup=False)
 
 
-def _defects() -> list[Verdict]:
+def _defects_alone(defects: Sequence[Defect]) -> list[Verdict]:
     folder = Path(tempfile.mkdtemp(prefix="penstock-defects-"))
     settings = settings_in(folder / "home")
     try:
         start(settings, "kafka", "cassandra")
-        os.environ.update(driver_environment(settings, find_java(settings)))
-        verdicts = []
-        for verdict in play_defects(settings, USERS, jars.classpath(settings, "spark"), folder):
-            verdicts.append(verdict)
-            err.print(f"{verdict.defect.name}: {str(verdict.findings) or 'nothing found'}", markup=False)
+        verdicts = _defects(settings, defects, folder)
     finally:
         control.down(settings, delete_data=True)
     shutil.rmtree(folder)
+    return verdicts
+
+
+def _defects(settings: Settings, defects: Sequence[Defect], folder: Path) -> list[Verdict]:
+    os.environ.update(driver_environment(settings, find_java(settings)))
+    verdicts = []
+    for verdict in play_defects(settings, USERS, defects, jars.classpath(settings, "spark"), folder):
+        verdicts.append(verdict)
+        _say(verdict.defect.name, str(verdict.findings) or "nothing found")
     return verdicts
 
 
@@ -116,6 +133,18 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> int:
     out.print(table)
     failed = sum(not verdict.passed for verdict in verdicts)
     out.print(f"{len(verdicts) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def _show_outcomes(faults: Sequence[Fault], outcomes: Sequence[Outcome], seed: int) -> int:
+    out.print(_table(faults, outcomes))
+    for outcome in outcomes:
+        if not outcome.passed:
+            out.print(f"{outcome.fault}: {outcome.words}", markup=False)
+            out.print(f"  again: scripts/test-faults --only '{outcome.fault}' --seed {outcome.seed}", markup=False)
+    failed = sum(not outcome.passed for outcome in outcomes)
+    out.print(f"seed {seed}")
+    out.print(f"{len(outcomes) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

@@ -166,14 +166,23 @@ DEFECTS = (
     Defect("messages sent twice", frozenset({"topic"}), publish=_publish_twice),
 )
 
+
+def drawn(seed: int, count: int = 4) -> tuple[Defect, ...]:
+    """The stream without a defect, and some of the defects."""
+    none, *rest = DEFECTS
+    return (none, *Random(seed).sample(rest, count))
+
+
 # --- playing them --------------------------------------------------------------------------------------------------
 
 
-def play_defects(settings: Settings, base: Pipeline, classpath: Sequence[Path], folder: Path) -> Iterator[Verdict]:
+def play_defects(
+    settings: Settings, base: Pipeline, defects: Sequence[Defect], classpath: Sequence[Path], folder: Path
+) -> Iterator[Verdict]:
     """Each defect on a topic and a table of its own, with one local Spark; needs Kafka and Cassandra only."""
     with _local_spark(settings, base, classpath, folder) as (spark, own):
-        for number, defect in enumerate(DEFECTS):
-            name = f"defect_{number}"
+        for defect in defects:
+            name = f"defect_{DEFECTS.index(defect)}"
             pipeline = base.model_copy(update={"name": name, "topic": name, "table": name})
             yield Verdict(defect, _carry(spark, own, pipeline, defect))
 

@@ -22,6 +22,8 @@ class Fault:
     """One fault. With `dag` it strikes while the DAG's task publishes beside the load, and the run must succeed."""
 
     name: str
+    kind: str
+    """What it teaches about: of faults of one kind, a short series plays one."""
     strike: Callable[[Stage, Random], Mended]
     dag: bool = False
 
@@ -115,20 +117,27 @@ def everything_killed(stage: Stage, _: Random) -> Mended:
 
 
 FAULTS = (
-    Fault("ingest task", task_killed, dag=True),
-    Fault("broker", killed("kafka"), dag=True),
-    Fault("driver", killed("stream")),
-    Fault("driver before the rows", driver_killed_before(BEFORE_ROWS)),
-    Fault("driver between rows and letters", driver_killed_before(BEFORE_LETTERS)),
-    Fault("driver between letters and counts", driver_killed_before(BEFORE_COUNTS)),
-    Fault("driver before the commit", driver_killed_before(BEFORE_COMMIT)),
-    Fault("executor", executor_killed),
-    Fault("worker", killed("spark-worker")),
-    Fault("cassandra", killed("cassandra")),
-    Fault("scheduler", killed("airflow-scheduler"), dag=True),
-    Fault("postgres", killed("postgres"), dag=True),
-    Fault("launcher", launcher_killed),
-    Fault("broker stopped", stopped("kafka")),
-    Fault("cassandra stopped", stopped("cassandra")),
-    Fault("everything", everything_killed, dag=True),
+    Fault("ingest task", "airflow", task_killed, dag=True),
+    Fault("broker", "kafka", killed("kafka"), dag=True),
+    Fault("driver", "spark", killed("stream")),
+    Fault("driver before the rows", "micro-batch", driver_killed_before(BEFORE_ROWS)),
+    Fault("driver between rows and letters", "micro-batch", driver_killed_before(BEFORE_LETTERS)),
+    Fault("driver between letters and counts", "micro-batch", driver_killed_before(BEFORE_COUNTS)),
+    Fault("driver before the commit", "micro-batch", driver_killed_before(BEFORE_COMMIT)),
+    Fault("executor", "spark", executor_killed),
+    Fault("worker", "spark", killed("spark-worker")),
+    Fault("cassandra", "cassandra", killed("cassandra")),
+    Fault("scheduler", "airflow", killed("airflow-scheduler"), dag=True),
+    Fault("postgres", "airflow", killed("postgres"), dag=True),
+    Fault("launcher", "everything", launcher_killed),
+    Fault("broker stopped", "kafka", stopped("kafka")),
+    Fault("cassandra stopped", "cassandra", stopped("cassandra")),
+    Fault("everything", "everything", everything_killed, dag=True),
 )
+
+
+def drawn(seed: int) -> tuple[Fault, ...]:
+    """One fault of each kind."""
+    chance = Random(seed)
+    kinds = dict.fromkeys(fault.kind for fault in FAULTS)
+    return tuple(chance.choice([fault for fault in FAULTS if fault.kind == kind]) for kind in kinds)

@@ -62,8 +62,8 @@ def test_wrong_setting_is_one_line_and_exit_code_2(stack_settings: Settings) -> 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["simulator", "stream", "spark-worker", "spark-master", "cassandra"])
-def test_status_tells_the_truth_after_a_kill_and_the_service_comes_back(stack_settings: Settings, name: str) -> None:
+def test_status_tells_the_truth_after_a_kill_and_the_service_comes_back(stack_settings: Settings) -> None:
+    name = "simulator"  # of the others the rounds of faults tell, and what was lost with them
     before = control.status(stack_settings, memory=False).service(name)
     assert before.pid is not None
     victim = psutil.Process(before.pid)

@@ -15,6 +15,7 @@ from tests.faults.load import Load
 from tests.faults.stage import kill, until
 from tests.stacks import processes_of, settings_in, start
 
+pytestmark = pytest.mark.thorough
 FIRST = ("kafka", "cassandra", "spark-worker")
 """The ones that every client asks first."""
 LAST = ("kafka-3", "cassandra-3", "spark-worker-2")

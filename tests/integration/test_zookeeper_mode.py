@@ -14,6 +14,7 @@ from penstock.services import control
 from tests.faults.stage import kill, until
 from tests.stacks import processes_of, settings_in, start
 
+pytestmark = pytest.mark.thorough
 SETTLE_LIMIT_S = 240
 MOMENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
 

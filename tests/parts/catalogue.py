@@ -1,0 +1,56 @@
+"""The parts of the tests, and which of them a run plays."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+THOROUGH = "thorough"
+"""The pytest marker of tests that only `scripts/test-all` runs."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One program of tests, with servers, ports and folders of its own: any two parts may run side by side."""
+
+    name: str
+    arguments: tuple[str, ...]
+    """After `python -m`."""
+    pytest: bool = True
+    """Whether a single test of it may be attempted again; never the rounds of faults and the planted defects."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (sys.executable, "-m", *self.arguments)
+
+
+def _suite(name: str, *arguments: str) -> Part:
+    return Part(name, ("pytest", *arguments))
+
+
+UNIT = _suite("unit", "tests/unit")
+CONTAINERS = _suite("containers", "tests/compose")
+# The longest first, so that none is left over at the end.
+_SUITES = (
+    _suite("integration", "tests/integration"),
+    _suite("services", "tests/services", "--ignore=tests/services/launcher"),
+    _suite("spark", "tests/spark"),
+    _suite("launcher", "tests/services/launcher"),
+)
+
+
+def parts(*, thorough: bool, containers: bool, unit: bool, seed: str) -> Sequence[Part]:
+    """The parts of one run, in the order in which they begin.
+
+    `thorough` has every round of faults, every planted defect and the tests that are marked so; else the rounds and the
+    defects are drawn by the seed.
+    """
+    drawn = () if thorough else ("--drawn",)
+    faults = Part("faults", ("tests.faults", "--with-defects", "--seed", seed, *drawn), pytest=False)
+    chosen = (*_SUITES[:1], faults, *([CONTAINERS] if containers else ()), *_SUITES[1:], *([UNIT] if unit else ()))
+    return tuple(_narrowed(part, thorough=thorough) for part in chosen)
+
+
+def _narrowed(part: Part, *, thorough: bool) -> Part:
+    if thorough or not part.pytest:
+        return part
+    return Part(part.name, (*part.arguments, "-m", f"not {THOROUGH}"))
