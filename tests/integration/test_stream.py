@@ -131,6 +131,7 @@ def test_another_master_may_be_named_for_once(broker: Broker, own: Pipeline, set
 def test_newest_message_wins_in_whatever_order_they_come(
     broker: Broker, own: Pipeline, settings: Settings, store: Store
 ) -> None:
+    store.ensure_table(own)
     publish(broker, own, [to_bytes(user(1, phone="new"))], SENT + timedelta(minutes=1))
     publish(broker, own, [to_bytes(user(1, phone="old", gender="cleared since"))])
 

@@ -3,7 +3,7 @@
 Columns, types and key are compared with the declaration by `Store.check_table`; these here are nobody's declaration.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
@@ -11,7 +11,7 @@ from penstock.contract import Pipeline
 from penstock.store.table import Store
 
 _TABLE = """
-SELECT default_time_to_live AS ttl, gc_grace_seconds AS grace, compaction FROM system_schema.tables
+SELECT default_time_to_live AS ttl, gc_grace_seconds AS grace FROM system_schema.tables
 WHERE keyspace_name = ? AND table_name = ?
 """
 _KEYSPACE = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?"
@@ -19,7 +19,6 @@ _DROPPED = """
 SELECT column_name, dropped_time FROM system_schema.dropped_columns WHERE keyspace_name = ? AND table_name = ?
 """
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_UNSAFE = "unsafe_aggressive_sstable_expiration"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,6 @@ def properties(store: Store, pipeline: Pipeline, retention: timedelta) -> list[P
     return [
         *_expiry(pipeline, table["ttl"]),
         *_grace(pipeline, table["grace"], retention),
-        *_compaction(table["compaction"] or {}),
         *_durability(store, pipeline),
         *_added_again(store, pipeline),
     ]
@@ -71,17 +69,6 @@ def _grace(pipeline: Pipeline, grace_s: int, retention: timedelta) -> Iterator[P
             f"{_words(retention_s)}: an older message that is written after that sets the column again",
             f"ALTER TABLE {_name(pipeline)} WITH gc_grace_seconds = {retention_s}, or more; Cassandra's default is "
             "864000.",
-        )
-
-
-def _compaction(options: Mapping[str, str]) -> Iterator[Property]:
-    if options.get(_UNSAFE, "").lower() == "true":
-        yield Property(
-            f"compaction {_UNSAFE} = true",
-            "files whose cells have all expired are deleted without a look at what they hide: an older value can come "
-            "back",
-            f"ALTER TABLE … WITH compaction = {{…, '{_UNSAFE}': 'false'}}.",
-            breaks=True,
         )
 
 
