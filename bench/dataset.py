@@ -5,7 +5,7 @@ The same number of records gives the same rows on every machine.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +87,22 @@ def make(folder: Path, pipeline: Pipeline, records: int, few: int = FEW) -> Data
                     parsed = json.loads(value)
                     cells = (parsed[column.name] for column in pipeline.columns if column.name != pipeline.key)
                     columns.write("\t".join(cells) + "\n")
+        partial.rename(found.json_lines)
+    return found
+
+
+def halved(dataset: Dataset) -> Dataset:
+    """The same records with half of their fields absent, in a folder of their own."""
+    found = replace(dataset, folder=dataset.folder / "half")
+    if not found.json_lines.exists():
+        found.folder.mkdir(exist_ok=True)
+        absent = [column.name for column in dataset.pipeline.columns if not column.required]
+        absent = absent[: (len(dataset.pipeline.columns) - 1) // 2]
+        partial = found.json_lines.with_suffix(".part")
+        with dataset.json_lines.open(encoding="utf-8") as lines, partial.open("w", encoding="utf-8") as halves:
+            for line in lines:
+                kept = {name: value for name, value in json.loads(line).items() if name not in absent}
+                halves.write(json.dumps(kept, ensure_ascii=False, separators=(",", ":")) + "\n")
         partial.rename(found.json_lines)
     return found
 

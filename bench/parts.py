@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from bench import drain, ingest, latency, numbers, pipelines
-from bench.dataset import Dataset, fill, make
+from bench.dataset import Dataset, fill, halved, make
 from bench.peers import install, others
 from bench.peers.contender import Contender
 from bench.peers.spark import ours, tutorial
@@ -66,6 +66,25 @@ def safety(home: Path, cache: Path, options: Options, results: Path) -> None:
         found = drain.rounds(where, entries, options.rounds, options.warm_up)
         about = _about(where, options, [ours(where.settings)]) | {"records": records}
     _keep(results / "safety.json", about, found.outcomes, found.absent)
+
+
+def absent(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """Ours, with absent values kept and cleared: records of which all fields have values, and of which half have."""
+    records = options.records[0]
+    whole = make(cache / "data", pipelines.USERS_CREATED, records)
+    with place(home) as where:
+        entries = []
+        for fields, dataset in {"whole": whole, "half": halved(whole)}.items():
+            for mode in ("keep", "clear"):
+                own = replace(dataset, pipeline=getattr(pipelines, f"USERS_{fields}_{mode}".upper()))
+                fill(where.settings, own)
+                entries.append(drain.Entry(ours(where.settings), own, label=f"{fields}-{mode}"))
+        found = drain.rounds(where, entries, options.rounds, options.warm_up)
+        about = _about(where, options, [ours(where.settings)]) | {"records": records}
+    _keep(results / "absent.json", about, found.outcomes, found.absent)
+    for fields in ("whole", "half"):
+        clear, keep = ([one["rate"] for one in found.outcomes[f"{fields}-{mode}"]] for mode in ("clear", "keep"))
+        print(f"{fields}: rows/s cleared ÷ kept {numbers.ratio(clear, keep)}")
 
 
 def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:
@@ -134,6 +153,7 @@ RUN: Mapping[str, Callable[[Path, Path, Options, Path], None]] = {
     "latency": latencies,
     "ingest": ingests,
     "safety": safety,
+    "absent": absent,
     "startup": startup,
     "peers": peers,
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 from uuid import UUID
 
 from annotated_types import MinLen
@@ -181,6 +181,9 @@ class Pipeline(BaseModel):
     table: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")
     app_name: str
     schedule: Schedule
+    absent: Literal["clear", "keep"] = "clear"
+    """What an absent or null field does to its column: `clear` sets the column to null, because what the source says
+    last is true; `keep` leaves the column as it is, for a source whose records hold only the fields that changed."""
 
     @model_validator(mode="after")
     def _key_is_a_required_column(self) -> Self:

@@ -48,6 +48,7 @@ _COLOURS = {
     Phase.LOST: "red",
 }
 _SIGNS = {"ok": ("✓", "green"), "note": ("–", "dim"), "failed": ("✗", "red")}
+_EFFECT = {"clear": "cleared", "keep": "left as they are"}
 _WIDEST = 36
 """Characters of a value that a table of rows shows: a UUID fits."""
 _GAP = 2
@@ -298,7 +299,10 @@ def show_trace(found: Trace, pipeline: Pipeline) -> None:
         for at, columns in written(row).items():
             out.print(f"  written {at.isoformat()}     {', '.join(columns)}", markup=False, soft_wrap=True)
     if not found.rows:
-        out.print("no row", markup=False)
+        why = ": it is past the table's TTL, and expired if it was ever stored" if found.expired else ""
+        out.print(f"no row{why}", markup=False)
+    for each in found.properties:
+        out.print(f"table {pipeline.keyspace}.{pipeline.table}: {each}", markup=False, soft_wrap=True)
     if found.letters:
         out.print(letters_table(found.letters, len(found.letters)))
     if found.older_letters:
@@ -313,6 +317,7 @@ def _show_message(message: Sighting, pipeline: Pipeline) -> None:
         f"message {pipeline.topic}/{message.partition}/{message.offset} of {message.sent.isoformat()}",
         f"  {', '.join(fetched)}, micro-batch {batch}",
         f"  {message.problem or f'record {message.key}, write time {message.write_time.isoformat()}'}",
+        *([f"  absent, so {_EFFECT[pipeline.absent]}: {', '.join(message.absent)}"] if message.absent else []),
         *([f"  replays dead letter {message.replays[:SHORT]}"] if message.replays else []),
     ]
     for line in lines:

@@ -4,7 +4,7 @@ Kafka keeps no index of keys or values: the whole topic and all dead letters are
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import nlargest
@@ -18,7 +18,7 @@ from penstock.contract import Pipeline, Record
 from penstock.errors import TraceError
 from penstock.letters import Book, Choice, Letter
 from penstock.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
-from penstock.store import Counts, Row, Store
+from penstock.store import Counts, Property, Row, Store, properties
 
 KEPT = 1_000
 """Messages, and letters, of one trace: a record may have been sent ever so often. The newest ones are kept, and the
@@ -47,6 +47,8 @@ class Sighting:
     """Identity of the dead letter that it replays."""
     batch: int | None
     """The micro-batch that took it; None where that is not known, or not any more."""
+    absent: tuple[str, ...] = ()
+    """Columns that it has no value for."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Trace:
     """Found, and left out: those of `messages` are newer."""
     older_letters: int = 0
     """The same for `letters`."""
+    properties: tuple[Property, ...] = ()
+    """What the table itself does to its rows."""
+    expired: bool = False
+    """There is no row, and the table's default_time_to_live is over for all of the messages: it expired, if it was ever
+    stored."""
 
 
 def trace(
@@ -92,6 +99,9 @@ def trace(
         ids = [found for text in sorted(keys | texts) if (found := _key(pipeline, text)) is not None]
         # Before a stream ever ran there is no table.
         rows = tuple(store.rows(pipeline, ids)) if store.has_table(pipeline.keyspace, pipeline.table) else ()
+        found = properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours))
+        position = counts.position(broker.identity(pipeline.topic))
+        expired = not rows and have_expired(messages, position, store.expired_ms(pipeline))
         letters, older_letters = search.letters(book.read(), texts | keys, messages)
         searched = f"{search.read} messages of {pipeline.topic}, {book.count(Choice(resolved=True))} dead letters" + (
             f" and, by key, {pipeline.keyspace}.{pipeline.table}" if ids else ""
@@ -101,7 +111,9 @@ def trace(
             f"nothing is known of {wanted!r}; searched: {searched}. A topic forgets (kafka.retention_hours), and the "
             f"table can be searched by {pipeline.key} only."
         )
-    return Trace(wanted, messages, rows, letters, searched, older_messages, older_letters)
+    return Trace(
+        wanted, messages, rows, letters, searched, older_messages, older_letters, tuple(found), expired=expired
+    )
 
 
 class _Search:
@@ -148,10 +160,12 @@ class _Search:
     def _sighting(self, message: Received, pattern: re.Pattern[str]) -> Sighting | None:
         """What the message says of itself; None where it only mentions the texts in passing, within other values."""
         record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
+        absent: tuple[str, ...] = ()
         if isinstance(record, Rejected):
             key, problem = "", f"{record.reason}: {record.message}"
         elif any(pattern.fullmatch(text) for text in self._texts(record)):
             key, problem = str(getattr(record, self._pipeline.key)), ""
+            absent = tuple(column.name for column in self._pipeline.columns if getattr(record, column.name) is None)
         else:
             return None
         return Sighting(
@@ -165,6 +179,7 @@ class _Search:
             write_time=EPOCH + timedelta(milliseconds=write_time_ms(message.headers, message.timestamp_ms)),
             replays=replayed_letter(message.headers),
             batch=self._counts.batch_of(message.partition, message.offset),
+            absent=absent,
         )
 
     def _texts(self, record: Record) -> list[str]:
@@ -173,6 +188,15 @@ class _Search:
             column for column in self._pipeline.columns if column.name == self._pipeline.key or column.python is str
         )
         return [str(getattr(record, column.name)) for column in columns]
+
+
+def have_expired(messages: Iterable[Sighting], position: Mapping[int, int], expired_ms: int) -> bool:
+    """Whether the stream has passed all the records, and what was written at their write times has expired."""
+    records = [message for message in messages if message.key]
+    until = EPOCH + timedelta(milliseconds=expired_ms)
+    return bool(records) and all(
+        message.offset <= position.get(message.partition, -1) and message.write_time <= until for message in records
+    )
 
 
 def newest(items: Iterable[Item], age: Callable[[Item], Any]) -> tuple[tuple[Item, ...], int]:

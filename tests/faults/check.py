@@ -88,7 +88,7 @@ def check_counts(settings: Settings, pipeline: Pipeline, run_id: str, expected: 
 
 
 def check_rows(store: Store, pipeline: Pipeline, expected: Expected, findings: Findings) -> None:
-    """Every cell has the newest published value, written at its message's time; no other cell is set."""
+    """Every cell has the newest published value, written at its message's time; what is absent in it is not set."""
     missing = set(expected.cells)
     for row in store.rows(pipeline, expected.cells):
         key = row.values[pipeline.key]
@@ -104,8 +104,9 @@ def _differing(pipeline: Pipeline, expected: Expected, key: UUID, row: StoredRow
     cells = expected.cells[key]
     for column in pipeline.columns:
         if column.name != pipeline.key:
-            found = (row.written_us.get(column.name, -1), row.values[column.name])
-            if found != cells.get(column.name, (-1, None)):
+            written_us, value = cells.get(column.name, (-1, None))
+            expected = (-1, None) if value is None else (written_us, value)
+            if (row.written_us.get(column.name, -1), row.values[column.name]) != expected:
                 yield column.name
 
 

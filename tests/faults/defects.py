@@ -108,6 +108,11 @@ def _shortened(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings)
     write(good.withColumn("address", F.left("address", F.lit(60))), pipeline, settings)
 
 
+def _kept(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
+    """What became absent at the source stays as it was."""
+    write(good, pipeline.model_copy(update={"absent": "keep"}), settings)
+
+
 def _through_text(letters: DataFrame, settings: KafkaSettings) -> None:
     """As a letter that passes through text on its way: what is not UTF-8 is replaced."""
     text = F.make_valid_utf8(F.col("value").cast("string"))
@@ -159,6 +164,7 @@ DEFECTS = (
     Defect("two columns swapped", frozenset({"account", "rows"}), lambda: Sinks(rows=_swapped)),
     Defect("wall-clock write times", frozenset({"rows"}), lambda: Sinks(rows=_wall_clock)),
     Defect("a long value cut", frozenset({"account", "rows"}), lambda: Sinks(rows=_shortened)),
+    Defect("absent values kept", frozenset({"account", "rows"}), lambda: Sinks(rows=_kept)),
     Defect("letters through text", frozenset({"letters"}), lambda: Sinks(letters=_through_text)),
     Defect("bad records skipped", frozenset({"account", "letters"}), lambda: Sinks(letters=_forgotten)),
     Defect("a partition dropped", frozenset({"account", "rows"}), batches=_WithoutOnePartition),

@@ -39,7 +39,8 @@ class Expected:
     """What must stand in the table and in the dead letters, and nothing else."""
 
     cells: dict[UUID, dict[str, tuple[int, Any]]] = field(default_factory=dict)
-    """Key -> column -> (write time in microseconds, value), of the cells that are set but for the key's."""
+    """Key -> column -> (write time in microseconds, value) of the newest record, None where it has the column absent;
+    without the key's."""
     letters: dict[bytes, Reason] = field(default_factory=dict)
     first: list[tuple[int, UUID]] = field(default_factory=list)
     """(number of the message that had it first, key), in that order; read by other threads while it grows."""
@@ -50,7 +51,7 @@ class Expected:
             self.first.append((self.messages, row["id"]))
         cells = self.cells.setdefault(row["id"], {})
         for column, value in row.items():
-            if column != "id" and value is not None and written_us > cells.get(column, (-1, None))[0]:
+            if column != "id" and written_us > cells.get(column, (-1, None))[0]:
                 cells[column] = (written_us, value)
 
 

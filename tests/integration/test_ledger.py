@@ -5,19 +5,22 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 
 from penstock import ledger
-from penstock.broker import Broker
+from penstock.broker import Broker, Message
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import LedgerError
 from penstock.ingest import run_ingest
-from penstock.record import Header
+from penstock.record import Header, to_bytes
 from penstock.store import Batch, Counts, Flow, Report, Store, Tally
+from penstock.stream.batches import prepare
+from penstock.trace import trace
+from penstock.users import User
 
 LIMIT_S = 240
 FLOW = Flow("r", "a")
@@ -122,6 +125,33 @@ def test_record_that_was_taken_and_is_not_there_is_found_deeply(
     assert done.returncode == LedgerError.exit_code
     assert json.loads(done.stdout)["lost"] == 1
     assert "passed 1 items" in done.stderr
+
+
+def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
+    stack_settings: Settings, pipeline: Pipeline, broker: Broker, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that took two records, of an hour ago and of now, into a table that keeps rows for a minute."""
+    name = f"users_{uuid4().hex[:8]}"
+    own = pipeline.model_copy(update={"topic": name, "table": name})
+    store.ensure_table(own)
+    store.define(f"ALTER TABLE {own.keyspace}.{name} WITH default_time_to_live = 60")
+    beside = prepare(stack_settings, own, store)
+    now = datetime.now(UTC)
+    for number, sent in enumerate((now - timedelta(hours=1), now)):
+        user = User(id=UUID(int=number), first_name="a", last_name="b", email="e", username="u")
+        broker.publish([Message(name, b"one partition", to_bytes(user), {Header.RUN: "r"}, sent)])
+    [partition] = [number for number, span in broker.offsets(name).items() if span.end]
+    beside.counts.bind("stream", beside.topic_id, beside.table_id)
+    beside.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}))
+    [balance] = ledger.reconcile_deeply(stack_settings, own)
+    assert (balance.account.past_ttl, balance.account.lost) == (1, 1)
+    assert f"{UUID(int=1)} at {name}/{partition}/1 (no row)" in balance.problem
+    assert "default_time_to_live = 60: a row disappears 1 min after it was written" in caplog.text
+    found = [trace(stack_settings, own, str(UUID(int=number))) for number in (0, 1)]
+    assert [(one.expired, one.properties[0].name) for one in found] == [
+        (True, "default_time_to_live = 60"),
+        (False, "default_time_to_live = 60"),
+    ]
 
 
 def test_reconcile_tells_of_every_run(stack_settings: Settings, pipeline: Pipeline) -> None:

@@ -4,7 +4,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -158,13 +158,18 @@ def test_message_without_a_key_is_stored_by_the_id_in_its_value(
     assert rows_by_id(store, run.pipeline, [key])[key]["first_name"] == "Ayşe 1"
 
 
-def test_absent_values_stay_unset(stack_settings: Settings, broker: Broker, store: Store, run: Run) -> None:
-    key, value = good_user(2)
-    broker.publish([message(run, None, value)])
-    settled(stack_settings, run.pipeline, run.id)
-    (row,) = store.rows(run.pipeline, [key])
-    assert row.values["phone"] is None
-    assert "phone" not in row.written_us
+def test_value_that_becomes_absent_is_cleared_in_whatever_order_the_messages_come(
+    stack_settings: Settings, broker: Broker, store: Store, run: Run
+) -> None:
+    now = datetime.now(UTC)
+    (first, value), (second, other) = good_user(2), good_user(3)
+    with_phone = [value.replace(b"}", b', "phone": "1"}'), other.replace(b"}", b', "phone": "1"}')]
+    messages = [(with_phone[0], 0), (value, 1), (other.replace(b"}", b', "phone": null}'), 1), (with_phone[1], 0)]
+    topic, headers = run.pipeline.topic, run.headers
+    broker.publish(Message(topic, b"k", each, headers, now + late * timedelta(seconds=1)) for each, late in messages)
+    assert settled(stack_settings, run.pipeline, run.id).stored == 4
+    for row in store.rows(run.pipeline, [first, second]):
+        assert (row.values["phone"], row.values["email"], "phone" in row.written_us) == (None, "a@example.com", False)
 
 
 def test_api_that_fails_for_a_while_delays_and_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:

@@ -1,7 +1,7 @@
 """The table in a real Cassandra: made from the declaration, checked against it, and looked up."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -12,8 +12,9 @@ from cassandra.cluster import Cluster, ExecutionProfile, Session
 from penstock.config import Settings
 from penstock.contract import From, Pipeline, Record, Text
 from penstock.errors import StoreError
-from penstock.store import Store
+from penstock.store import Property, Store, properties
 from penstock.store.connector import batch_conf
+from penstock.users import USERS
 
 AT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
 AT_US = int(AT.timestamp()) * 1_000_000 + AT.microsecond
@@ -151,4 +152,44 @@ def test_datacenter_that_does_not_exist_is_named(stack_settings: Settings) -> No
 def test_nodes_say_how_large_a_batch_may_be(store: Store) -> None:
     """16 MiB in the local stack (`services/cassandra.py`), which the stream's batches stay far below."""
     assert store.batch_limit_bytes() == 16 * 1024 * 1024
-    assert batch_conf(store) == {"spark.cassandra.output.batch.size.bytes": str(96 * 1024)}
+    assert batch_conf(store, USERS) == {"spark.cassandra.output.batch.size.bytes": str(96 * 1024)}
+
+
+def said(store: Store, own: Pipeline) -> dict[str, Property]:
+    return {each.name: each for each in properties(store, own, timedelta(days=7))}
+
+
+def test_table_of_ours_has_no_property_that_takes_anything_away(store: Store, own: Pipeline) -> None:
+    assert (said(store, own), store.expired_ms(own)) == ({}, -1)
+
+
+def test_properties_that_take_rows_away_are_named(store: Store, cql: Session, own: Pipeline) -> None:
+    table = f"{own.keyspace}.{own.table}"
+    cql.execute(f"ALTER TABLE {table} WITH default_time_to_live = 3600 AND gc_grace_seconds = 60")
+    cql.execute(f"ALTER KEYSPACE {own.keyspace} WITH durable_writes = false")
+    found = said(store, own)
+    assert "disappears 1 h after it was written" in found["default_time_to_live = 3600"].meaning
+    assert "is remembered for 1 min, and Kafka keeps messages for 7 d" in found["gc_grace_seconds = 60"].meaning
+    assert [name for name, each in found.items() if each.breaks] == ["durable_writes = false"]
+    assert said(store, own.model_copy(update={"absent": "keep"})).keys() == found.keys() - {"gc_grace_seconds = 60"}
+
+
+def test_rows_expire_by_the_clock_of_cassandra(store: Store, cql: Session, own: Pipeline) -> None:
+    cql.execute(f"ALTER TABLE {own.keyspace}.{own.table} WITH default_time_to_live = 3600")
+    an_hour_ago_ms = (datetime.now(UTC) - timedelta(hours=1)).timestamp() * 1_000
+    assert abs(store.expired_ms(own) - an_hour_ago_ms) < 60_000
+
+
+def test_column_that_was_dropped_and_added_again_hides_older_values(store: Store, cql: Session, own: Pipeline) -> None:
+    cql.execute(f"ALTER TABLE {own.keyspace}.{own.table} DROP name")
+    cql.execute(f"ALTER TABLE {own.keyspace}.{own.table} ADD name text")
+    [row] = store.rows(own, [insert(cql, own, name="n", count=1)])
+    assert row.written_us == {"count": AT_US}
+    assert "values of records from before that moment stay hidden" in said(store, own)["column name"].meaning
+
+
+def test_of_a_value_and_null_of_one_write_time_null_wins(store: Store, cql: Session, own: Pipeline) -> None:
+    for cells in ({"name": None, "count": 1}, {"name": "n", "count": 2}):
+        key = insert(cql, own, sensor=UUID(int=7), **cells)
+    [row] = store.rows(own, [key])
+    assert (row.values["name"], row.values["count"]) == (None, 2)

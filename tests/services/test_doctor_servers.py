@@ -88,6 +88,16 @@ def test_table_that_is_not_the_declared_one(guarded: Settings, own: Pipeline) ->
     assert "has 1 copies" in found["cassandra replication"].what
 
 
+def test_table_whose_rows_expire(guarded: Settings, own: Pipeline) -> None:
+    with Store(guarded.cassandra) as store:
+        store.ensure_table(own)
+        store.define(f"ALTER TABLE {own.keyspace}.{own.table} WITH default_time_to_live = 60")
+    found = graded(cassandra(guarded, own), Grade.NOTE)
+    assert "disappears 1 min after it was written" in (
+        found[f"table {own.keyspace}.{own.table}: default_time_to_live = 60"].what
+    )
+
+
 def test_keyspace_that_asks_for_more_copies_than_nodes(guarded: Settings, own: Pipeline) -> None:
     wide = own.model_copy(update={"keyspace": "wide"})
     greedy = changed(guarded, cassandra={"replication_factor": 2})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import charts, report
-from bench.dataset import is_malformed, make
+from bench.dataset import halved, is_malformed, make
 from bench.digest import digest, token_ranges
 from bench.numbers import Spread, interleaved, percentile, ratio, turns
 from bench.pipelines import USERS_CREATED
@@ -95,6 +95,15 @@ def test_who_goes_round_the_file_of_columns_writes_its_first_rows_again(tmp_path
 
 def test_spoiled_records_are_not_expected(tmp_path: Path) -> None:
     assert make(tmp_path, USERS_CREATED, 50).expected(10).rows == 45
+
+
+def test_half_of_the_fields_are_absent_of_the_same_records(tmp_path: Path) -> None:
+    data = make(tmp_path, USERS_CREATED, 5)
+    rows = [json.loads(line) for line in halved(data).json_lines.read_text("utf-8").splitlines()]
+    whole = [json.loads(line) for line in data.json_lines.read_text("utf-8").splitlines()]
+    assert [len(row) for row in rows] == [6] * 5
+    assert all(row.items() <= full.items() for row, full in zip(rows, whole, strict=True))
+    assert halved(data).expected().rows == 5
 
 
 def test_rates_begin_with_the_first_rows() -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
 
 from penstock.broker import Offsets, Received
-from penstock.contract import Pipeline
+from penstock.contract import From, Pipeline, Record
 from penstock.ledger import Account, Ledger
 from penstock.record import Header, letter_id, to_bytes
 from penstock.store import Row
@@ -25,6 +25,7 @@ class Lists:
         self.topics: dict[str, list[Received]] = {USERS.topic: [], USERS.dead_letter_topic: []}
         self.table: dict[UUID, Row] = {}
         self.looked_up = 0
+        self.expired = -1
 
     def offsets(self, topic: str) -> dict[int, Offsets]:
         return {0: Offsets(0, len(self.topics[topic]))}
@@ -38,6 +39,9 @@ class Lists:
         wanted = list(ids)
         self.looked_up += len(wanted)
         return (self.table[key] for key in wanted if key in self.table)
+
+    def expired_ms(self, pipeline: Pipeline) -> int:
+        return self.expired
 
     def publish(self, value: bytes, item: str, *, run: str = RUN, at_ms: int = AT_MS) -> str:
         return self._append(USERS.topic, None, value, {Header.RUN: run, Header.ITEM: item}, at_ms)
@@ -76,6 +80,12 @@ def lists() -> Lists:
 @pytest.fixture
 def ledger(lists: Lists) -> Iterator[Ledger]:
     with Ledger(USERS, RUN, lists, lists) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def kept(lists: Lists) -> Iterator[Ledger]:
+    with Ledger(USERS.model_copy(update={"absent": "keep"}), RUN, lists, lists) as ledger:
         yield ledger
 
 
@@ -124,12 +134,148 @@ def test_row_of_a_newer_record_counts_as_stored(lists: Lists, ledger: Ledger) ->
     assert ledger.refresh().stored == 1
 
 
-def test_absent_field_may_keep_an_older_value(lists: Lists, ledger: Ledger) -> None:
+def leave(lists: Lists, number: int, column: str, value: str, at_ms: int) -> None:
+    """A cell of the row with a write time of its own."""
+    row = lists.table[UUID(int=number)]
+    lists.table[UUID(int=number)] = Row({**row.values, column: value}, {**row.written_us, column: at_ms * 1_000})
+
+
+def unset(lists: Lists, number: int, column: str) -> None:
+    row = lists.table[UUID(int=number)]
+    written_us = {name: at for name, at in row.written_us.items() if name != column}
+    lists.table[UUID(int=number)] = Row({**row.values, column: None}, written_us)
+
+
+def test_absent_field_clears_an_older_value(lists: Lists, ledger: Ledger) -> None:
     lists.publish(to_bytes(user(1)), "1/0")
-    lists.store(user(1), phone="old")
-    written_us = {**lists.table[UUID(int=1)].written_us, "phone": (AT_MS - 1) * 1_000}
-    lists.table[UUID(int=1)] = Row(lists.table[UUID(int=1)].values, written_us)
+    lists.store(user(1))
+    leave(lists, 1, "phone", "old", AT_MS - 1)
+    assert ledger.refresh({0: 0}).lost == 1
+    assert "phone is still set" in ledger.lost_examples(RUN)
+    unset(lists, 1, "phone")
+    assert ledger.refresh({0: 0}).stored == 1
+
+
+def test_absent_field_keeps_an_older_value_where_that_is_declared(lists: Lists, kept: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.store(user(1))
+    leave(lists, 1, "phone", "old", AT_MS - 1)
+    assert kept.refresh().stored == 1
+
+
+def test_absent_field_leaves_a_newer_value_alone(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.store(user(1, phone="new"), at_ms=AT_MS + 1)
     assert ledger.refresh().stored == 1
+
+
+@pytest.mark.parametrize("run", [RUN, "another"])
+def test_value_that_a_newer_record_cleared_was_stored(lists: Lists, ledger: Ledger, run: str) -> None:
+    lists.publish(to_bytes(user(1, phone="old")), "1/0")
+    lists.publish(to_bytes(user(1)), "2/0", run=run, at_ms=AT_MS + 1)
+    lists.store(user(1), at_ms=AT_MS + 1)
+    account = ledger.refresh({0: 1})
+    assert (account.stored, account.lost) == (2 if run == RUN else 1, 0)
+
+
+def test_value_that_nobody_cleared_is_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1, phone="there")), "1/0")
+    lists.store(user(1, phone="there"))
+    unset(lists, 1, "phone")
+    leave(lists, 1, "gender", "of somebody else", AT_MS + 1)
+    assert ledger.refresh({0: 0}).lost == 1
+    assert "phone is not set" in ledger.lost_examples(RUN)
+
+
+def test_value_that_a_newer_record_would_not_clear_is_lost(lists: Lists, kept: Ledger) -> None:
+    lists.publish(to_bytes(user(1, phone="there")), "1/0")
+    lists.publish(to_bytes(user(1)), "2/0", at_ms=AT_MS + 1)
+    lists.store(user(1), at_ms=AT_MS + 1)
+    assert kept.refresh({0: 1}).lost == 1
+
+
+def test_of_two_records_of_one_millisecond_the_one_that_is_not_there_is_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1, phone="there")), "1/0")
+    lists.publish(to_bytes(user(1)), "1/1")
+    lists.store(user(1))
+    account = ledger.refresh({0: 1})
+    assert (account.stored, account.lost) == (1, 1)
+
+
+class Note(Record):
+    """A record without a required field but its key."""
+
+    id: Annotated[UUID, From("id")]
+    text: Annotated[str | None, From("text")] = None
+    colour: Annotated[str | None, From("colour")] = None
+
+
+NOTES = USERS.model_copy(update={"record": Note})
+
+
+def notes(lists: Lists, *published: Note) -> Account:
+    """The account where the newest of these is what stands in the table."""
+    for number, note in enumerate(published):
+        lists.publish(to_bytes(note), str(number), at_ms=AT_MS + number)
+    newest = published[-1].model_dump(exclude={"id"}, exclude_none=True)
+    at_us = (AT_MS + len(published) - 1) * 1_000
+    lists.table[published[-1].id] = Row(
+        {"id": published[-1].id, "text": None, "colour": None} | newest, dict.fromkeys(newest, at_us)
+    )
+    with Ledger(NOTES, RUN, lists, lists) as ledger:
+        return ledger.refresh({0: 99})
+
+
+def test_record_of_which_nothing_is_left_was_stored_if_a_newer_one_is_known(lists: Lists) -> None:
+    key = UUID(int=1)
+    account = notes(lists, Note(id=key, text="a"), Note(id=key, colour="b"), Note(id=key))
+    assert (account.stored, account.lost) == (3, 0)
+
+
+def test_record_of_which_nothing_is_left_is_lost_if_it_is_the_newest(lists: Lists) -> None:
+    lists.publish(to_bytes(Note(id=UUID(int=1), text="a")), "new", at_ms=AT_MS + 9)
+    assert notes(lists, Note(id=UUID(int=1))).lost == 1
+
+
+def test_row_past_the_tables_ttl_is_not_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.expired = AT_MS
+    lists.publish(to_bytes(user(1)), "1/0")
+    account = ledger.refresh({0: 0})
+    assert (account.past_ttl, account.lost, account.in_flight) == (1, 0, 0)
+    assert account.equation(1) == "fetched 1 = stored 0 + dead-lettered 0 + past TTL 1"
+
+
+def test_row_that_has_some_time_to_live_is_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.expired = AT_MS - 1
+    lists.publish(to_bytes(user(1)), "1/0")
+    assert (ledger.refresh({0: 0}).past_ttl, ledger.refresh({0: 0}).lost) == (0, 1)
+
+
+def test_old_message_that_the_stream_has_yet_to_reach_is_in_flight(lists: Lists, ledger: Ledger) -> None:
+    lists.expired = AT_MS
+    lists.publish(to_bytes(user(1)), "1/0")
+    assert (ledger.refresh().past_ttl, ledger.refresh().in_flight) == (0, 1)
+
+
+def test_wrong_value_is_lost_however_old_it_is(lists: Lists, ledger: Ledger) -> None:
+    lists.expired = AT_MS
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.store(user(1), last_name="Adivar")
+    assert (ledger.refresh({0: 0}).past_ttl, ledger.refresh({0: 0}).lost) == (0, 1)
+
+
+def test_item_published_again_within_the_ttl_is_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.expired = AT_MS
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(user(1)), "1/0", at_ms=AT_MS + 1)
+    assert (ledger.refresh({0: 1}).past_ttl, ledger.refresh({0: 1}).lost) == (0, 1)
+
+
+def test_value_that_expired_alone_is_past_its_ttl(lists: Lists, kept: Ledger) -> None:
+    lists.expired = AT_MS
+    lists.publish(to_bytes(user(1, phone="old")), "1/0")
+    lists.store(user(1), at_ms=AT_MS + 1)
+    assert kept.refresh({0: 0}).past_ttl == 1
 
 
 def test_rejected_message_is_dead_lettered(lists: Lists, ledger: Ledger) -> None:

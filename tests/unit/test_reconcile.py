@@ -92,3 +92,15 @@ def test_item_that_nobody_published_is_a_problem() -> None:
 
 def test_item_that_the_stream_passed_is_a_problem_deeply() -> None:
     assert "passed 2 items" in balance_of_data(data(98, 0, 2, lost=2), REPORTED, deletes=False).problem
+
+
+def test_items_past_the_tables_ttl_balance() -> None:
+    account = Account("r", 100, 40, 0, 0, 0, 0, past_ttl=60)
+    balance = balance_of_data(account, REPORTED, deletes=False)
+    assert (balance.settled, balance.problem) == (True, "")
+    assert balance.equation() == "fetched 100 = stored 40 + dead-lettered 0 + past TTL 60"
+
+
+def test_examples_of_what_is_lost_are_named() -> None:
+    lost = balance_of_data(data(98, 0, 2, lost=2), REPORTED, deletes=False, lost="7 at t/0/1 (phone is still set)")
+    assert "e.g. 7 at t/0/1 (phone is still set)" in lost.problem

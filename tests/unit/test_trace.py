@@ -1,13 +1,14 @@
 """How a trace recognises a record in what strangers wrote, and how it tells of a row's write times."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from penstock.screen import show_trace
-from penstock.store import Row
-from penstock.trace import KEPT, Trace, mentioning, newest, readable, written
+from penstock.store import Property, Row
+from penstock.trace import KEPT, Sighting, Trace, have_expired, mentioning, newest, readable, written
 from penstock.users import USERS
 
 
@@ -49,3 +50,44 @@ def test_trace_says_how_much_it_left_out(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().out
     assert "7 older messages are left out" in said
     assert "2 older dead letters are left out" in said
+
+
+SENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
+SENT_MS = 1_741_789_800_000
+SEEN = Sighting(0, 7, SENT, "r", "1/0", "a", "", SENT, None, None, absent=("phone", "gender"))
+
+
+def test_trace_says_what_an_absent_value_does(capsys: pytest.CaptureFixture[str]) -> None:
+    for absent in ("clear", "keep"):
+        show_trace(Trace("a", (SEEN,), (), (), "all"), USERS.model_copy(update={"absent": absent}))
+    said = capsys.readouterr().out
+    assert "absent, so cleared: phone, gender" in said
+    assert "absent, so left as they are: phone, gender" in said
+
+
+def test_trace_says_that_a_row_is_past_its_ttl(capsys: pytest.CaptureFixture[str]) -> None:
+    ttl = Property("default_time_to_live = 60", "a row disappears", "ALTER TABLE.")
+    show_trace(Trace("a", (SEEN,), (), (), "all", properties=(ttl,), expired=True), USERS)
+    said = capsys.readouterr().out
+    assert "no row: it is past the table's TTL" in said
+    assert "table spark_streams.created_users: default_time_to_live = 60: a row disappears. ALTER TABLE." in said
+
+
+@pytest.mark.parametrize(
+    ("position", "expired_ms", "expired"),
+    [
+        ({0: 7}, SENT_MS, True),
+        ({0: 7}, SENT_MS - 1, False),
+        ({0: 6}, SENT_MS, False),
+        ({}, SENT_MS, False),
+        ({0: 7}, -1, False),
+    ],
+)
+def test_only_what_the_stream_passed_and_is_old_enough_has_expired(
+    position: dict[int, int], expired_ms: int, expired: bool
+) -> None:
+    assert have_expired([SEEN], position, expired_ms) == expired
+
+
+def test_what_is_no_record_does_not_expire() -> None:
+    assert not have_expired([replace(SEEN, key="")], {0: 7}, SENT_MS)

@@ -37,6 +37,8 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
             click.echo(json.dumps({**account, "balances": not balance.problem, "problem": balance.problem}))
     else:
         screen.show_balances(balances)
+    for each in ledger.properties_of_the_table(settings, pipeline) if deep else ():
+        click.echo(f"table {pipeline.keyspace}.{pipeline.table}: {each}", err=True)
     problems = [
         f"run {balance.account.run or 'without a name'}: {balance.problem}" for balance in balances if balance.problem
     ]

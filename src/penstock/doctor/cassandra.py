@@ -1,6 +1,7 @@
 """Cassandra: is it there, of a version that is known to work, with copies enough, and is the table the declared one."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from penstock.config import Settings
@@ -8,7 +9,7 @@ from penstock.contract import Pipeline
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.versions import CASSANDRA, Line
 from penstock.errors import StoreError
-from penstock.store import Store
+from penstock.store import Store, properties
 
 _LOCAL = "SELECT release_version, data_center FROM system.local"
 _PEERS = "SELECT data_center FROM system.peers"
@@ -25,6 +26,7 @@ def cassandra(settings: Settings, pipeline: Pipeline, line: Line = CASSANDRA) ->
                 return
             yield from _nodes(store, local, settings, pipeline)
             yield _table(store, pipeline)
+            yield from _properties(store, settings, pipeline)
     except StoreError as error:
         yield failed("cassandra", str(error), "Compare cassandra.username, datacenter and ssl… with the cluster's")
 
@@ -61,3 +63,9 @@ def _table(store: Store, pipeline: Pipeline) -> Finding:
     except StoreError as error:
         return failed(subject, str(error), "ALTER TABLE, or change the declaration")
     return fine(subject, "is the declared one")
+
+
+def _properties(store: Store, settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
+    for each in properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours)):
+        subject = f"table {pipeline.keyspace}.{pipeline.table}: {each.name}"
+        yield (failed if each.breaks else note)(subject, each.meaning, each.remedy)

@@ -26,11 +26,14 @@ class Account:
     """Messages beyond the first one of an item: a retry of the run published it again."""
     lost: int = 0
     """Those in flight that the stream has passed already: they will not arrive."""
+    past_ttl: int = 0
+    """Items that the stream has passed and that are not in the table, whose records are all older than the table's
+    default_time_to_live: their rows expired, if they were ever stored. Not in flight."""
 
     @property
     def settled(self) -> int:
-        """Items that arrived."""
-        return self.stored + self.dead_lettered
+        """Items that arrived, or of which nobody can tell any more."""
+        return self.stored + self.dead_lettered + self.past_ttl
 
     def balances(self, fetched: int) -> bool:
         """Whether every one of the `fetched` items arrived, and nothing else did."""
@@ -38,6 +41,7 @@ class Account:
 
     def equation(self, fetched: int) -> str:
         """The account in one line; "≠" where it does not balance."""
+        expired = f" + past TTL {self.past_ttl}" if self.past_ttl else ""
         flying = f" + in flight {self.in_flight}" if self.in_flight else ""
         sign = "=" if fetched == self.settled + self.in_flight else "≠"
-        return f"fetched {fetched} {sign} stored {self.stored} + dead-lettered {self.dead_lettered}{flying}"
+        return f"fetched {fetched} {sign} stored {self.stored} + dead-lettered {self.dead_lettered}{expired}{flying}"

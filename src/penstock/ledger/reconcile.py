@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from tenacity import (
@@ -21,7 +22,7 @@ from penstock.errors import BrokerError, LedgerError, StoreError
 from penstock.ledger.account import Account
 from penstock.ledger.data import Ledger
 from penstock.record import Rejected, from_bytes
-from penstock.store import Counts, RunCounts, Store, Tally
+from penstock.store import Counts, Property, RunCounts, Store, Tally, properties
 
 _STREAM = "Does the stream run (`penstock status`, `penstock logs stream`)? What is in Kafka is not lost."
 
@@ -153,15 +154,23 @@ def reconcile_deeply(
         total = sum(span.end - span.first for span in spans)
         with Ledger(pipeline, run_id, broker, store, lambda done: on_progress(done, total)) as ledger:
             accounts = ledger.refresh_all(position)
+            lost = {run: ledger.lost_examples(run) for run, account in accounts.items() if account.lost}
         on_progress(total, total)
     deletes = any(span.first for span in spans)
     # The newest first, as `Counts.runs` has them; of what is not known yet, nothing is newer.
     names = [*sorted(accounts.keys() - known.keys(), reverse=True), *known]
     nothing = {run: Account(run, 0, 0, 0, 0, 0, 0) for run in names}
     found = [
-        balance_of_data(account, known.get(run), deletes=deletes) for run, account in {**nothing, **accounts}.items()
+        balance_of_data(account, known.get(run), deletes=deletes, lost=lost.get(run, ""))
+        for run, account in {**nothing, **accounts}.items()
     ]
     return _known(found, pipeline, run_id)
+
+
+def properties_of_the_table(settings: Settings, pipeline: Pipeline) -> list[Property]:
+    """What the table itself does to its rows; see `penstock.store.properties`."""
+    with Store(settings.cassandra) as store:
+        return properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours))
 
 
 def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[str, Any]]:
@@ -200,14 +209,17 @@ def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
     return Balance(account, report.fetched if report else None, problem=problem)
 
 
-def balance_of_data(account: Account, run: RunCounts | None, *, deletes: bool) -> Balance:
-    """What the data say beside what ingest reported; `deletes`: the topic is old enough to have lost its beginning."""
+def balance_of_data(account: Account, run: RunCounts | None, *, deletes: bool, lost: str = "") -> Balance:
+    """What the data say beside what ingest reported; `deletes`: the topic is old enough to have lost its beginning.
+
+    `lost` names some of what is lost.
+    """
     report = next(reversed(run.reports.values()), None) if run else None
     if report is None:
-        return Balance(account, None, problem=_lost(account))
+        return Balance(account, None, problem=_lost(account, lost))
     missing = report.fetched - account.settled - account.in_flight
     expired = missing if deletes and missing > 0 else 0
-    problem = _lost(account)
+    problem = _lost(account, lost)
     if missing - expired > 0:
         problem = f"{missing} items that ingest published are neither in the topic nor in the dead letters"
     elif missing < 0:
@@ -215,10 +227,11 @@ def balance_of_data(account: Account, run: RunCounts | None, *, deletes: bool) -
     return Balance(account, report.fetched, expired, problem)
 
 
-def _lost(account: Account) -> str:
+def _lost(account: Account, examples: str = "") -> str:
     if not account.lost:
         return ""
-    return f"the stream has passed {account.lost} items that are neither stored nor dead-lettered"
+    some = f", e.g. {examples}" if examples else ""
+    return f"the stream has passed {account.lost} items that are neither stored nor dead-lettered{some}"
 
 
 def _sum(tallies: Any) -> Tally:

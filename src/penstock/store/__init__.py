@@ -6,6 +6,19 @@
 
 from penstock.store.commitlog import durable
 from penstock.store.counts import Batch, Counts, Flow, Report, RunCounts, Tally
+from penstock.store.properties import Property, properties
 from penstock.store.table import Row, Store
 
-__all__ = ["Batch", "Counts", "Flow", "Report", "Row", "RunCounts", "Store", "Tally", "durable"]
+__all__ = [
+    "Batch",
+    "Counts",
+    "Flow",
+    "Property",
+    "Report",
+    "Row",
+    "RunCounts",
+    "Store",
+    "Tally",
+    "durable",
+    "properties",
+]

@@ -10,25 +10,27 @@ from pyspark.sql import DataFrame, SparkSession
 
 from penstock import tls
 from penstock.config import CassandraSettings
-from penstock.contract import Pipeline
+from penstock.contract import Column, Pipeline
 from penstock.store.table import Store
 from penstock.transform import WRITETIME
 
 # Measured with the users pipeline: docs/decisions/041-how-spark-writes.md, 152-batches-as-large-as-the-nodes-take.md
 _BATCH = "spark.cassandra.output.batch.size.bytes"
-_SMALL_BATCH_BYTES, _LARGE_BATCH_BYTES = 12 * 1024, 96 * 1024
-# A node counts a batch with its cells' write times, 8 bytes each, the connector their values alone.
-_NODES_COUNT = 4
+_LARGE_BATCH_BYTES = 96 * 1024
+_USUAL_LIMIT_BYTES = 50 * 1024
+"""Cassandra's default of `batch_size_fail_threshold`, for a node that does not say its own."""
 _WRITE = {
     # Rows of one replica set share an unlogged batch: a third of Cassandra's work per row is the request.
     "spark.cassandra.output.batch.grouping.key": "replica_set",
-    # Counted in bytes, so that no batch meets the limit of a node whose limit is not known (50 KiB by default); a
-    # larger row goes alone, to which that limit does not apply.
-    _BATCH: str(_SMALL_BATCH_BYTES),
     "spark.cassandra.output.concurrent.writes": "8",
-    # Absent values stay unset; a null would be a tombstone.
-    "spark.cassandra.output.ignoreNulls": "true",
 }
+
+# What a node counts of a batch beside the values, `dataSize` of AbstractCell, BTreeRow and PartitionUpdate in Cassandra
+# 5.0.9: each cell, cleared ones too, with write time, time to live and time of deletion; each row with its own.
+_CELL_BYTES, _ROW_BYTES = 20, 64
+_WRITETIME_BYTES = 8
+# The smallest value of each type; a text has one byte a character, or more.
+_LEAST_BYTES = {"uuid": 16, "bigint": 8, "double": 8, "timestamp": 8, "boolean": 1}
 
 # The connector's own two have no forward secrecy and no TLS 1.3.
 _CIPHERS = (
@@ -42,21 +44,48 @@ def write(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> N
     """Upserts the rows of `transform.good`; returns when Cassandra has acknowledged every one.
 
     The message's time is the cells' write time, so of two versions of a row the newer message wins, in whatever order
-    they arrive. An absent value stays unset: it leaves no tombstone, and does not clear what an older message set.
+    they arrive. An absent value is written as null, a tombstone with that write time, which clears what an older
+    message set; where the pipeline keeps absent values it stays unset. Of two messages of one key and one millisecond
+    Cassandra decides cell by cell: null wins, else the larger value.
     """
     (
         good.write.format("org.apache.spark.sql.cassandra")
         .mode("append")
         .options(keyspace=pipeline.keyspace, table=pipeline.table, writetime=WRITETIME)
+        .options(**_meaning(pipeline))
         .option("spark.cassandra.output.consistency.level", settings.consistency_level)
         .save()
     )
 
 
-def batch_conf(store: Store) -> dict[str, str]:
+def _meaning(pipeline: Pipeline) -> dict[str, str]:
+    """Options that decide what stands in the table, and not how fast; so `spark.conf` cannot change them."""
+    return {
+        "spark.cassandra.output.ignoreNulls": str(pipeline.absent == "keep").lower(),
+        "spark.cassandra.output.ttl": "0",
+        "spark.cassandra.output.ifNotExists": "false",
+    }
+
+
+def batch_conf(store: Store, pipeline: Pipeline) -> dict[str, str]:
     """Batches as large as the nodes take them, up to where more gains nothing."""
-    limit = store.batch_limit_bytes()
-    return {_BATCH: str(min(_LARGE_BATCH_BYTES, limit // _NODES_COUNT))} if limit else {}
+    limit_bytes = store.batch_limit_bytes() or _USUAL_LIMIT_BYTES
+    return {_BATCH: str(min(_LARGE_BATCH_BYTES, batch_bytes(pipeline, limit_bytes)))}
+
+
+def batch_bytes(pipeline: Pipeline, limit_bytes: int) -> int:
+    """How large a batch may be by the connector's count, so that no node counts more than `limit_bytes`.
+
+    The connector counts the values alone, for an absent one nothing. So the smallest possible row decides: of it a node
+    counts how many times more. A row that is larger than the result goes alone, for which there is no limit.
+    """
+    values = sum(_least_bytes(column) for column in pipeline.columns if column.required)
+    by_node = values + _CELL_BYTES * len(pipeline.columns) + _ROW_BYTES
+    return limit_bytes * (_WRITETIME_BYTES + values) // by_node
+
+
+def _least_bytes(column: Column) -> int:
+    return _LEAST_BYTES.get(column.cql, column.min_length)
 
 
 def forget_sessions(spark: SparkSession) -> None:

@@ -42,6 +42,10 @@ _CONCURRENCY = 64
 _FIRST_TOKEN, _LAST_TOKEN = -(2**63), 2**63 - 1
 # Parts of the ring that are counted one by one, so that no request runs into the server's time limit for ranges.
 _COUNTED_PARTS = 64
+_LIFETIME = """
+SELECT default_time_to_live AS ttl, toUnixTimestamp(now()) AS now_ms FROM system_schema.tables
+WHERE keyspace_name = ? AND table_name = ?
+"""
 # A size as Cassandra says it; 4.0 leaves the unit out.
 _KIB = re.compile(r"(\d+)(?:KiB)?")
 _FOREIGN = (DriverException, NoHostAvailable, ConnectionException)
@@ -114,6 +118,14 @@ class Store:
         """What tells the table from one of the same name that was made later; empty where there is none."""
         cql = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
         return "".join(str(row["id"]) for row in self.execute(cql, (pipeline.keyspace, pipeline.table)))
+
+    def expired_ms(self, pipeline: Pipeline) -> int:
+        """Rows written at or before this moment, in milliseconds since 1970, have outlived the table's
+        default_time_to_live, by Cassandra's own clock; -1 where it has none.
+        """
+        found = self.execute(_LIFETIME, (pipeline.keyspace, pipeline.table))
+        # Cassandra counts in whole seconds.
+        return max(((row["now_ms"] // 1_000 - row["ttl"]) * 1_000 + 999 for row in found if row["ttl"]), default=-1)
 
     def ensure_keyspace(self, pipeline: Pipeline) -> None:
         """Makes the keyspace if it is absent."""

@@ -90,7 +90,7 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
         batches = MicroBatches(pipeline, settings, prepare(settings, pipeline, store), stopping, sinks or Sinks())
         try:
             with ExitStack() as closing:
-                spark = session(settings, pipeline, jars, batch_conf(store))
+                spark = session(settings, pipeline, jars, batch_conf(store, pipeline))
                 closing.callback(spark.stop)
                 _listen(stopping)  # a new SparkContext takes SIGINT for itself
                 query = start(spark, batches)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from threading import Event
 
@@ -23,7 +24,7 @@ from penstock.broker import Broker
 from penstock.config import CassandraSettings, KafkaSettings, Settings
 from penstock.contract import Pipeline
 from penstock.errors import PenstockError, StoreError, StreamError
-from penstock.store import Batch, Counts, Store, durable
+from penstock.store import Batch, Counts, Store, durable, properties
 from penstock.store.connector import forget_sessions, write
 from penstock.store.table import REBUILD
 from penstock.stream.counting import Counting, counted
@@ -72,6 +73,8 @@ def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Beside:
         broker.ensure_topics(pipeline)
         partitions, topic_id = list(broker.offsets(pipeline.topic)), broker.identity(pipeline.topic)
     store.ensure_table(pipeline)
+    for each in properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours)):
+        log.warning("table %s.%s: %s", pipeline.keyspace, pipeline.table, each)
     counts.ensure()
     return Beside(store, counts, partitions, topic_id, store.table_id(pipeline))
 

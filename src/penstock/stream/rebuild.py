@@ -38,7 +38,7 @@ def rebuild(
         total = _messages(settings, pipeline)
         batches.on_progress = lambda done: on_progress(done, total)
         try:
-            spark = session(alone, pipeline, jars, batch_conf(store))
+            spark = session(alone, pipeline, jars, batch_conf(store, pipeline))
             try:
                 query = start(spark, batches, place, availableNow=True)
                 while query.isActive and not stopping.wait(LOOK_S):
