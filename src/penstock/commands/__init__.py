@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,11 +15,11 @@ def example(*lines: str) -> str:
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command `--home` and `--port-offset` and hands it the settings that result."""
 
-    @click.option("--home", type=click.Path(path_type=Path), help="Folder of the stack (PENSTOCK_HOME).")
+    @click.option("--home", type=click.Path(), help="Folder of the stack (PENSTOCK_HOME).")
     @click.option("--port-offset", type=int, help="Moves every port of the local stack (PENSTOCK_PORT_OFFSET).")
     @wraps(command)
     def wrapped(
-        home: Path | None, port_offset: int | None, stack: Mapping[str, Any] | None = None, **options: Any
+        home: str | None, port_offset: int | None, stack: Mapping[str, Any] | None = None, **options: Any
     ) -> None:
         from penstock.config import read_settings
 
