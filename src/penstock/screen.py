@@ -56,8 +56,17 @@ _LONGEST_VALUE = 4_000
 _LONGEST_TEXT = 500
 _NUMBERS = ("pid", "memory", "ready in", "restarts")
 
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+
+class _Screen(Console):
+    """A console whose reader may leave: what that means is decided where the command ends."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is handled."""
+        raise  # noqa: PLE0704
+
+
+err = _Screen(stderr=True, highlight=False)
+out = _Screen(highlight=False)
 
 
 def services_table(state: StackState) -> Table:

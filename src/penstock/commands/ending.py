@@ -44,6 +44,14 @@ class Commands(click.Group):
     and calls the end of any file an interruption.
     """
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except OSError as error:  # of printing the help
+            raise UnforeseenError(error, "penstock", verbose=False) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -71,8 +79,6 @@ def _code(commands: click.Command, arguments: Sequence[str] | None) -> int:
     try:
         returned = commands.main(arguments, prog_name="penstock", standalone_mode=False)
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # of the help, which click prints by itself
-            return READER_LEFT
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (KeyboardInterrupt, click.Abort):
         _say("penstock: interrupted")
