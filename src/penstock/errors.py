@@ -2,6 +2,7 @@
 
 PenstockError
 ├── ConfigError                a setting is wrong: which key, where it came from, what is allowed
+│   └── FolderError                a folder that a setting names cannot be used
 ├── ContractError              a pipeline declaration contradicts itself
 ├── SourceError                the API did not give what was asked of it
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts
@@ -40,6 +41,18 @@ class ConfigError(PenstockError):
     """A setting that cannot be used, with its key, its origin and the allowed values."""
 
     exit_code = 2
+
+
+class FolderError(ConfigError):
+    """The system refuses the folder of a setting: no right to it, no room in it, or it is a file."""
+
+    def __init__(self, setting: str, folder: Path, cause: OSError) -> None:
+        self.setting = setting
+        self.folder = folder
+        super().__init__(
+            f"setting {setting} is {folder}, which cannot be used: {cause}. Make room or get the right to it, "
+            f"or name another folder: PENSTOCK_{setting.upper()}"
+        )
 
 
 class ContractError(PenstockError):

@@ -1,10 +1,15 @@
 """What every command has: the settings of a stack, and an example at the end of its help."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from penstock.config import Settings
 
 
 def example(*lines: str) -> str:
@@ -25,9 +30,25 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
         given = {"home": home, "port_offset": port_offset, "stack": stack}
         settings = read_settings(overrides={key: value for key, value in given.items() if value is not None})
-        command(settings=settings, **options)
+        with _usable_folders(settings):
+            command(settings=settings, **options)
 
     return wrapped
+
+
+@contextmanager
+def _usable_folders(settings: "Settings") -> Iterator[None]:
+    """Has an error of the system about one of our folders name the setting."""
+    from penstock.errors import FolderError
+
+    try:
+        yield
+    except OSError as error:
+        refused = Path(str(error.filename or ""))
+        for setting, folder in (("home", settings.home), ("cache", settings.cache)):
+            if refused.is_absolute() and (refused.is_relative_to(folder) or folder.is_relative_to(refused)):
+                raise FolderError(setting, folder, error) from error
+        raise
 
 
 def with_stack(command: Callable[..., None]) -> Callable[..., None]:

@@ -22,6 +22,11 @@ def _named(value: object) -> object:
     # Path("") is the working folder: an empty variable would make that the home, which `down --delete-data` empties.
     if value == "":
         raise ValueError("it names no folder")
+    if isinstance(value, str):
+        try:
+            Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"nobody is called so: {error}") from error
     return value
 
 
@@ -31,7 +36,10 @@ Folder = Annotated[Path, BeforeValidator(_named)]
 def _options(value: object) -> object:
     """TOML reads `spark.sql.x = 1` as tables within tables; the environment holds JSON."""
     if isinstance(value, str):
-        value = json.loads(value or "{}")
+        try:
+            value = json.loads(value or "{}")
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
     return dict(_flat(value)) if isinstance(value, Mapping) else value
 
 

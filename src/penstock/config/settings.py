@@ -92,6 +92,14 @@ class Settings(Section):
             raise ValueError(f"the cluster profile runs on this machine only, but hosts are given: {elsewhere}")
         return self
 
+    @model_validator(mode="after")
+    def _text_that_every_system_takes(self) -> Self:
+        for path, value in leaves(self):
+            text = as_text(value)
+            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(f"{'.'.join(path)} holds a zero character, or bytes that are not UTF-8")
+        return self
+
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
         return {variable_of(path): as_text(value) for path, value in leaves(self)}
