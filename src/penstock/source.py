@@ -78,6 +78,20 @@ def seed_for(moment: datetime) -> str:
     return f"{moment.year:04}{moment:%m%dT%H%M%S%fZ}"  # %Y of the year 999 has three characters on Linux
 
 
+def outlook(status: int, settings: SourceSettings) -> str:
+    """What a run does when the API answers a request with this HTTP status, in words."""
+    if status == HTTPStatus.OK:
+        return "a run goes on"
+    if status not in _ASK_AGAIN:
+        return "a run fails at once"
+    if settings.attempts == 1:
+        return "a run fails at once, as source.attempts is 1"
+    return (
+        f"a run asks {settings.attempts} times in all (source.attempts) before it fails, "
+        f"or until it is told to wait for more than {settings.max_wait_s:g} s (source.max_wait_s)"
+    )
+
+
 class Api:
     """The API of one pipeline; one connection pool. Not for use by several threads at once."""
 
