@@ -115,11 +115,19 @@ def logs(settings: "Settings", service: str, lines: int, follow: bool) -> None:
 @with_settings
 def simulate(settings: "Settings", faults: int | None) -> None:
     """Serve the users API on this machine: the wire format of randomuser.me 1.4, without the network."""
+    from penstock.errors import PortTakenError
     from penstock.simulator import Plan, serve
     from penstock.simulator.faults import no_faults
 
     plan = no_faults if faults is None else Plan(faults)
-    serve(settings.ports.simulator, host=settings.stack.listen, faults=plan)
+    try:
+        serve(settings.ports.simulator, host=settings.stack.listen, faults=plan)
+    except PortTakenError:
+        from penstock.services import conflicts, own
+
+        simulator = own.simulator(settings)
+        conflicts.check(settings, [simulator], lambda: [simulator])  # says who has it, and what to do
+        raise
 
 
 @cli.command(epilog=example("penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z"))

@@ -15,7 +15,7 @@ from penstock.contract import Pipeline, load_pipeline
 from penstock.errors import LedgerError
 from penstock.ingest import IngestReport
 from penstock.schedule import Airflow
-from penstock.services import control, jars
+from penstock.services import conflicts, control, jars
 from penstock.services.secrets import load_secrets
 from penstock.services.stack import stack
 
@@ -34,9 +34,11 @@ def fetch_jars(settings: Settings) -> None:
 
 def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
     """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
+    services = stack(settings, names)
+    conflicts.check(settings, services, lambda: stack(settings))  # before minutes of downloads
     fetch_jars(settings)
     with screen.ServicesScreen("Starting") as view:
-        return control.up(settings, stack(settings, names), on_change=view.update)
+        return control.up(settings, services, on_change=view.update)
 
 
 def demo(settings: Settings, records: int) -> None:

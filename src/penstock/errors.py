@@ -154,15 +154,12 @@ class ServiceError(PenstockError):
 
 
 class PortTakenError(ServiceError):
-    """A port that a service needs is held by another process."""
+    """Ports that services need are held by others. Each of `taken` is a service, its port, and who holds that."""
 
-    def __init__(self, service: str, port: int, holder: str) -> None:
-        self.service = service
-        self.port = port
-        super().__init__(
-            f"{service} needs port {port}, which is held by {holder}. "
-            "Stop that process, wait for that connection to end, or move every port: penstock up --port-offset 100"
-        )
+    def __init__(self, taken: Sequence[tuple[str, int, str]], remedy: str) -> None:
+        self.taken = tuple(taken)
+        needs = "; ".join(f"{service} needs port {port}, which is held by {holder}" for service, port, holder in taken)
+        super().__init__(f"{needs}. {remedy}")
 
 
 class ServiceExitedError(ServiceError):

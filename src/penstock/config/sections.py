@@ -11,6 +11,7 @@ LOOPBACK = "127.0.0.1"
 CLUSTER = (LOOPBACK, "127.0.0.2", "127.0.0.3")
 """Addresses of the nodes of the cluster profile: one machine's, and the same ports on each."""
 LAST_PORT = 65_535
+LAST_OFFSET = 50_000
 PortNumber = Annotated[int, Field(ge=1, le=LAST_PORT)]
 Heap = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
 """A JVM heap as `-Xmx` takes it, e.g. 512m or 2g."""

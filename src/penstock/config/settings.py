@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from penstock.config.names import as_text, leaves, variable_of
 from penstock.config.sections import (
     CLUSTER,
+    LAST_OFFSET,
     LAST_PORT,
     LOOPBACK,
     AirflowSettings,
@@ -46,7 +47,7 @@ class Settings(Section):
     """A Java 17 of your own; empty means the packaged one."""
     pipeline: str = "penstock.users:USERS"
     """module:NAME of the declaration."""
-    port_offset: int = Field(default=0, ge=0, le=50_000)
+    port_offset: int = Field(default=0, ge=0, le=LAST_OFFSET)
     """Added to every port of the local stack."""
     ports: Ports = Ports()
     hosts: Hosts = Hosts()
@@ -58,6 +59,12 @@ class Settings(Section):
     cassandra: CassandraSettings = CassandraSettings()
     spark: SparkSettings = SparkSettings()
     airflow: AirflowSettings = AirflowSettings()
+    _moved_by: int = PrivateAttr(default=0)
+
+    @property
+    def moved_by(self) -> int:
+        """The offset that `ports` have been moved by already; `port_offset` is what is still to come."""
+        return self._moved_by
 
     def resolved(self) -> Self:
         """The same settings with every default that depends on another one filled in, and the offset applied.
@@ -83,7 +90,9 @@ class Settings(Section):
         sized = {name: _unless_given(getattr(self, name), sizes) for name, sizes in _OF_A_CLUSTER.items() if cluster}
         filled = {name: _filled(sized.get(name, getattr(self, name)), defaults) for name, defaults in fill.items()}
         sections = {**sized, **filled}
-        return self.model_copy(update={"home": home, "cache": cache, "ports": ports, "port_offset": 0, **sections})
+        resolved = self.model_copy(update={"home": home, "cache": cache, "ports": ports, "port_offset": 0, **sections})
+        resolved._moved_by = self._moved_by + self.port_offset
+        return resolved
 
     @model_validator(mode="after")
     def _a_cluster_stands_on_this_machine(self) -> Self:
@@ -102,7 +111,10 @@ class Settings(Section):
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
-        return {variable_of(path): as_text(value) for path, value in leaves(self)}
+        first = {name: port - self._moved_by for name, port in self.ports.model_dump().items()}
+        offset = self.port_offset + self._moved_by
+        told = self.model_copy(update={"ports": Ports.model_construct(**first), "port_offset": offset})
+        return {variable_of(path): as_text(value) for path, value in leaves(told)}
 
     def _moved_ports(self) -> Ports:
         moved = {name: port + self.port_offset for name, port in self.ports.model_dump().items()}

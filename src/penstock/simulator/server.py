@@ -61,7 +61,9 @@ class Simulator:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ServiceError(f"simulator cannot listen on {host}:{port} (stack.listen): {error}") from error
-            raise PortTakenError("simulator", port, "another process") from error
+            raise PortTakenError(
+                [("simulator", port, "another process")], "Give it another: --port-offset, or PENSTOCK_PORTS_SIMULATOR"
+            ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="simulator")
 
     @property
