@@ -268,15 +268,18 @@ def load_pipeline(reference: str) -> Pipeline:
     """The pipeline that `module:NAME` names.
 
     Raises:
-        ContractError: no such module, or the name in it is not a `Pipeline`.
+        ContractError: no such module, it cannot be imported, or the name in it is not a `Pipeline`.
     """
     module_name, _, attribute = reference.partition(":")
     try:
         pipeline = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except ContractError:
+        raise
+    except Exception as error:
+        # The module is the user's, and may fail in any way while it is imported.
         raise ContractError(
-            f"no pipeline at {reference!r}: {error}. Give module:NAME, e.g. penstock.users:USERS; "
-            "a module of your own must be importable (PYTHONPATH)."
+            f"no pipeline at {reference!r}: {type(error).__name__}: {error}. "
+            "Give module:NAME, e.g. penstock.users:USERS; a module of your own must be importable (PYTHONPATH)."
         ) from error
     if not isinstance(pipeline, Pipeline):
         raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.contract.Pipeline")

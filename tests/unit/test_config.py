@@ -230,7 +230,8 @@ def test_certificates_without_encryption_are_refused() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
-        ("PENSTOCK_HOME", "~nobody-of-that-name/x", "nobody is called so"),
+        ("PENSTOCK_HOME", "~nobody-of-that-name/x", "in the home of nobody"),
+        ("PENSTOCK_JAVA_HOME", "~nobody-of-that-name/x", "in the home of nobody"),
         ("PENSTOCK_HOME", "/srv/\udcff", "home holds a zero character, or bytes that are not UTF-8"),
         ("PENSTOCK_AIRFLOW_USERNAME", "\udcff", "airflow.username holds a zero character, or bytes that are not UTF-8"),
         ("PENSTOCK_SPARK_CONF", "[" * 100_000, "nested too deeply"),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -18,6 +19,9 @@ from hypothesis import strategies as st
 
 from penstock.cli import cli
 from penstock.commands.ending import READER_LEFT, UNFORESEEN, run
+from penstock.config import Settings, read_settings
+from penstock.contract import load_pipeline
+from penstock.errors import ConfigError, ContractError
 from tests.stacks import free_ports
 
 NUMBERS = ["0", "1", "-1", "20.0", "1e3", "2147483647", "2147483648", "9" * 30, "9" * 5_000, "NaN", "0x10", "१२"]
@@ -131,6 +135,18 @@ def test_odd_values_end_in_words(path: tuple[str, ...], data: st.DataObject, enc
     code, told = ended(arguments, encoding)
     assert code not in {UNFORESEEN, READER_LEFT}, told
     assert "Traceback" not in told
+
+
+def test_every_odd_value_of_every_setting_is_taken_or_refused_in_words() -> None:
+    for variable, value in product(Settings().environment(), ODD):
+        with suppress(ConfigError):
+            read_settings({variable: value})
+
+
+@pytest.mark.parametrize("value", [value for value in ODD if ":" not in value] + [":", ".:x", "a:b:c", "penstock:cli"])
+def test_every_odd_name_of_a_pipeline_is_refused_in_words(value: str) -> None:
+    with pytest.raises(ContractError, match=r"not a penstock\.contract\.Pipeline|no pipeline at"):
+        load_pipeline(value)
 
 
 def test_every_odd_value_of_every_option_is_taken_or_refused_in_words() -> None:

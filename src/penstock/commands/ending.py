@@ -106,7 +106,7 @@ def _unforeseen(error: UnforeseenError) -> int:
     """Says what failed, where the traceback is, and what to do with it."""
     if isinstance(error.cause, BrokenPipeError) and _reader_left():
         return READER_LEFT
-    cause = "".join(traceback.format_exception_only(error.cause)).strip()
+    cause = "".join(traceback.format_exception_only(error.cause)).strip().rstrip(".")
     ours = not isinstance(error.cause, OSError)
     what = "met an error that it does not foresee" if ours else "failed, because the system refused something"
     place = _kept(error.cause, verbose=error.verbose)

@@ -19,19 +19,26 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ConsistencyLevel = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"]
 
 
-def _named(value: object) -> object:
-    # Path("") is the working folder: an empty variable would make that the home, which `down --delete-data` empties.
-    if value == "":
-        raise ValueError("it names no folder")
+def _somebodys(value: object) -> object:
+    """A path that may begin with ~ or ~name, if there is such a home."""
     if isinstance(value, str):
         try:
             Path(value).expanduser()
         except RuntimeError as error:
-            raise ValueError(f"nobody is called so: {error}") from error
+            raise ValueError(f"{value!r} is in the home of nobody") from error
     return value
 
 
+def _named(value: object) -> object:
+    # Path("") is the working folder: an empty variable would make that the home, which `down --delete-data` empties.
+    if value == "":
+        raise ValueError("it names no folder")
+    return _somebodys(value)
+
+
 Folder = Annotated[Path, BeforeValidator(_named)]
+Place = Annotated[str, BeforeValidator(_somebodys)]
+"""A path, or empty."""
 
 
 def _options(value: object) -> object:

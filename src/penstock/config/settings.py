@@ -18,6 +18,7 @@ from penstock.config.sections import (
     Heaps,
     Hosts,
     KafkaSettings,
+    Place,
     Ports,
     SecretSettings,
     Section,
@@ -43,7 +44,7 @@ class Settings(Section):
     """The one folder with the stack's data, logs and state."""
     cache: Folder = user_cache_path("penstock")
     """Downloaded jars; shared by every `home`."""
-    java_home: str = ""
+    java_home: Place = ""
     """A Java 17 of your own; empty means the packaged one."""
     pipeline: str = "penstock.users:USERS"
     """module:NAME of the declaration."""
