@@ -12,23 +12,23 @@ SETTINGS = read_settings()
 PIPELINE = load_pipeline(SETTINGS.pipeline)
 FOR_GOOD = RetryRule(["penstock.errors.ConfigError", "penstock.errors.ContractError"], RetryAction.FAIL)
 RETRIES = {"retries": 4, "retry_delay": timedelta(seconds=5), "retry_policy": ExceptionRetryPolicy([FOR_GOOD])}
-
+RECORDS = {"type": "integer", "minimum": 1, "maximum": PIPELINE.source.most_records, "description": "records to fetch"}
 with DAG(
     dag_id=PIPELINE.schedule.dag_id,
     schedule=PIPELINE.schedule.every,
     start_date=PIPELINE.schedule.start,
     catchup=False,
     default_args={"owner": PIPELINE.schedule.owner, **RETRIES},
-    params={"records": Param(PIPELINE.schedule.records, type="integer", minimum=1, description="records to ask for")},
+    params={"records": Param(PIPELINE.schedule.records, **RECORDS)},
     tags=["penstock"],
     doc_md=f"Records of {PIPELINE.source.url} to the Kafka topic {PIPELINE.topic}.",
 ):
 
     @task(task_id=PIPELINE.schedule.task_id, retry_exponential_backoff=3, execution_timeout=timedelta(hours=1))
-    def kafka_stream(dag_run: Any, params: dict[str, Any]) -> dict[str, Any]:
-        from penstock.ingest import run_ingest
+    def kafka_stream(dag_run: Any) -> dict[str, Any]:
+        from penstock.ingest import records_asked, run_ingest
 
-        asked = dag_run.run_id, dag_run.logical_date or dag_run.run_after, params["records"]
+        asked = dag_run.run_id, dag_run.logical_date or dag_run.run_after, records_asked(PIPELINE, dag_run.conf)
         return run_ingest(SETTINGS, PIPELINE, *asked).model_dump()
 
     @task(execution_timeout=timedelta(hours=1))

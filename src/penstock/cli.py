@@ -14,18 +14,18 @@ import click
 
 from penstock.commands import example, with_settings, with_stack
 from penstock.commands.doctor import doctor
+from penstock.commands.ending import Commands
+from penstock.commands.ending import run as run_to_the_end
 from penstock.commands.foreground import ready, run, serve
 from penstock.commands.ledger import rebuild, reconcile
 from penstock.commands.letters import dead_letters, trace
-from penstock.errors import ConfigError, PenstockError
+from penstock.commands.values import COUNT, LINES, MOMENT, NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
 
-INTERRUPTED = 130
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="penstock")
 @click.option("-v", "--verbose", is_flag=True, help="Log every event to stderr.")
 def cli(verbose: bool) -> None:
@@ -49,7 +49,7 @@ def cli(verbose: bool) -> None:
 
 
 @cli.command(epilog=example("penstock demo --records 5000"))
-@click.option("--records", type=click.IntRange(min=1), default=1_000, show_default=True, help="Users to fetch.")
+@click.option("--records", type=COUNT, default=1_000, show_default=True, help="Users to fetch.")
 @with_stack
 @with_settings
 def demo(settings: "Settings", records: int) -> None:
@@ -60,7 +60,7 @@ def demo(settings: "Settings", records: int) -> None:
 
 
 @cli.command(epilog=example("penstock up", "penstock up --kafka zookeeper --port-offset 100"))
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, type=NAME)
 @with_stack
 @with_settings
 def up(settings: "Settings", services: tuple[str, ...]) -> None:
@@ -98,8 +98,8 @@ def status(settings: "Settings", as_json: bool) -> None:
 
 
 @cli.command(epilog=example("penstock logs cassandra --lines 50 --follow"))
-@click.argument("service")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True)
+@click.argument("service", type=NAME)
+@click.option("-n", "--lines", type=LINES, default=50, show_default=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 @with_settings
 def logs(settings: "Settings", service: str, lines: int, follow: bool) -> None:
@@ -115,21 +115,33 @@ def logs(settings: "Settings", service: str, lines: int, follow: bool) -> None:
 @with_settings
 def simulate(settings: "Settings", faults: int | None) -> None:
     """Serve the users API on this machine: the wire format of randomuser.me 1.4, without the network."""
+    from penstock.errors import PortTakenError
     from penstock.simulator import Plan, serve
     from penstock.simulator.faults import no_faults
 
     plan = no_faults if faults is None else Plan(faults)
-    serve(settings.ports.simulator, host=settings.stack.listen, faults=plan)
+    try:
+        serve(settings.ports.simulator, host=settings.stack.listen, faults=plan)
+    except PortTakenError:
+        from penstock.services import conflicts, own
+
+        simulator = own.simulator(settings)
+        conflicts.check(settings, [simulator], lambda: [simulator])  # says who has it, and what to do
+        raise
 
 
 @cli.command(epilog=example("penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z"))
-@click.option("--records", type=click.IntRange(min=1), help="Records to fetch; the declaration's number by default.")
-@click.option("--logical-date", help="ISO 8601; the same date fetches the same records. Now by default.")
-@click.option("--run-id", help="Name of the run in the headers and the ledger; made of the date by default.")
+@click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
+@click.option(
+    "--logical-date",
+    type=MOMENT,
+    help="ISO 8601, in UTC unless it names a zone; the same date fetches the same records. Now by default.",
+)
+@click.option("--run-id", type=NAME, help="Name of the run in the headers and the ledger; made of the date by default.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @with_settings
 def ingest(
-    settings: "Settings", records: int | None, logical_date: str | None, run_id: str | None, as_json: bool
+    settings: "Settings", records: int | None, logical_date: datetime | None, run_id: str | None, as_json: bool
 ) -> None:
     """Fetch records from the API and publish them to Kafka: what the DAG's task does."""
     from penstock import screen
@@ -137,8 +149,8 @@ def ingest(
     from penstock.ingest import run_ingest
 
     pipeline = load_pipeline(settings.pipeline)
-    moment = _moment(logical_date)
-    wanted = records or pipeline.schedule.records
+    moment = logical_date or datetime.now(UTC).replace(microsecond=0)
+    wanted = pipeline.source.asked(records or pipeline.schedule.records)
     with screen.record_bar(f"{pipeline.topic}: publishing", wanted) as advance:
         report = run_ingest(settings, pipeline, run_id or f"manual__{moment.isoformat()}", moment, wanted, advance)
     if as_json:
@@ -148,7 +160,7 @@ def ingest(
 
 
 @cli.command(epilog=example("penstock --verbose stream --master spark://10.0.0.1:7077"))
-@click.option("--master", help="Of Spark, e.g. spark://host:7077, local[2], yarn (PENSTOCK_SPARK_MASTER).")
+@click.option("--master", type=NAME, help="Of Spark, e.g. spark://host:7077, local[2], yarn (PENSTOCK_SPARK_MASTER).")
 @with_settings
 def stream(settings: "Settings", master: str | None) -> None:
     """Carry records from Kafka into Cassandra with Spark until stopped (Ctrl-C or SIGTERM)."""
@@ -163,7 +175,7 @@ def stream(settings: "Settings", master: str | None) -> None:
 
 
 @cli.command(epilog=example("penstock users --limit 5", "penstock users --json | jq .email"))
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--limit", type=COUNT, default=10, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @with_settings
 def users(settings: "Settings", limit: int, as_json: bool) -> None:
@@ -212,25 +224,5 @@ cli.add_command(trace)
 
 
 def main() -> None:
-    """The entry point: errors become one paragraph on stderr and an exit code."""
-    try:
-        cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("penstock: interrupted", err=True)
-        sys.exit(INTERRUPTED)
-    except PenstockError as error:
-        click.echo(f"penstock: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
-def _moment(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC).replace(microsecond=0)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"--logical-date is {text!r}, which is not ISO 8601, e.g. 2025-03-12T14:30:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    """The entry point."""
+    sys.exit(run_to_the_end(cli))

@@ -20,7 +20,7 @@ from annotated_types import MinLen
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from penstock.errors import ContractError
+from penstock.errors import ConfigError, ContractError
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,30 @@ class Source(BaseModel):
     echoes: Mapping[str, str] = Field(default_factory=dict)
     """Dotted path in the answer -> the value that must stand there: `{seed}`, `{page}`, `{size}` or a literal."""
 
+    @property
+    def most_records(self) -> int:
+        """As many as one run can ask for."""
+        return self.page_size * self.max_pages
+
+    def asked(self, records: object) -> int:
+        """The number of records that a run asks for, if the API can give as many.
+
+        JSON has one kind of number: 20.0 is 20.
+
+        Raises:
+            ConfigError: it is no whole number, or none from 1 to `most_records`.
+        """
+        if isinstance(records, float) and records.is_integer():
+            records = int(records)
+        if not isinstance(records, int) or isinstance(records, bool):
+            raise ConfigError(f"{records!r:.100} records cannot be asked for: records must be a whole number, e.g. 20")
+        if not 0 < records <= self.most_records:
+            shown = records if abs(records) < 10**18 else "So many"  # Python writes no number of 4,300 digits
+            raise ConfigError(
+                f"{shown} records cannot be asked for: {self.url} gives 1 to {self.most_records} in a run"
+            )
+        return records
+
 
 class Schedule(BaseModel):
     """What Airflow calls the pipeline, and when it runs it. `start` is aware."""
@@ -190,6 +214,15 @@ class Pipeline(BaseModel):
         if not any(column.name == self.key and column.required for column in self.columns):
             raise ContractError(
                 f"pipeline {self.name}: key {self.key!r} is not a required field of {self.record.__name__}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_asks_for_what_there_is(self) -> Self:
+        if self.schedule.records > self.source.most_records:
+            raise ContractError(
+                f"pipeline {self.name}: schedule.records is {self.schedule.records}, but a run gets no more than "
+                f"{self.source.most_records} (source.page_size times source.max_pages)"
             )
         return self
 
@@ -238,15 +271,18 @@ def load_pipeline(reference: str) -> Pipeline:
     """The pipeline that `module:NAME` names.
 
     Raises:
-        ContractError: no such module, or the name in it is not a `Pipeline`.
+        ContractError: no such module, it cannot be imported, or the name in it is not a `Pipeline`.
     """
     module_name, _, attribute = reference.partition(":")
     try:
         pipeline = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except ContractError:
+        raise
+    except Exception as error:
+        # The module is the user's, and may fail in any way while it is imported.
         raise ContractError(
-            f"no pipeline at {reference!r}: {error}. Give module:NAME, e.g. penstock.users:USERS; "
-            "a module of your own must be importable (PYTHONPATH)."
+            f"no pipeline at {reference!r}: {type(error).__name__}: {error}. "
+            "Give module:NAME, e.g. penstock.users:USERS; a module of your own must be importable (PYTHONPATH)."
         ) from error
     if not isinstance(pipeline, Pipeline):
         raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.contract.Pipeline")

@@ -15,7 +15,7 @@ from penstock.contract import Pipeline, load_pipeline
 from penstock.errors import LedgerError
 from penstock.ingest import IngestReport
 from penstock.schedule import Airflow
-from penstock.services import control, jars
+from penstock.services import conflicts, control, jars
 from penstock.services.secrets import load_secrets
 from penstock.services.stack import stack
 
@@ -34,13 +34,16 @@ def fetch_jars(settings: Settings) -> None:
 
 def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
     """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
+    services = stack(settings, names)
+    conflicts.check(settings, services, lambda: stack(settings))  # before minutes of downloads
     fetch_jars(settings)
     with screen.ServicesScreen("Starting") as view:
-        return control.up(settings, stack(settings, names), on_change=view.update)
+        return control.up(settings, services, on_change=view.update)
 
 
 def demo(settings: Settings, records: int) -> None:
     """One run of the pipeline with `records` records, from the start of the servers to the balance; raises as `run`."""
+    load_pipeline(settings.pipeline).source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
     run(settings, records)
     screen.show_the_way_on(state, settings)
@@ -50,11 +53,12 @@ def run(settings: Settings, records: int) -> None:
     """One run of the pipeline on servers that are up, from Airflow's trigger to the balance.
 
     Raises:
+        ConfigError: the API cannot be asked for so many records.
         ScheduleError: Airflow could not run the DAG, or the run failed.
         LedgerError: the records did not all arrive, or the counts do not balance.
     """
     pipeline = load_pipeline(settings.pipeline)
-    report = _run_dag(settings, pipeline, records)
+    report = _run_dag(settings, pipeline, pipeline.source.asked(records))
     balance = _settle(settings, pipeline, report)
     screen.err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
     screen.out.print(screen.rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))

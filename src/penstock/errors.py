@@ -2,6 +2,7 @@
 
 PenstockError
 ├── ConfigError                a setting is wrong: which key, where it came from, what is allowed
+│   └── FolderError                a folder that a setting names cannot be used
 ├── ContractError              a pipeline declaration contradicts itself
 ├── SourceError                the API did not give what was asked of it
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts
@@ -40,6 +41,18 @@ class ConfigError(PenstockError):
     """A setting that cannot be used, with its key, its origin and the allowed values."""
 
     exit_code = 2
+
+
+class FolderError(ConfigError):
+    """The system refuses the folder of a setting: no right to it, no room in it, or it is a file."""
+
+    def __init__(self, setting: str, folder: Path, cause: OSError) -> None:
+        self.setting = setting
+        self.folder = folder
+        super().__init__(
+            f"setting {setting} is {folder}, which cannot be used: {cause}. Make room or get the right to it, "
+            f"or name another folder: PENSTOCK_{setting.upper()}"
+        )
 
 
 class ContractError(PenstockError):
@@ -141,15 +154,12 @@ class ServiceError(PenstockError):
 
 
 class PortTakenError(ServiceError):
-    """A port that a service needs is held by another process."""
+    """Ports that services need are held by others. Each of `taken` is a service, its port, and who holds that."""
 
-    def __init__(self, service: str, port: int, holder: str) -> None:
-        self.service = service
-        self.port = port
-        super().__init__(
-            f"{service} needs port {port}, which is held by {holder}. "
-            "Stop that process, wait for that connection to end, or move every port: penstock up --port-offset 100"
-        )
+    def __init__(self, taken: Sequence[tuple[str, int, str]], remedy: str) -> None:
+        self.taken = tuple(taken)
+        needs = "; ".join(f"{service} needs port {port}, which is held by {holder}" for service, port, holder in taken)
+        super().__init__(f"{needs}. {remedy}")
 
 
 class ServiceExitedError(ServiceError):

@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from penstock.broker import Broker, Message, Receipts
 from penstock.config import Settings
 from penstock.contract import Pipeline
-from penstock.errors import DeliveryError, SourceAnswerError, StoreError
+from penstock.errors import ConfigError, DeliveryError, SourceAnswerError, StoreError
 from penstock.record import Header, Rejected, from_api, to_bytes
 from penstock.source import Api, Page, ahead, seed_for
 from penstock.store import Counts, Flow, Report, Store, durable
@@ -84,6 +84,22 @@ class IngestReport(BaseModel):
         )
 
 
+def records_asked(pipeline: Pipeline, conf: Mapping[str, Any] | None) -> int:
+    """How many records the `conf` of a DAG run asks for; as many as declared where it does not say.
+
+    Raises:
+        ConfigError: it has another key than `records`, or a number that no run can ask for.
+    """
+    conf = conf or {}
+    unknown = sorted(map(str, conf.keys() - {"records"}))
+    if unknown:
+        raise ConfigError(
+            f"the run's conf has {', '.join(unknown)[:200]}, which the DAG {pipeline.schedule.dag_id} does not know; "
+            'it takes one key, e.g. {"records": 500}'
+        )
+    return pipeline.source.asked(conf.get("records", pipeline.schedule.records))
+
+
 def run_ingest(
     settings: Settings,
     pipeline: Pipeline,
@@ -95,14 +111,15 @@ def run_ingest(
     """Fetches the `records` of the run that starts at the aware `moment` and publishes them, topics made if absent.
 
     Raises:
+        ConfigError: the API cannot be asked for so many; nothing was published, and no topic made.
         SourceError: the API gave no usable answer, or nothing.
         BrokerError: Kafka was not there, or did not acknowledge everything.
         StoreError: everything is in Kafka, but Cassandra did not take the report of it.
     """
-    run = Run(pipeline, run_id, uuid4().hex)
+    run, records, seed = Run(pipeline, run_id, uuid4().hex), pipeline.source.asked(records), seed_for(moment)
     with Broker(settings.kafka) as broker, Api(pipeline.source, settings.source) as api:
         broker.ensure_topics(pipeline)
-        report = ingest(run, ahead(api.pages(seed_for(moment), records)), broker, on_progress)
+        report = ingest(run, ahead(api.pages(seed, records)), broker, on_progress)
     Retrying(
         retry=retry_if_exception_type(StoreError),
         stop=stop_after_delay(REPORT_LIMIT_S),

@@ -1,7 +1,7 @@
 """What people see: the live table of services, progress bars, tables of users. Draws; decides nothing.
 
-Everything here goes to stderr, so that stdout stays for results. Where stderr is no terminal, one line per event
-replaces the moving picture.
+Everything here goes to stderr, so that stdout stays for results. Where stderr is no terminal that can be redrawn, one
+line per event replaces the moving picture.
 """
 
 import os
@@ -57,8 +57,17 @@ _LONGEST_VALUE = 4_000
 _LONGEST_TEXT = 500
 _NUMBERS = ("pid", "memory", "ready in", "restarts")
 
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+
+class _Screen(Console):
+    """A console whose reader may leave: what that means is decided where the command ends."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is handled."""
+        raise  # noqa: PLE0704
+
+
+err = _Screen(stderr=True, highlight=False)
+out = _Screen(highlight=False)
 
 
 def services_table(state: StackState) -> Table:
@@ -135,7 +144,7 @@ class ServicesScreen:
         self._began = time.monotonic()
         self._state: StackState | None = None
         self._seen: dict[str, Phase] = {}
-        self._live = Live(self, console=err, refresh_per_second=8) if err.is_terminal else None
+        self._live = Live(self, console=err, refresh_per_second=8) if _can_be_redrawn(err) else None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -199,7 +208,7 @@ def record_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def message_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """The same where the total is known late: yields `advance(done, total)`."""
-    if not err.is_terminal:
+    if not _can_be_redrawn(err):
         yield lambda done, total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -211,7 +220,7 @@ def message_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def spinner(title: str) -> Iterator[Callable[[str], None]]:
     """Something that takes a while: yields `say(text)`, which tells how far it is."""
-    if not err.is_terminal:
+    if not _can_be_redrawn(err):
         yield lambda text: err.print(f"  {text}", markup=False)
         return
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err) as progress:
@@ -337,6 +346,11 @@ def _bytes_shown(value: bytes | None) -> str:
         return f"value, {len(value):,} bytes of UTF-8:\n{plain(value.decode()[:_LONGEST_VALUE])}{more}"
     except UnicodeDecodeError:
         return f"value, {len(value):,} bytes, not UTF-8, in hex:\n{value[:_LONGEST_VALUE].hex(' ')}{more}"
+
+
+def _can_be_redrawn(console: Console) -> bool:
+    """Whether what was drawn can be drawn over: neither in a file nor in a terminal such as an editor's (TERM=dumb)."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def _state(letter: Letter) -> Text:

@@ -74,7 +74,22 @@ def seed_for(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone: a seed needs an aware moment")
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S%fZ}"
+    moment = moment.astimezone(UTC)
+    return f"{moment.year:04}{moment:%m%dT%H%M%S%fZ}"  # %Y of the year 999 has three characters on Linux
+
+
+def outlook(status: int, settings: SourceSettings) -> str:
+    """What a run does when the API answers a request with this HTTP status, in words."""
+    if status == HTTPStatus.OK:
+        return "a run goes on"
+    if status not in _ASK_AGAIN:
+        return "a run fails at once"
+    if settings.attempts == 1:
+        return "a run fails at once, as source.attempts is 1"
+    return (
+        f"a run asks {settings.attempts} times in all (source.attempts) before it fails, "
+        f"or until it is told to wait for more than {settings.max_wait_s:g} s (source.max_wait_s)"
+    )
 
 
 class Api:
@@ -116,11 +131,9 @@ class Api:
         Raises:
             SourceUnavailableError: no usable answer within the budget of attempts, which is per page.
             SourceAnswerError: an answer, but of the wrong kind.
-            ConfigError: more records than the API's pages hold.
+            ConfigError: no number of records that the API's pages hold.
         """
-        size, most = self._source.page_size, self._source.page_size * self._source.max_pages
-        if not 0 < records <= most:
-            raise ConfigError(f"{records} records cannot be asked for: {self._source.url} gives 1 to {most} in a run")
+        size, records = self._source.page_size, self._source.asked(records)
         for number, start in enumerate(range(0, records, size), start=1):
             yield self._page(_Question(seed, number, min(size, records - start)))
 

@@ -80,14 +80,19 @@ def test_a_run_needs_no_logical_date(airflow: Airflow) -> None:
     assert finish(airflow, airflow.trigger("user_info", None, {"records": 5}))["fetched"] == 5
 
 
-def test_no_records_is_refused(airflow: Airflow) -> None:
+@pytest.mark.parametrize("records", [0, 20.5, "20", None, 10**9])
+def test_a_number_of_records_that_cannot_be_is_refused_when_it_is_asked_for(airflow: Airflow, records: object) -> None:
     with pytest.raises(ScheduleError, match="records"):
-        start_run(airflow, 0)
+        airflow.trigger("user_info", datetime.now(UTC), {"records": records})
 
 
-def test_more_records_than_can_be_asked_for_fail_in_the_first_try(airflow: Airflow) -> None:
-    run = start_run(airflow, 10**9)
-    with pytest.raises(ScheduleError):
+def test_a_whole_number_may_be_written_as_a_fraction(airflow: Airflow) -> None:
+    assert finish(airflow, airflow.trigger("user_info", datetime.now(UTC), {"records": 5.0}))["fetched"] == 5
+
+
+def test_a_conf_that_is_not_known_fails_in_the_first_attempt_and_says_so(airflow: Airflow) -> None:
+    run = airflow.trigger("user_info", datetime.now(UTC), {"record": 5})
+    with pytest.raises(ScheduleError, match="conf has record, which the DAG user_info does not know"):
         airflow.wait("user_info", run, ignore, LIMIT_S)
     tries = {task.name: task.tries for task in airflow.state("user_info", run).tasks}
     assert tries["streaming_task"] == 1

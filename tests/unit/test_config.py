@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from penstock.commands import with_settings, with_stack
 from penstock.config import Settings, child_environment, read_settings
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, FolderError
 
 SECRET = "correct horse"
 
@@ -225,3 +225,52 @@ def test_options_of_spark_that_are_no_table(value: str) -> None:
 
 def test_certificates_without_encryption_are_refused() -> None:
     assert "ssl = true" in wrong({"PENSTOCK_CASSANDRA_SSL_CA_LOCATION": "ca.crt"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("PENSTOCK_HOME", "~nobody-of-that-name/x", "in the home of nobody"),
+        ("PENSTOCK_JAVA_HOME", "~nobody-of-that-name/x", "in the home of nobody"),
+        ("PENSTOCK_HOME", "/srv/\udcff", "home holds a zero character, or bytes that are not UTF-8"),
+        ("PENSTOCK_AIRFLOW_USERNAME", "\udcff", "airflow.username holds a zero character, or bytes that are not UTF-8"),
+        ("PENSTOCK_SPARK_CONF", "[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_text_that_no_system_takes_is_refused(variable: str, value: str, problem: str) -> None:
+    assert problem in wrong({variable: value})
+
+
+@pytest.mark.parametrize("text", ['home = "a\\u0000b"', f"x = {'[' * 100_000}", "x = 1979-05-27T99:00:00Z"])
+def test_a_file_of_settings_that_nobody_can_use_is_refused(empty_folder: Path, text: str) -> None:
+    (empty_folder / "penstock.toml").write_text(text)
+    assert wrong({})
+
+
+@pytest.mark.parametrize("name", [".", "/dev/null/x", "x" * 300, "~nobody-of-that-name/x", "\udcff"])
+def test_a_file_of_settings_that_cannot_be_read_is_named(name: str) -> None:
+    assert wrong({"PENSTOCK_CONFIG": name})
+
+
+def test_an_empty_home_on_the_command_line_is_not_the_working_folder() -> None:
+    @click.command
+    @with_settings
+    def command(settings: Settings) -> None:
+        raise AssertionError(settings.home)
+
+    with pytest.raises(ConfigError, match="it names no folder"):
+        CliRunner().invoke(command, ["--home", ""], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("setting", ["home", "cache"])
+def test_a_folder_that_the_system_refuses_is_said_to_be_a_settings(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "file").touch()
+
+    @click.command
+    @with_settings
+    def command(settings: Settings) -> None:
+        (getattr(settings, setting) / "run").mkdir(parents=True)
+
+    environ = {f"PENSTOCK_{setting.upper()}": str(tmp_path / "file")}
+    with pytest.raises(FolderError, match=f"setting {setting} is .*file, which cannot be used: .*Not a directory"):
+        CliRunner().invoke(command, env=environ, catch_exceptions=False)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -184,6 +185,17 @@ def test_loads_a_pipeline_by_its_name() -> None:
 def test_unknown_pipeline_says_how_to_name_one(reference: str) -> None:
     with pytest.raises(ContractError, match=r"Give module:NAME, e\.g\. penstock\.users:USERS"):
         load_pipeline(reference)
+
+
+@pytest.mark.parametrize("text", ["X = (", "1 / 0", "import no_such_module", "raise TypeError('x')"])
+def test_a_module_that_cannot_be_imported_is_named_with_its_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    name = f"declared_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ContractError, match=rf"no pipeline at '{name}:X': (SyntaxError|ZeroDivision|Module|TypeError)"):
+        load_pipeline(f"{name}:X")
 
 
 def test_refuses_to_load_what_is_no_pipeline() -> None:

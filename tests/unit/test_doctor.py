@@ -20,20 +20,26 @@ from penstock.config import Settings
 from penstock.contract import load_pipeline
 from penstock.doctor import Grade, examine, java, machine, ports, stream, web
 from penstock.doctor.clock import clock
+from penstock.errors import SourceError
 from penstock.services.jars.locked import locked
 from penstock.services.stack import stack
+from penstock.source import Api, Clock
 from tests.secured import changed
 
 USERS = load_pipeline("penstock.users:USERS")
 
 
 @contextmanager
-def answering(status: int, date: datetime) -> Iterator[str]:
-    """A server that answers everything so; yields its address."""
+def answering(status: int, date: datetime, asked: list[str] | None = None) -> Iterator[str]:
+    """A server that answers everything so, and notes what it was asked; yields its address."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             self.send_response_only(status)
+            if status == 302:
+                self.send_header("Location", "/elsewhere")
             self.send_header("Date", f"{date:%a, %d %b %Y %H:%M:%S} GMT")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -157,13 +163,36 @@ def test_server_that_does_not_tell_the_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(403, "refuses this address"), (429, "Too many requests"), (500, "tries again")]
+    ("status", "says"),
+    [
+        (302, "No redirect is followed"),
+        (401, "wants credentials"),
+        (403, "refuses this address"),
+        (404, "Is source.url the right address"),
+        (429, "Too many requests"),
+        (500, "Look at what it says"),
+        (520, "Look at what it says"),
+    ],
 )
 def test_api_that_refuses(settings: Settings, status: int, says: str) -> None:
     with answering(status, datetime.now(UTC)) as url:
         time, found = web.api(changed(settings, source={"url": url}), USERS)
     assert (time.grade, found.grade) == (Grade.OK, Grade.FAILED)
     assert says in found.fix
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("status", [204, 302, 400, 401, 403, 404, 408, 429, 500, 501, 502, 503, 504, 520])
+def test_what_is_told_of_a_run_is_what_a_run_does(settings: Settings, status: int, attempts: int) -> None:
+    asked: list[str] = []
+    with answering(status, datetime.now(UTC), asked) as url:
+        own = changed(settings, source={"url": url, "attempts": attempts})
+        _, found = web.api(own, USERS)
+        asked.clear()
+        with Api(USERS.source, own.source, clock=Clock(sleep_s=lambda _: None)) as api, pytest.raises(SourceError):
+            next(api.pages("x" * 22, 1))
+    assert (f"a run asks {len(asked)} times in all" in found.what) is (len(asked) > 1)
+    assert ("a run fails at once" in found.what) is (len(asked) == 1)
 
 
 def test_airflow_of_another_line(settings: Settings) -> None:

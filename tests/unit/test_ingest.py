@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.broker import Message, Receipts
-from penstock.errors import DeliveryError, SourceAnswerError
-from penstock.ingest import IngestReport, Run, ingest
+from penstock.errors import ConfigError, DeliveryError, SourceAnswerError
+from penstock.ingest import IngestReport, Run, ingest, records_asked
 from penstock.record import Header
 from penstock.source import Page
 from penstock.users import USERS
@@ -117,3 +120,39 @@ def test_long_explanation_is_cut() -> None:
     shelf = Shelf()
     ingest(RUN, pages({**PEOPLE[0], "gender": 1, "email": {"x" * 10_000: 1}}), shelf)
     assert len(shelf.messages[0].headers[Header.MESSAGE]) <= 1_000
+
+
+@pytest.mark.parametrize(
+    ("conf", "records"), [(None, 1_000), ({}, 1_000), ({"records": 20}, 20), ({"records": 2e1}, 20)]
+)
+def test_conf_of_a_run_says_how_many_records(conf: dict[str, Any] | None, records: int) -> None:
+    asked = records_asked(USERS, conf)
+    assert (asked, type(asked)) == (records, int)
+
+
+@pytest.mark.parametrize(
+    ("conf", "problem"),
+    [
+        ({"records": 20.5}, "20.5 records cannot be asked for: records must be a whole number"),
+        ({"records": "20"}, "must be a whole number"),
+        ({"records": True}, "must be a whole number"),
+        ({"records": None}, "must be a whole number"),
+        ({"records": [20]}, "must be a whole number"),
+        ({"records": float("nan")}, "must be a whole number"),
+        ({"records": 0}, "gives 1 to 10000000 in a run"),
+        ({"records": -3}, "gives 1 to 10000000 in a run"),
+        ({"records": 1e300}, "gives 1 to 10000000 in a run"),
+        ({"records": 10**5_000}, "gives 1 to 10000000 in a run"),
+        ({"record": 20}, r"conf has record, which the DAG user_info does not know.*\"records\": 500"),
+        ({"records": 20, "b": 1, "a": 1}, "conf has a, b, which"),
+    ],
+)
+def test_conf_that_no_attempt_could_use_is_a_config_error(conf: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        records_asked(USERS, conf)
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.floats() | st.text(), max_size=3))
+def test_any_conf_is_a_number_of_records_or_a_config_error(conf: dict[str, Any]) -> None:
+    with suppress(ConfigError):
+        assert 0 < records_asked(USERS, conf) <= USERS.source.most_records

@@ -1,11 +1,15 @@
 """What people see of the services."""
 
+import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from penstock.screen import services_table
+from penstock import screen
+from penstock.screen import ServicesScreen, rows_table, services_table
 from penstock.services.control import Phase, ServiceState, StackState
+from penstock.users import USERS
 
 
 def shown(*services: ServiceState) -> str:
@@ -27,3 +31,25 @@ def test_ports_on_another_address_than_this_machines_usual_one_say_so() -> None:
 
 def test_service_without_ports_has_no_address() -> None:
     assert "127.0.0.2" not in shown(kafka("kafka", host="127.0.0.2").model_copy(update={"ports": {}}))
+
+
+@pytest.mark.parametrize("width", [1, 2, 17])
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_terminal_of_hardly_any_width_gets_what_fits(monkeypatch: pytest.MonkeyPatch, width: int, count: int) -> None:
+    console = Console(width=width, file=io.StringIO())
+    monkeypatch.setattr(screen, "out", console)
+    console.print(rows_table([{"id": "x" * 36, "first_name": "علی"}] * count, USERS))
+    console.print(services_table(StackState(home=Path("/home"), supervisor_pid=1, services=(kafka("kafka"),) * count)))
+
+
+@pytest.mark.parametrize(("terminal", "moves"), [("dumb", False), ("xterm", True)])
+def test_a_terminal_that_cannot_be_redrawn_gets_a_line_for_each_change(
+    monkeypatch: pytest.MonkeyPatch, terminal: str, moves: bool
+) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": terminal, "NO_COLOR": "1"})
+    monkeypatch.setattr(screen, "err", console)
+    with ServicesScreen("Starting") as view:
+        view.update(StackState(home=Path("/home"), supervisor_pid=1, services=(kafka("kafka"),)))
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("\x1b[" in drawn) is moves
+    assert ("  kafka                   ready\n" in drawn) is not moves

@@ -41,9 +41,9 @@ def test_making_leaves_nothing_but_the_file(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"unknown": "x"}', '{"postgres_password": "x"}'])
+@pytest.mark.parametrize("content", ["\udcff", "", "{", "[]", '{"unknown": "x"}', '{"postgres_password": "x"}'])
 def test_a_broken_or_incomplete_file_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / FILE_NAME).write_text(content)
+    (tmp_path / FILE_NAME).write_text(content, errors="surrogateescape")
     with pytest.raises(ConfigError, match=FILE_NAME):
         load_secrets(Settings(home=tmp_path))
 

@@ -138,7 +138,9 @@ def test_refuses_more_records_than_the_pages_hold(simulator: Simulator, records:
 # --- the seed ---
 
 
-@pytest.mark.parametrize("moment", [NOW, NOW.replace(microsecond=7), datetime(1970, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "moment", [NOW, NOW.replace(microsecond=7), NOW.replace(year=1970), NOW.replace(year=1), NOW.replace(year=9999)]
+)
 def test_seed_has_one_length_and_never_eighteen_characters(moment: datetime) -> None:
     seed = seed_for(moment)
     assert len(seed) == 22

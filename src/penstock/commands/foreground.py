@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.commands import example, with_settings
+from penstock.commands.values import COUNT, NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
 
 
 @click.command(epilog=example("penstock serve kafka"))
-@click.argument("service")
+@click.argument("service", type=NAME)
 @with_settings
 def serve(settings: "Settings", service: str) -> None:
     """Become one server of the stack, in the foreground: what a container runs. Starts nothing that it needs."""
@@ -23,7 +24,7 @@ def serve(settings: "Settings", service: str) -> None:
 
 
 @click.command(epilog=example("penstock ready kafka"))
-@click.argument("service")
+@click.argument("service", type=NAME)
 @with_settings
 def ready(settings: "Settings", service: str) -> None:
     """Ask a server that runs here whether a client could use it: exit 0, or 1 and why not. For health checks."""
@@ -39,7 +40,7 @@ def ready(settings: "Settings", service: str) -> None:
 
 
 @click.command(epilog=example("penstock run --records 5000"))
-@click.option("--records", type=click.IntRange(min=1), default=1_000, show_default=True, help="Users to fetch.")
+@click.option("--records", type=COUNT, default=1_000, show_default=True, help="Users to fetch.")
 @with_settings
 def run(settings: "Settings", records: int) -> None:
     """Let Airflow run the DAG, show the users and whether every record is accounted for; starts no server."""

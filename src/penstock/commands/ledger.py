@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.commands import example, with_settings
+from penstock.commands.values import NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
 
 
 @click.command(epilog=example("penstock reconcile", "penstock reconcile --deep", "penstock reconcile --json | jq ."))
-@click.option("--run", "run_id", help="Only this run; all by default, the newest first.")
+@click.option("--run", "run_id", type=NAME, help="Only this run; all by default, the newest first.")
 @click.option(
     "--deep", is_flag=True, help="Prove it from the data: compare every message with its row, value by value."
 )

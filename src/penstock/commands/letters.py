@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.commands import example, with_settings
+from penstock.commands.values import COUNT, KEY, NAME, NOTE
 
 if TYPE_CHECKING:
     from penstock.broker import Broker
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from penstock.contract import Pipeline
     from penstock.letters import Book, Choice, Outcome
 
-_reason = click.option("--reason", help="Only those rejected for this reason, e.g. wrong_type.")
-_run = click.option("--run", help="Only those of this run.")
+_reason = click.option("--reason", type=NAME, help="Only those rejected for this reason, e.g. wrong_type.")
+_run = click.option("--run", type=NAME, help="Only those of this run.")
 _all = click.option("--all", "resolved", is_flag=True, help="Also those that are resolved.")
 
 
@@ -31,7 +32,7 @@ def dead_letters() -> None:
 @_reason
 @_run
 @_all
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most letters of the table.")
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="Most letters of the table.")
 @click.option("--json", "as_json", is_flag=True, help="All of them, one JSON object a line.")
 @with_settings
 def list_letters(
@@ -53,7 +54,7 @@ def list_letters(
 
 
 @dead_letters.command(epilog=example("penstock dead-letters show 3fa1c09b"))
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", type=NAME)
 @click.option("--json", "as_json", is_flag=True, help="For scripts, with all bytes.")
 @with_settings
 def show(settings: "Settings", identity: str, as_json: bool) -> None:
@@ -88,8 +89,8 @@ def export(settings: "Settings", reason: str | None, run: str | None, resolved: 
 @dead_letters.command(
     epilog=example("penstock dead-letters replay --file fixed.jsonl --dry-run", "penstock dead-letters replay 3fa1c09b")
 )
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--reason", help="All open letters of this reason, e.g. after the declaration was mended.")
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=NAME)
+@click.option("--reason", type=NAME, help="All open letters of this reason, e.g. after the declaration was mended.")
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="An export with mended values.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would happen.")
 @with_settings
@@ -122,10 +123,10 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
 
 
 @dead_letters.command(epilog=example("penstock dead-letters dismiss 3fa1c09b --reason-text 'a test of theirs'"))
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--reason-text", default="", help="Why, for whoever looks at the letter later.")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=NAME)
+@click.option("--reason-text", type=NOTE, help="Why, for whoever looks at the letter later.")
 @with_settings
-def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str) -> None:
+def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str | None) -> None:
     """Close letters that need no replay. They stay where they are, and no row is made of them.
 
     A later replay, by ID or from a file, takes the decision back.
@@ -136,12 +137,12 @@ def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str) -> Non
 
     with _opened(settings) as (pipeline, broker, book):
         chosen = list(book.letters(_choice(None, None, ids, resolved=True)))
-        closed = letters.dismiss(pipeline, chosen, reason_text, datetime.now(UTC), broker)
+        closed = letters.dismiss(pipeline, chosen, reason_text or "", datetime.now(UTC), broker)
     click.echo(f"{len(closed)} dismissed, {len(chosen) - len(closed)} resolved before")
 
 
 @click.command(epilog=example("penstock trace ali@example.com", "penstock trace 9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"))
-@click.argument("wanted", metavar="ID|EMAIL")
+@click.argument("wanted", metavar="ID|EMAIL", type=KEY)
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @with_settings
 def trace(settings: "Settings", wanted: str, as_json: bool) -> None:

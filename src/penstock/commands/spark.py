@@ -16,7 +16,8 @@ def ready_for_spark(settings: "Settings") -> Sequence[Path]:
     from penstock.services.java import find_java
     from penstock.services.spark import driver_environment
 
+    java = find_java(settings)  # before minutes of downloads
     fetch_jars(settings)
     # pyspark finds Java and itself in the environment of the process, and nowhere else.
-    os.environ.update(driver_environment(settings, find_java(settings)))
+    os.environ.update(driver_environment(settings, java))
     return jars.classpath(settings, "spark")

@@ -7,6 +7,8 @@ variable `PENSTOCK_SECTION_NAME` and the key `name` in the file's table `[sectio
 from penstock.config.reader import FILE_NAME, FILE_VARIABLE, child_environment, markdown_table, read_settings
 from penstock.config.sections import (
     CLUSTER,
+    LAST_OFFSET,
+    LAST_PORT,
     LOOPBACK,
     AirflowSettings,
     CassandraSettings,
@@ -25,6 +27,8 @@ __all__ = [
     "CLUSTER",
     "FILE_NAME",
     "FILE_VARIABLE",
+    "LAST_OFFSET",
+    "LAST_PORT",
     "LOOPBACK",
     "AirflowSettings",
     "CassandraSettings",

@@ -73,14 +73,15 @@ def _shown(value: Any) -> str:
 
 def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
     named = environ.get(FILE_VARIABLE)
-    file = Path(named or FILE_NAME).expanduser().absolute()
-    if not file.exists():
-        if named:
-            raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist")
-        return None, {}
+    file = Path(named or FILE_NAME)
     try:
+        file = file.expanduser().absolute()
         return file, tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except FileNotFoundError as error:
+        if named:
+            raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist") from error
+        return None, {}
+    except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested without end, or a home that nobody has
         raise ConfigError(f"{file} cannot be read as TOML: {error}") from error
 
 
@@ -120,6 +121,8 @@ def _explain(problem: Any, origins: list[tuple[str, Mapping[str, Any]]]) -> str:
         names = [".".join(known) for known, _ in leaves(Settings())]
         return f"setting {name} ({origin}) does not exist{_nearest(name, names)}"
     message = problem["msg"].removeprefix("Value error, ")
+    if not path:
+        return f"the settings are not allowed: {message}"
     if is_section:
         return f"setting {name} ({origin}) is not allowed: {message}"
     given = "a secret" if path in _secrets() else json.dumps(problem["input"], default=str)

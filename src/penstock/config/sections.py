@@ -11,6 +11,7 @@ LOOPBACK = "127.0.0.1"
 CLUSTER = (LOOPBACK, "127.0.0.2", "127.0.0.3")
 """Addresses of the nodes of the cluster profile: one machine's, and the same ports on each."""
 LAST_PORT = 65_535
+LAST_OFFSET = 50_000
 PortNumber = Annotated[int, Field(ge=1, le=LAST_PORT)]
 Heap = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
 """A JVM heap as `-Xmx` takes it, e.g. 512m or 2g."""
@@ -18,20 +19,35 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ConsistencyLevel = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"]
 
 
+def _somebodys(value: object) -> object:
+    """A path that may begin with ~ or ~name, if there is such a home."""
+    if isinstance(value, str):
+        try:
+            Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{value!r} is in the home of nobody") from error
+    return value
+
+
 def _named(value: object) -> object:
     # Path("") is the working folder: an empty variable would make that the home, which `down --delete-data` empties.
     if value == "":
         raise ValueError("it names no folder")
-    return value
+    return _somebodys(value)
 
 
 Folder = Annotated[Path, BeforeValidator(_named)]
+Place = Annotated[str, BeforeValidator(_somebodys)]
+"""A path, or empty."""
 
 
 def _options(value: object) -> object:
     """TOML reads `spark.sql.x = 1` as tables within tables; the environment holds JSON."""
     if isinstance(value, str):
-        value = json.loads(value or "{}")
+        try:
+            value = json.loads(value or "{}")
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
     return dict(_flat(value)) if isinstance(value, Mapping) else value
 
 

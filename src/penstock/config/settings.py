@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from penstock.config.names import as_text, leaves, variable_of
 from penstock.config.sections import (
     CLUSTER,
+    LAST_OFFSET,
     LAST_PORT,
     LOOPBACK,
     AirflowSettings,
@@ -17,6 +18,7 @@ from penstock.config.sections import (
     Heaps,
     Hosts,
     KafkaSettings,
+    Place,
     Ports,
     SecretSettings,
     Section,
@@ -42,11 +44,11 @@ class Settings(Section):
     """The one folder with the stack's data, logs and state."""
     cache: Folder = user_cache_path("penstock")
     """Downloaded jars; shared by every `home`."""
-    java_home: str = ""
+    java_home: Place = ""
     """A Java 17 of your own; empty means the packaged one."""
     pipeline: str = "penstock.users:USERS"
     """module:NAME of the declaration."""
-    port_offset: int = Field(default=0, ge=0, le=50_000)
+    port_offset: int = Field(default=0, ge=0, le=LAST_OFFSET)
     """Added to every port of the local stack."""
     ports: Ports = Ports()
     hosts: Hosts = Hosts()
@@ -58,6 +60,12 @@ class Settings(Section):
     cassandra: CassandraSettings = CassandraSettings()
     spark: SparkSettings = SparkSettings()
     airflow: AirflowSettings = AirflowSettings()
+    _moved_by: int = PrivateAttr(default=0)
+
+    @property
+    def moved_by(self) -> int:
+        """The offset that `ports` have been moved by already; `port_offset` is what is still to come."""
+        return self._moved_by
 
     def resolved(self) -> Self:
         """The same settings with every default that depends on another one filled in, and the offset applied.
@@ -83,7 +91,9 @@ class Settings(Section):
         sized = {name: _unless_given(getattr(self, name), sizes) for name, sizes in _OF_A_CLUSTER.items() if cluster}
         filled = {name: _filled(sized.get(name, getattr(self, name)), defaults) for name, defaults in fill.items()}
         sections = {**sized, **filled}
-        return self.model_copy(update={"home": home, "cache": cache, "ports": ports, "port_offset": 0, **sections})
+        resolved = self.model_copy(update={"home": home, "cache": cache, "ports": ports, "port_offset": 0, **sections})
+        resolved._moved_by = self._moved_by + self.port_offset
+        return resolved
 
     @model_validator(mode="after")
     def _a_cluster_stands_on_this_machine(self) -> Self:
@@ -92,9 +102,20 @@ class Settings(Section):
             raise ValueError(f"the cluster profile runs on this machine only, but hosts are given: {elsewhere}")
         return self
 
+    @model_validator(mode="after")
+    def _text_that_every_system_takes(self) -> Self:
+        for path, value in leaves(self):
+            text = as_text(value)
+            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(f"{'.'.join(path)} holds a zero character, or bytes that are not UTF-8")
+        return self
+
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
-        return {variable_of(path): as_text(value) for path, value in leaves(self)}
+        first = {name: port - self._moved_by for name, port in self.ports.model_dump().items()}
+        offset = self.port_offset + self._moved_by
+        told = self.model_copy(update={"ports": Ports.model_construct(**first), "port_offset": offset})
+        return {variable_of(path): as_text(value) for path, value in leaves(told)}
 
     def _moved_ports(self) -> Ports:
         moved = {name: port + self.port_offset for name, port in self.ports.model_dump().items()}

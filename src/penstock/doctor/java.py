@@ -21,7 +21,9 @@ def runtime(settings: Settings) -> Finding:
     try:
         return fine("java", f"17, {find_java(settings).runtime}")
     except (ConfigError, OSError) as error:
-        return failed("java", str(error), "unset PENSTOCK_JAVA_HOME takes the packaged runtime")
+        return failed(
+            "java", str(error), "unset PENSTOCK_JAVA_HOME, or java_home in penstock.toml, takes the packaged runtime"
+        )
 
 
 def cache(settings: Settings) -> Finding:

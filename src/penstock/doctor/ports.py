@@ -6,28 +6,25 @@ from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.errors import ServiceError
 from penstock.services import control, orphans
-from penstock.services.ports import holder, loan, taken
+from penstock.services.conflicts import conflicts, remedy
+from penstock.services.ports import loan
 from penstock.services.process import MARKER
 from penstock.services.spec import Service
 
 
 def ports(settings: Settings, services: tuple[Service, ...]) -> Iterator[Finding]:
     """Whether each port is free, or held by this very stack."""
-    ours = {service.name for service in control.status(settings, memory=False).services if service.pid}
     held = False
     for service in services:
         try:
-            port = None if service.name in ours else taken(service)
+            found = conflicts(settings.home, [service])
         except ServiceError as error:
             held = True
             yield failed("ports", f"{service.name}: {error}", "Give this machine that address, or use another profile")
             continue
-        if port is not None:
+        for one in found:
             held = True
-            fix = "Stop that process, wait for that connection to end, or move every port: --port-offset 100"
-            yield failed(
-                "ports", f"{service.name} needs port {port}, which is held by {holder(service.host, port)}", fix
-            )
+            yield failed("ports", str(one), remedy(settings, services, [one.holder]))
     if not held:
         yield _free({port for service in services for port in service.ports.values()})
 

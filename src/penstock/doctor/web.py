@@ -1,7 +1,7 @@
 """What is asked over HTTP: Airflow, and the API that records come from."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 import httpx
@@ -14,12 +14,17 @@ from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import LIMIT_S
 from penstock.doctor.versions import AIRFLOW, Line
 from penstock.errors import ConfigError
+from penstock.source import outlook
 
-_REMEDIES = {
-    HTTPStatus.FORBIDDEN: "The API refuses this address for now: ask from another network, or use the simulator "
-    "(PENSTOCK_SOURCE_URL unset)",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests came from this address: wait some minutes, as a run does",
+_REMEDIES: Mapping[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "The API wants credentials: they belong in source.url, before its host or in its query",
+    HTTPStatus.FORBIDDEN: "The API refuses this address or its credentials: ask from another network, correct "
+    "source.url, or use the simulator (PENSTOCK_SOURCE_URL unset)",
+    HTTPStatus.NOT_FOUND: "Is source.url the right address?",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests came from this address: wait some minutes",
 }
+_REDIRECT = "No redirect is followed: set source.url to where it leads"
+_OTHER = "Look at what it says in a browser"
 
 
 def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Iterator[Finding]:
@@ -33,9 +38,10 @@ def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Itera
     if answer.status_code == HTTPStatus.OK:
         yield fine("api", f"{url} answers")
     else:
-        other = "Look at what it says in a browser; a run tries again eight times (source.attempts)"
-        what = f"{url} answered {answer.status_code} {answer.reason_phrase}"
-        yield failed("api", what, _REMEDIES.get(HTTPStatus(answer.status_code), other))
+        status = answer.status_code
+        remedy = _REMEDIES.get(status, _REDIRECT if answer.has_redirect_location else _OTHER)
+        what = f"{url} answered {status} {answer.reason_phrase}".rstrip()
+        yield failed("api", f"{what}: {outlook(status, settings.source)}", remedy)
 
 
 def airflow(settings: Settings, now: Now = system_time, line: Line = AIRFLOW) -> Iterator[Finding]:
@@ -55,7 +61,9 @@ def airflow(settings: Settings, now: Now = system_time, line: Line = AIRFLOW) ->
     ill = {name: part["status"] for name, part in answer.json().items() if part["status"] not in ("healthy", None)}
     if ill:
         shown = ", ".join(f"{name} is {status}" for name, status in ill.items())
-        yield failed("airflow", shown, "Start that part again and read its log (`penstock logs`)")
+        yield failed(
+            "airflow", shown, "Read that part's log and start it again; the local ones: penstock logs, down, up"
+        )
     else:
         yield fine("airflow", f"{url} is healthy")
     yield _version(url, context, line)
@@ -80,7 +88,9 @@ def _log_in(settings: Settings, context: ssl.SSLContext) -> Finding:
         return failed("airflow log-in", f"{url}: {type(error).__name__}: {error}", "Is airflow.url the right one?")
     if answer.is_success:
         return fine("airflow log-in", own.username)
-    return failed("airflow log-in", f"{own.username} was answered {answer.status_code}", "Correct airflow.password")
+    refused = answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    fix = "Correct airflow.username and airflow.password" if refused else "Read the api-server's log"
+    return failed("airflow log-in", f"{own.username} was answered {answer.status_code}", fix)
 
 
 def get(url: str, parameters: dict[str, str], context: ssl.SSLContext | bool = True) -> httpx.Response | str:

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from penstock.config import Settings
-from penstock.errors import ServiceError
-from penstock.services import logs, orphans
+from penstock.errors import PortTakenError, ServiceError
+from penstock.services import conflicts, logs, orphans
 from penstock.services.home import Home
 from penstock.services.process import MARKER, SUPERVISOR, Process, owner, run_detaching
 from penstock.services.spec import Service
-from penstock.services.stack import STACK
+from penstock.services.stack import STACK, load
 from penstock.services.state import (
     Phase,
     Recorded,
@@ -62,12 +62,14 @@ def up(
     """Returns when these services are ready; what runs besides goes on. At once if they were ready.
 
     A service that fails does not stop the others: mend it and call again, or call `down`. Interrupted, it stops what it
-    was the first to ask for. `reference` names the function that declares all services, for the supervisor.
+    was the first to ask for. `reference` names the function that declares all services, for the supervisor. Where a
+    port is taken, nothing was started.
 
     Raises:
         PortTakenError, ServiceExitedError, ServiceNotReadyError: the first service that could not be started.
         ServiceError: the stack runs with other settings, or its supervisor ended.
     """
+    conflicts.check(settings, services, lambda: load(reference)(settings))
     home = Home(settings.home)
     home.make()
     names = tuple(service.name for service in services)
@@ -76,6 +78,9 @@ def up(
         with _locked(home):
             number = _ask(settings, home, names, reference)
         _follow_until_ready(home, names, number, on_change, limit_s)
+    except PortTakenError:
+        conflicts.check(settings, services, lambda: load(reference)(settings))  # taken since we looked: now with advice
+        raise
     except KeyboardInterrupt:
         _take_back(settings, home, before, names, on_change)
         raise

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from penstock.config import Settings, child_environment
 from penstock.errors import PenstockError, ServiceError
+from penstock.services import conflicts
 from penstock.services.home import Home
 from penstock.services.spec import Service
 from penstock.services.stack import choose
@@ -25,9 +26,12 @@ def serve(settings: Settings, services: Iterable[Service], name: str) -> NoRetur
     What it needs is not started; a preparation that meets none of it fails.
 
     Raises:
+        PortTakenError: somebody else has one of its ports.
         ServiceError: no service has that name, it could not be prepared, or its command cannot be executed.
     """
-    service = _named(services, name)
+    every = tuple(services)
+    service = _named(every, name)
+    conflicts.check(settings, [service], lambda: every)
     Home(settings.home).make()
     _prepare(service)
     service.folder.mkdir(parents=True, exist_ok=True)

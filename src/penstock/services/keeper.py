@@ -172,7 +172,7 @@ class Keeper:
         try:
             await self._clear_away(None)
             await in_thread(service.prepare)
-            taken = await in_thread(lambda: ports.taken(service))
+            taken = await in_thread(lambda: next(ports.taken(service), None))
         except PenstockError as error:
             raise StartFailed(Failure(service=service.name, kind="other", text=str(error))) from error
         except Exception as error:
@@ -182,7 +182,7 @@ class Keeper:
             raise StartFailed(Failure(service=service.name, kind="other", text=text)) from error
         if taken is not None:
             holder = await in_thread(lambda: ports.holder(service.host, taken))
-            raise StartFailed(Failure(service=service.name, kind="port_taken", port=taken, text=holder))
+            raise StartFailed(Failure(service=service.name, kind="port_taken", port=taken, text=holder.text))
 
     async def _clear_away(self, dead: Process | None) -> None:
         await in_thread(lambda: orphans.clear_away(self._service.name, dead, self._home.path))

@@ -34,20 +34,32 @@ def simulator(settings: Settings) -> Service:
 
 def stream(settings: Settings, java: Java) -> Service:
     """`penstock stream`: the driver of the streaming app; ready once its query runs on the local master."""
-    port = settings.ports.spark_driver_ui
+    ports = _ports_of_a_driver(settings)
+    port = ports["ui"]
     return Service(
         name="stream",
         command=_command("--verbose", "stream"),
         log=_log(settings, "stream"),
         folder=settings.home / "run" / "stream",
         environment={**settings.environment(), **driver_environment(settings, java)},
-        ports={"ui": port},
+        ports=ports,
         needs=("spark-master", *names((*brokers(settings), *cassandras(settings), *workers(settings)))),
         probe=partial(_runs_a_query, port),
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
         start_limit_s=240,
         page=f"http://{LOOPBACK}:{port}/StreamingQuery/",
     )
+
+
+def _ports_of_a_driver(settings: Settings) -> dict[str, int]:
+    """Its page's, and those that `spark.conf` gives it a fixed number of; Spark draws the others."""
+    conf = {name: int(value) for name, value in settings.spark.conf.items() if value.isascii() and value.isdigit()}
+    ports = {
+        "ui": conf.get("spark.ui.port", settings.ports.spark_driver_ui),
+        "driver": conf.get("spark.driver.port", 0),
+        "blocks": conf.get("spark.driver.blockManager.port", conf.get("spark.blockManager.port", 0)),
+    }
+    return {name: port for name, port in ports.items() if port}
 
 
 def _command(*arguments: str) -> tuple[str, ...]:

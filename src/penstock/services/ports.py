@@ -2,12 +2,15 @@
 
 import errno
 import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from penstock.errors import ServiceError
+from penstock.services.process import MARKER
 from penstock.services.spec import Service
 
 _SHOWN_CHARACTERS = 120
@@ -15,34 +18,52 @@ _SHOWN_CHARACTERS = 120
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def taken(service: Service) -> int | None:
-    """The first port of the service that cannot be had; None when all are free.
+@dataclass(frozen=True)
+class Holder:
+    """Who has a port, as far as the system tells."""
+
+    text: str
+    """For people: a server, or a connection that leaves from it."""
+    passes: bool = False
+    """Whether it is a connection, which ends by itself."""
+    homes: frozenset[str] = frozenset()
+    """The homes of the stacks that its processes were started for; empty when they are none of ours."""
+
+
+def taken(service: Service) -> Iterator[int]:
+    """The ports of the service that cannot be had.
 
     Raises:
         ServiceError: the machine does not have the service's address.
     """
-    return next((port for port in service.ports.values() if not _is_free(service.host, port)), None)
+    return (port for port in service.ports.values() if not is_free(service.host, port))
 
 
-def holder(host: str, port: int) -> str:
-    """Who has a port of an address, in words: a server, or a connection that leaves from it, as far as is told."""
+def holder(host: str, port: int) -> Holder:
+    """Who has a port of an address."""
     found = _sockets(host, port)
     listening = [one for one in found if one.status == psutil.CONN_LISTEN]
     if listening:
         pids = sorted({one.pid for one in listening if one.pid is not None})
-        return " and ".join(_describe(pid) for pid in pids) or "a process of another user"
+        text = " and ".join(_describe(pid) for pid in pids) or "a process of another user"
+        return Holder(text, homes=frozenset(home for pid in pids if (home := _owner(pid)[1])))
     found.sort(key=lambda one: bool(one.status == psutil.CONN_TIME_WAIT))
     told = _connection(found[0]) if found else "something that the system does not show"
-    return "; ".join(filter(None, (told, loan(port))))
+    return Holder("; ".join(filter(None, (told, loan(port)))), passes=bool(found))
 
 
 def loan(port: int) -> str:
     """Says so if the system may give the port to any outgoing connection, so that a server cannot count on it."""
-    lent = _lent()
+    lent = lent_ports()
     return f"the system gives {lent[0]} to {lent[-1]} to outgoing connections" if port in lent else ""
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there.
+
+    Raises:
+        ServiceError: the machine does not have the address.
+    """
     with socket.socket() as probe:
         # A server's connections of the past that linger in TIME_WAIT do not hinder the next one; a client's do, and a
         # listener still does.
@@ -61,7 +82,8 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _lent() -> range:
+def lent_ports() -> range:
+    """The ports that the system gives to outgoing connections."""
     try:
         first, last = map(int, _RANGE.read_text("ascii").split())
     except OSError:
@@ -90,6 +112,17 @@ def _describe(pid: int) -> str:
     try:
         process = psutil.Process(pid)
         command = " ".join(process.cmdline())
-        return f"{process.name()} (pid {pid}: {command[:_SHOWN_CHARACTERS]})"
+        told = f"{process.name()} (pid {pid}: {command[:_SHOWN_CHARACTERS]})"
     except psutil.Error:
         return f"process {pid}"
+    service, home = _owner(pid)
+    return f"{told}, which is {service} of the Penstock stack in {home}" if home else told
+
+
+def _owner(pid: int) -> tuple[str, str]:
+    """The service that a process is of, and its stack's home; empty where it is none of ours, or may not be read."""
+    try:
+        service, _, home = psutil.Process(pid).environ().get(MARKER, "").partition("@")
+    except (psutil.Error, OSError):
+        return "", ""
+    return service, home

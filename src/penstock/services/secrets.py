@@ -56,9 +56,12 @@ def _is_given(value: str | SecretStr) -> bool:
 
 
 def _kept(file: Path) -> Secrets:
-    text = write_once(file, json.dumps(_made(), indent=2))
     try:
-        return Secrets.model_validate_json(text)
+        return Secrets.model_validate_json(write_once(file, json.dumps(_made(), indent=2)))
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file} is not UTF-8, so it is not ours. Restore it, or start anew: penstock down --delete-data"
+        ) from error
     except ValidationError as error:
         fields = sorted({".".join(map(str, problem["loc"])) or "the whole" for problem in error.errors()})
         raise ConfigError(

@@ -47,8 +47,8 @@ def choose(services: Sequence[Service], names: Sequence[str] = ()) -> tuple[Serv
             has a name that was asked for.
     """
     known = {service.name: service for service in services}
-    _check_unique("name", [service.name for service in services])
-    _check_unique("port", [f"{service.host}:{port}" for service in services for port in service.ports.values()])
+    _check_names([service.name for service in services])
+    _check_ports(services)
     for service in services:
         _check_known(service.needs, known, f"service {service.name} needs")
     _check_known(names, known, "asked for")
@@ -87,7 +87,20 @@ def _check_known(names: Iterable[str], known: Iterable[str], who: str) -> None:
             raise ServiceError(f"{who} {name!r}, which is no service. The services are {', '.join(known)}")
 
 
-def _check_unique(what: str, values: Sequence[object]) -> None:
-    twice = {value for value in values if values.count(value) > 1}
+def _check_names(names: Sequence[str]) -> None:
+    twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ServiceError(f"{what} {', '.join(map(str, sorted(twice, key=str)))} stands at more than one service")
+        raise ServiceError(f"name {', '.join(sorted(twice))} stands at more than one service")
+
+
+def _check_ports(services: Iterable[Service]) -> None:
+    wanted: dict[tuple[str, int], list[str]] = {}
+    for service in services:
+        for what, port in service.ports.items():
+            wanted.setdefault((service.host, port), []).append(f"{service.name} ({what})")
+    for (host, port), who in wanted.items():
+        if len(who) > 1:
+            raise ServiceError(
+                f"port {host}:{port} is wanted by {' and '.join(who)}: "
+                "give one of them another, in [ports] or [spark.conf]"
+            )

@@ -98,7 +98,7 @@ class Failure(_Frozen):
     def error(self) -> ServiceError:
         match self.kind:
             case "port_taken":
-                return PortTakenError(self.service, self.port, self.text)
+                return PortTakenError([(self.service, self.port, self.text)], "`penstock doctor` says what is free")
             case "exited":
                 return ServiceExitedError(self.service, self.exit_code, self.log, self.tail)
             case "not_ready":

@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from penstock.config import LOOPBACK
-from penstock.errors import PortTakenError
+from penstock.errors import PortTakenError, ServiceError
 from penstock.simulator.faults import Faults, Reply, no_faults, whole
 from penstock.simulator.people import VERSION, RefusedError, answer, question
 
@@ -60,8 +60,10 @@ class Simulator:
             self._server = _Server((host, port), self._desk)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise
-            raise PortTakenError("simulator", port, "another process") from error
+                raise ServiceError(f"simulator cannot listen on {host}:{port} (stack.listen): {error}") from error
+            raise PortTakenError(
+                [("simulator", port, "another process")], "Give it another: --port-offset, or PENSTOCK_PORTS_SIMULATOR"
+            ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="simulator")
 
     @property
@@ -101,6 +103,7 @@ def serve(
 
     Raises:
         PortTakenError: another process listens on this port.
+        ServiceError: this machine cannot listen there.
     """
     stopping = {signal.SIGTERM, signal.SIGINT}
     # Blocked before a thread starts, so that every thread leaves them to the wait below.

@@ -6,6 +6,7 @@ import socket
 import pytest
 from tiny_launcher import Declare, Launcher, until
 
+from penstock.config import Settings
 from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
 
 
@@ -106,14 +107,34 @@ def test_an_answer_that_is_not_the_right_one_in_time_fails_and_stops_it(launcher
     assert set(launcher.left()) == {launcher.supervisor().pid, launcher.guardian().pid}
 
 
-def test_a_taken_port_names_its_holder(launcher: Launcher, tiny: Declare) -> None:
-    server = tiny("one")
+def test_a_taken_port_names_its_holder_and_nothing_was_started(launcher: Launcher, tiny: Declare) -> None:
+    tiny("first")
+    server = tiny("one", needs=("first",))
     with (
         socket.create_server(("127.0.0.1", server.port)),
-        pytest.raises(PortTakenError, match=rf"one needs port {server.port}.*pid {os.getpid()}"),
+        pytest.raises(PortTakenError, match=rf"one needs port {server.port}.*pid {os.getpid()}.*--port-offset \d00"),
     ):
         launcher.up()
-    assert launcher.journal() == []
+    assert (launcher.journal(), launcher.left()) == ([], [])
+
+
+def test_a_port_that_was_taken_since_the_look_stops_with_advice_that_is_taken(
+    launcher: Launcher, tiny: Declare
+) -> None:
+    gate = launcher.file("gate")
+    tiny("first", options=("--ready-when", str(gate)))
+    server = tiny("one", needs=("first",))
+    with launcher.rising():
+        until(lambda: launcher.journal() == ["first started"])
+        taken = socket.create_server(("127.0.0.1", server.port))
+        gate.touch()
+    with taken:
+        assert isinstance(launcher.outcome, PortTakenError)
+        said = str(launcher.outcome)
+        assert "Stop this stack first: penstock down; the data stay. Give every command --port-offset" in said
+        launcher.down()
+        launcher.settings = Settings(home=launcher.settings.home, port_offset=300).resolved()
+        assert launcher.up("first").ready
 
 
 def test_a_preparation_that_fails_fails_its_service(launcher: Launcher, tiny: Declare) -> None:
