@@ -14,6 +14,7 @@ from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import LIMIT_S
 from penstock.doctor.versions import AIRFLOW, Line
 from penstock.errors import ConfigError
+from penstock.urls import shown
 
 _REMEDIES = {
     HTTPStatus.FORBIDDEN: "The API refuses this address for now: ask from another network, or use the simulator "
@@ -24,8 +25,8 @@ _REMEDIES = {
 
 def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Iterator[Finding]:
     """Asks for one record."""
-    url = settings.source.url
-    answer = get(url, {pipeline.source.size_param: "1"})
+    answer = get(settings.source.url, {pipeline.source.size_param: "1"})
+    url = shown(settings.source.url)
     if isinstance(answer, str):
         yield failed("api", f"{url}: {answer}", "Is the address right (source.url), and is there a way to it?")
         return
@@ -49,15 +50,15 @@ def airflow(settings: Settings, now: Now = system_time, line: Line = AIRFLOW) ->
     answer = get(f"{url}/api/v2/monitor/health", {}, context)
     if isinstance(answer, str) or answer.status_code != HTTPStatus.OK:
         said = answer if isinstance(answer, str) else f"answered {answer.status_code}"
-        yield failed("airflow", f"{url}/api/v2/monitor/health: {said}", "Is airflow.url that of an Airflow 3?")
+        yield failed("airflow", f"{shown(url)}/api/v2/monitor/health: {said}", "Is airflow.url that of an Airflow 3?")
         return
-    yield clock(url, answer.headers.get("Date"), now)
+    yield clock(shown(url), answer.headers.get("Date"), now)
     ill = {name: part["status"] for name, part in answer.json().items() if part["status"] not in ("healthy", None)}
     if ill:
-        shown = ", ".join(f"{name} is {status}" for name, status in ill.items())
-        yield failed("airflow", shown, "Start that part again and read its log (`penstock logs`)")
+        parts = ", ".join(f"{name} is {status}" for name, status in ill.items())
+        yield failed("airflow", parts, "Start that part again and read its log (`penstock logs`)")
     else:
-        yield fine("airflow", f"{url} is healthy")
+        yield fine("airflow", f"{shown(url)} is healthy")
     yield _version(url, context, line)
     if own.username:
         yield _log_in(settings, context)
@@ -67,7 +68,7 @@ def _version(url: str, context: ssl.SSLContext, line: Line) -> Finding:
     answer = get(f"{url}/api/v2/version", {}, context)
     if isinstance(answer, str) or answer.status_code != HTTPStatus.OK:
         said = answer if isinstance(answer, str) else f"answered {answer.status_code}"
-        return note("airflow version", f"{url}/api/v2/version: {said}")
+        return note("airflow version", f"{shown(url)}/api/v2/version: {said}")
     return line.judged("airflow version", str(answer.json()["version"]))
 
 
@@ -77,7 +78,9 @@ def _log_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     try:
         answer = httpx.post(url, json=body, timeout=LIMIT_S, verify=context)
     except httpx.HTTPError as error:
-        return failed("airflow log-in", f"{url}: {type(error).__name__}: {error}", "Is airflow.url the right one?")
+        return failed(
+            "airflow log-in", f"{shown(url)}: {type(error).__name__}: {error}", "Is airflow.url the right one?"
+        )
     if answer.is_success:
         return fine("airflow log-in", own.username)
     return failed("airflow log-in", f"{own.username} was answered {answer.status_code}", "Correct airflow.password")
@@ -88,5 +91,7 @@ def get(url: str, parameters: dict[str, str], context: ssl.SSLContext | bool = T
     try:
         host = httpx.URL(url).host
         return httpx.get(url, params=parameters, timeout=LIMIT_S, verify=context, trust_env=host != LOOPBACK)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}"
+    except httpx.InvalidURL:  # whose text repeats what it could not read, which may be a piece of a password
+        return "this is no address"
