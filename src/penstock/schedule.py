@@ -255,10 +255,8 @@ class Airflow:
             )
         if response.is_success:
             return response.json()
-        raise ScheduleError(
-            f"Airflow answered {response.request.method} {shown(str(response.request.url))} with {response.status_code}: "
-            f"{response.text[:2_000]}"
-        )
+        asked = f"{response.request.method} {shown(str(response.request.url))}"
+        raise ScheduleError(f"Airflow answered {asked} with {response.status_code}: {response.text[:2_000]}")
 
 
 class _Token(httpx.Auth):

@@ -115,6 +115,7 @@ def _of_web(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator
 def _address(url: str) -> Address:
     try:
         parts = urlsplit(url)
-        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        port = parts.port
     except ValueError:  # whose text repeats what it could not read, which may be a piece of a password
         raise ConfigError(f"{shown(url)} (source.url or airflow.url) is no address") from None
+    return parts.hostname or "", port or (443 if parts.scheme == "https" else 80)
