@@ -1,12 +1,14 @@
 """Every secret is taken as it is given, or refused without being shown; and what it is put into does not change it."""
 
 import os
+import re
 import traceback
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -17,10 +19,12 @@ from penstock.config.names import leaves, variable_of
 from penstock.errors import ConfigError
 from penstock.services.airflow import airflow
 from penstock.services.secrets import load_secrets
+from penstock.store.connector import spark_conf
+from penstock.stream.jvm import SECRET
+from penstock.stream.kafka import kafka_options
 from tests.certificates import Authority
+from tests.secured import CORE, NASTY, changed, secured
 
-CORE = "hush4711"
-NASTY = f"p@ss/w:rd#1%x é$HOME \\'\"`{CORE}{{}};,=&?~ 汉 "
 FERNET = "PENSTOCK_SECRETS_AIRFLOW_FERNET_KEY"
 SECRETS = sorted(variable_of(path) for path, value in leaves(Settings()) if isinstance(value, SecretStr))
 NAMES = sorted(variable_of(path) for path, _ in leaves(Settings()) if path[-1].endswith("username"))
@@ -116,7 +120,7 @@ def test_airflow_is_given_every_password_and_key_whole(password: str, key: str) 
     assert ini["alembic"]["sqlalchemy.url"] == database
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(printable.filter(bool))
 def test_a_key_file_is_opened_with_every_password(tmp_path: Path, password: str) -> None:
     certificate, key = Authority(tmp_path).sign("client", password)
@@ -130,6 +134,20 @@ def test_a_password_that_is_too_long_for_a_key_is_not_shown(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="cannot be used") as caught:
         tls.client_context("", tls.Identity(certificate, key, CORE * 1_000), verify_hostname=True)
     assert CORE not in "".join(traceback.format_exception(caught.value))
+
+
+def test_every_option_of_spark_that_holds_a_secret_is_known_as_one(settings: Settings) -> None:
+    """What is known as secret is on no command line and no page."""
+    guarded = changed(secured(settings), cassandra={"password": NASTY})
+    options = {**spark_conf(guarded.cassandra, settings.home), **kafka_options(guarded.kafka)}
+    store_password = options["spark.cassandra.connection.ssl.keyStore.password"]
+    holding = {name for name, value in options.items() if holds(value, ("PRIVATE KEY", CORE, store_password))}
+    assert len(holding) == 4
+    assert {name for name in holding if not re.search(SECRET, name)} == set()
+
+
+def holds(value: str, secrets: tuple[str, ...]) -> bool:
+    return any(secret in value for secret in secrets)
 
 
 @pytest.mark.parametrize(
