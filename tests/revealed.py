@@ -27,7 +27,7 @@ def by_processes(home: Path, secrets: Sequence[str]) -> list[str]:
 def by_files(folders: Iterable[Path], secrets: Sequence[str]) -> list[Path]:
     """Files below the folders that hold a secret."""
     files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
-    return [file for file in files if _any_in(secrets, file.read_text("utf-8", "replace"))]
+    return [file for file in files if any(secret.encode() in file.read_bytes() for secret in secrets)]
 
 
 def by_pages(ui_port: int, secrets: Sequence[str]) -> list[str]:

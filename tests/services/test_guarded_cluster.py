@@ -16,6 +16,7 @@ from tests import revealed
 from tests.integration.test_stream import OWN, log_of, publish, streaming, until, user
 from tests.secured import CORE, changed, let_in_by_scram
 from tests.services.servers import running
+from tests.stacks import processes_of
 
 KEY_STORE_PASSWORD = "spark.cassandra.connection.ssl.keyStore.password"
 
@@ -49,6 +50,7 @@ def carries(settings: Settings, own: Pipeline, folder: Path) -> None:
 def reveals_nothing(settings: Settings) -> None:
     """While the stream runs: neither passwords nor keys, nor the password of the key's store."""
     secrets = (CORE, "PRIVATE KEY", spark_conf(settings.cassandra, settings.home / "run" / "tls")[KEY_STORE_PASSWORD])
+    assert any("SparkSubmit" in " ".join(process.cmdline()) for process in processes_of(settings.home))
     assert revealed.by_processes(settings.home, secrets) == []
     assert revealed.by_pages(settings.ports.spark_driver_ui, secrets) == []
     kept = (settings.home / "logs", settings.home / "data" / "spark", Path(settings.spark.checkpoint).parent)
