@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from py4j.java_gateway import get_field
 from pydantic import SecretStr
 from pyspark import SparkConf
 from pyspark.sql import SparkSession
@@ -35,7 +36,7 @@ def quoted_parts(spark: SparkSession, text: str) -> list[str]:
     found = []
     while (kind := tokens.nextToken()) != java.StreamTokenizer.TT_EOF:
         if kind == QUOTED:
-            found.append(tokens.sval)
+            found.append(get_field(tokens, "sval"))
     return found
 
 
