@@ -17,6 +17,7 @@ from penstock.ingest import Run, ingest, run_ingest
 from penstock.services.java import find_java
 from penstock.simulator.people import Question, answer
 from penstock.source import Page
+from penstock.urls import shown
 
 _PAGES = 20
 _PAGE = 1_000
@@ -31,7 +32,7 @@ def ours(place: Place, records: int) -> dict[str, Any]:
 
     def given() -> Iterator[Page]:
         for number in range(records // _PAGE):
-            yield Page("bench:", number + 1, pages[number % _PAGES], datetime.now(UTC), 0)
+            yield Page(shown("bench:"), number + 1, pages[number % _PAGES], datetime.now(UTC), 0)
 
     with Broker(place.settings.kafka) as broker:
         broker.ensure_topics(place.pipeline)

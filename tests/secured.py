@@ -18,7 +18,10 @@ from penstock.services.spec import NotReady, Service
 from penstock.store import Store
 from tests.certificates import Authority
 
-PASSWORD = 'p"w\\d'
+CORE = "hush4711"
+"""In every secret of a guarded cluster, in a form that no quoting or encoding changes: what a test looks for."""
+NASTY = f"p@ss/w:rd#1%x é$HOME \\'\"`{CORE}{{}};,=&?~ 汉 "
+"""A password with every sign that means something in an address, SQL, JAAS, a shell or a file of settings."""
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 _LIMIT_S = 30
@@ -27,7 +30,7 @@ _LIMIT_S = 30
 def guarded_kafka(settings: Settings, java: Java) -> Service:
     """SASL_SSL with PLAIN and SCRAM on the outer listener; certificates are those of `secured`."""
     service = kafka(settings, java)
-    quoted = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+    quoted = NASTY.replace("\\", "\\\\").replace('"', '\\"')
     certificate, key = _server_files(settings)
     lines = {
         "listener.security.protocol.map": "OUTSIDE:SASL_SSL,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -46,8 +49,7 @@ def guarded_kafka(settings: Settings, java: Java) -> Service:
         service.prepare()
         (settings.home.parent / "server.pem").write_text(key.read_text() + certificate.read_text())
         with (service.folder / "server.properties").open("a") as file:
-            # A backslash escapes in such a file too.
-            file.writelines(f"{name}={value}\n".replace("\\", "\\\\") for name, value in lines.items())
+            file.writelines(f"{name}={_escaped(value)}\n" for name, value in lines.items())
 
     return replace(service, prepare=prepare, probe=lambda: _listens(settings.ports.kafka))
 
@@ -56,7 +58,7 @@ def let_in_by_scram(settings: Settings) -> Settings:
     """The settings of a client of the running broker that logs in with SCRAM, under a name that PLAIN does not know."""
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{settings.ports.kafka_internal}"})
     how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
-    added = UserScramCredentialUpsertion("by-scram", how, PASSWORD.encode())
+    added = UserScramCredentialUpsertion("by-scram", how, NASTY.encode())
     for done in admin.alter_user_scram_credentials([added]).values():
         done.result(_LIMIT_S)
     return changed(settings, kafka={"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "by-scram"})
@@ -75,18 +77,26 @@ def guarded_cassandra(settings: Settings, java: Java) -> Service:
     return replace(service, prepare=prepare, probe=lambda: _serves(settings))
 
 
+def let_in_by_password(settings: Settings) -> Settings:
+    """The settings of a client of the running Cassandra whose password is not the one that each begins with."""
+    quoted = NASTY.replace("'", "''")
+    with Store(settings.cassandra) as store:
+        store.define(f"CREATE ROLE penstock WITH PASSWORD = '{quoted}' AND LOGIN = true AND SUPERUSER = true")
+    return changed(settings, cassandra={"username": "penstock", "password": NASTY})
+
+
 def secured(settings: Settings) -> Settings:
     """The settings of a client of both, which shows a certificate of its own whose key has a password."""
     authority = Authority(settings.home.parent)
     authority.sign("server")
-    certificate, key = authority.sign("client", "opens the key")
+    certificate, key = authority.sign("client", NASTY)
     files = {
         "ssl_ca_location": str(authority.file),
         "ssl_certificate_location": str(certificate),
         "ssl_key_location": str(key),
-        "ssl_key_password": "opens the key",
+        "ssl_key_password": NASTY,
     }
-    sasl = {"sasl_mechanism": "PLAIN", "sasl_username": "penstock", "sasl_password": PASSWORD}
+    sasl = {"sasl_mechanism": "PLAIN", "sasl_username": "penstock", "sasl_password": NASTY}
     login = {"ssl": True, "username": "cassandra", "password": "cassandra"}
     return changed(
         settings,
@@ -104,6 +114,11 @@ def changed(settings: Settings, **sections: Mapping[str, object]) -> Settings:
 
 def _server_files(settings: Settings) -> tuple[Path, Path]:
     return settings.home.parent / "server.crt", settings.home.parent / "server.key"
+
+
+def _escaped(value: str) -> str:
+    """As a file of Java's properties has it: a backslash escapes, and what is not Latin-1 must be escaped."""
+    return "".join(f"\\u{ord(sign):04x}" if sign == "\\" or not sign.isascii() else sign for sign in value)
 
 
 def _encryption(settings: Settings) -> Mapping[str, object]:

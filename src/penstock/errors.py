@@ -30,6 +30,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from penstock.urls import ShownUrl
+
 
 class PenstockError(Exception):
     """Base of all errors above; catching it catches nothing that is a defect of ours."""
@@ -70,7 +72,7 @@ class SourceError(PenstockError):
 class SourceUnavailableError(SourceError):
     """The API gave no usable answer within the budget of attempts."""
 
-    def __init__(self, url: str, attempts: int, cause: str) -> None:
+    def __init__(self, url: ShownUrl, attempts: int, cause: str) -> None:
         self.url = url
         self.attempts = attempts
         super().__init__(
@@ -82,7 +84,7 @@ class SourceUnavailableError(SourceError):
 class SourceAnswerError(SourceError):
     """The API answered, but not the question that was asked."""
 
-    def __init__(self, url: str, problem: str) -> None:
+    def __init__(self, url: ShownUrl, problem: str) -> None:
         self.url = url
         self.problem = problem
         super().__init__(f"{url} answered, but {problem}")

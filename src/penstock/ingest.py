@@ -24,6 +24,7 @@ from penstock.errors import ConfigError, DeliveryError, SourceAnswerError, Store
 from penstock.record import Header, Rejected, from_api, to_bytes
 from penstock.source import Api, Page, ahead, seed_for
 from penstock.store import Counts, Flow, Report, Store, durable
+from penstock.urls import shown
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def ingest(
     receipts = broker.publish(fetched.messages(run, pages), on_progress)
     topic, letters = run.pipeline.topic, run.pipeline.dead_letter_topic
     if not fetched.items:
-        raise SourceAnswerError(run.pipeline.source.url, "it had no items, and a run of nothing is no success")
+        raise SourceAnswerError(shown(run.pipeline.source.url), "it had no items, and a run of nothing is no success")
     report = IngestReport(
         run=run.id,
         fetched=fetched.items,

@@ -25,6 +25,7 @@ from tenacity import (
 )
 
 from penstock.errors import ScheduleError
+from penstock.urls import shown
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +74,13 @@ class Airflow:
         patience_s: float = 60,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
+        url = url.rstrip("/")
+        self._url = shown(url)
         self._username = username
         self._patience_s = patience_s
         self._client = httpx.Client(
-            base_url=f"{self._url}/api/v2/",
-            auth=_Token(f"{self._url}/auth/token", username, password),
+            base_url=f"{url}/api/v2/",
+            auth=_Token(f"{url}/auth/token", username, password),
             timeout=30,
             transport=transport,
         )
@@ -253,10 +255,8 @@ class Airflow:
             )
         if response.is_success:
             return response.json()
-        raise ScheduleError(
-            f"Airflow answered {response.request.method} {response.request.url} with {response.status_code}: "
-            f"{response.text[:2_000]}"
-        )
+        asked = f"{response.request.method} {shown(str(response.request.url))}"
+        raise ScheduleError(f"Airflow answered {asked} with {response.status_code}: {response.text[:2_000]}")
 
 
 class _Token(httpx.Auth):

@@ -28,6 +28,7 @@ from penstock.config import SourceSettings
 from penstock.contract import Source
 from penstock.errors import ConfigError, SourceAnswerError, SourceUnavailableError
 from penstock.record import at_path
+from penstock.urls import ShownUrl, shown
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _FIRST_PAUSE_S = 1.0
 # github.com/RandomAPI/Randomuser.me-Node); 10 s doubled up to 60 s outlasts that in the default eight attempts.
 _FIRST_PAUSE_OF_A_LIMIT_S = 10.0
 _TOO_LONG = "with more than {} bytes, the limit (source.max_response_bytes)"
+_ENCODED = "In its user name and password : / ? # [ ] @ and % must be percent-encoded"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -47,7 +49,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Page:
     """One answer: `items` as parsed from JSON, in the API's order; `received_at` is aware and is when it was whole."""
 
-    url: str
+    url: ShownUrl
     number: int
     items: list[Any]
     received_at: datetime
@@ -157,19 +159,24 @@ class Api:
             source.size_param: question.size,
         }
         url = self._url.copy_merge_params(asked)
-        shown = str(url.copy_with(userinfo=b""))
+        told = self._shown(str(url))
         try:
             with self._client.stream("GET", url) as response:
-                self._check_status(shown, response)
-                body = self._body(shown, response)
+                self._check_status(told, response)
+                body = self._body(told, response)
         except httpx.RequestError as error:
-            raise _UnusableError(shown, f"{type(error).__name__}: {error}") from error
+            raise _UnusableError(told, f"{type(error).__name__}: {error}") from error
         received_at = self._clock.now()
-        answer = _parsed(shown, body, response.headers.get("Content-Type", "no content type"))
-        items = self._items(shown, answer, question)
-        return Page(shown, question.page, items, received_at, len(body))
+        answer = _parsed(told, body, response.headers.get("Content-Type", "no content type"))
+        items = self._items(told, answer, question)
+        return Page(told, question.page, items, received_at, len(body))
 
-    def _check_status(self, url: str, response: httpx.Response) -> None:
+    def _shown(self, url: str) -> ShownUrl:
+        """Which page it asks for can be seen, and no key of the API."""
+        source = self._source
+        return shown(url, (source.seed_param, source.page_param, source.size_param))
+
+    def _check_status(self, url: ShownUrl, response: httpx.Response) -> None:
         status = response.status_code
         if status == HTTPStatus.OK:
             return
@@ -177,11 +184,11 @@ class Api:
         if status in _ASK_AGAIN:
             raise _UnusableError(url, said, limited=status == 429, wait_s=self._retry_after_s(response))
         if response.has_redirect_location:
-            target = response.headers["Location"]
+            target = self._shown(response.headers["Location"])
             raise SourceAnswerError(url, f"with {said} to {target}: no redirect is followed; set source.url to it")
         raise SourceAnswerError(url, f"with {said}, which asking again will not change. Is source.url right?")
 
-    def _body(self, url: str, response: httpx.Response) -> bytes:
+    def _body(self, url: ShownUrl, response: httpx.Response) -> bytes:
         """The decoded body. Decoded here and not by httpx, so that the limit also holds inside one compressed chunk."""
         most, deadline_s = self._settings.max_response_bytes, self._settings.answer_timeout_s
         announced = response.headers.get("Content-Length", "")
@@ -198,7 +205,7 @@ class Api:
                 raise _UnusableError(url, cause)
         return bytes(body)
 
-    def _items(self, url: str, answer: Any, question: "_Question") -> list[Any]:
+    def _items(self, url: ShownUrl, answer: Any, question: "_Question") -> list[Any]:
         for path, template in self._source.echoes.items():
             expected = template.format(seed=question.seed, page=question.page, size=question.size)
             found = at_path(answer, path)
@@ -293,7 +300,7 @@ class _UnusableError(Exception):
     """An attempt that failed in a way that the next one may not."""
 
     def __init__(
-        self, url: str, cause: str, *, wrong: bool = False, limited: bool = False, wait_s: float | None = None
+        self, url: ShownUrl, cause: str, *, wrong: bool = False, limited: bool = False, wait_s: float | None = None
     ) -> None:
         super().__init__(cause)
         self.url = url
@@ -322,14 +329,16 @@ def _give_up(state: RetryCallState) -> NoReturn:
 def _checked_url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ConfigError(f"setting source.url is {text!r}, which is no address: {error}") from error
+    except httpx.InvalidURL:  # whose text repeats what it could not read, which may be a piece of a password
+        raise ConfigError(f"setting source.url is {shown(text)!r}, which is no address. {_ENCODED}") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigError(f"setting source.url is {text!r}; it must begin with http:// or https:// and name a host")
+        raise ConfigError(
+            f"setting source.url is {shown(text)!r}; it must begin with http:// or https:// and name a host"
+        )
     return url
 
 
-def _decoder(url: str, encoding: str) -> Callable[[bytes, int], bytes]:
+def _decoder(url: ShownUrl, encoding: str) -> Callable[[bytes, int], bytes]:
     """Decodes a chunk to at most the given number of bytes."""
     if encoding == "identity":
         return lambda chunk, most: chunk[:most]
@@ -339,7 +348,7 @@ def _decoder(url: str, encoding: str) -> Callable[[bytes, int], bytes]:
 
 
 class _Gunzip:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: ShownUrl) -> None:
         self._url = url
         self._inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
@@ -350,7 +359,7 @@ class _Gunzip:
             raise _UnusableError(self._url, f"its gzip cannot be read: {error}") from error
 
 
-def _parsed(url: str, body: bytes, content_type: str) -> Any:
+def _parsed(url: ShownUrl, body: bytes, content_type: str) -> Any:
     try:
         return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

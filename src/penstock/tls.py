@@ -78,7 +78,7 @@ def client_context(authority: str, who: Identity | None, *, verify_hostname: boo
         context = ssl.create_default_context(cafile=authority or None)
         if who:
             context.load_cert_chain(who.certificate, who.key, who.password)
-    except OSError as error:  # ssl.SSLError is one
+    except (OSError, ValueError) as error:  # ssl.SSLError is the former, too long a password the latter
         files = ", ".join(str(file) for file in (authority, who and who.certificate, who and who.key) if file)
         raise ConfigError(f"certificates and keys in {files} cannot be used: {error}") from error
     context.check_hostname = verify_hostname

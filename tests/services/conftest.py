@@ -7,7 +7,7 @@ import pytest
 
 from penstock.config import Settings
 from penstock.contract import Pipeline, load_pipeline
-from tests.secured import guarded_cassandra, guarded_kafka, secured
+from tests.secured import guarded_cassandra, guarded_kafka, let_in_by_password, secured
 from tests.services.servers import running
 from tests.stacks import settings_in
 
@@ -17,7 +17,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Kafka and Cassandra with TLS both ways and log-ins; the settings are those of a client that they let in."""
     settings = secured(settings_in(tmp_path_factory.mktemp("guarded") / "home"))
     with running(guarded_kafka, settings), running(guarded_cassandra, settings):
-        yield settings
+        yield let_in_by_password(settings)
 
 
 @pytest.fixture

@@ -11,9 +11,14 @@ from penstock.errors import BrokerError, StoreError
 from penstock.record import to_bytes
 from penstock.services.spark import spark_master, spark_worker
 from penstock.store import Store
+from penstock.store.connector import spark_conf
+from tests import revealed
 from tests.integration.test_stream import OWN, log_of, publish, streaming, until, user
-from tests.secured import changed, let_in_by_scram
+from tests.secured import CORE, changed, let_in_by_scram
 from tests.services.servers import running
+from tests.stacks import processes_of
+
+KEY_STORE_PASSWORD = "spark.cassandra.connection.ssl.keyStore.password"
 
 
 def test_records_go_through_a_guarded_cluster(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:
@@ -27,7 +32,7 @@ def test_an_executor_elsewhere_is_let_in_and_so_is_scram(guarded: Settings, own:
 
 
 def carries(settings: Settings, own: Pipeline, folder: Path) -> None:
-    """A good record becomes a row and a bad one a letter, and the log holds no key."""
+    """A good record becomes a row and a bad one a letter, and no secret can be read anywhere."""
     (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
     spark = {"checkpoint": str(folder / "checkpoint")}
     settings = changed(settings, spark=spark).model_copy(update={"pipeline": "own_pipeline:OWN"})
@@ -36,8 +41,20 @@ def carries(settings: Settings, own: Pipeline, folder: Path) -> None:
         with streaming(settings), Store(settings.cassandra) as store:
             until(lambda: "stored 1 rows, 1 rejected" in log_of(settings))
             assert store.count(own) == 1
-        assert [letter.value for letter in broker.read(own.dead_letter_topic)] == [b"{"]
-    assert "BEGIN" not in log_of(settings)
+            reveals_nothing(settings)
+        [letter] = broker.read(own.dead_letter_topic)
+        assert letter.value == b"{"
+        assert CORE not in repr(letter)
+
+
+def reveals_nothing(settings: Settings) -> None:
+    """While the stream runs: neither passwords nor keys, nor the password of the key's store."""
+    secrets = (CORE, "PRIVATE KEY", spark_conf(settings.cassandra, settings.home / "run" / "tls")[KEY_STORE_PASSWORD])
+    assert any("SparkSubmit" in " ".join(process.cmdline()) for process in processes_of(settings.home))
+    assert revealed.by_processes(settings.home, secrets) == []
+    assert revealed.by_pages(settings.ports.spark_driver_ui, secrets) == []
+    kept = (settings.home / "logs", settings.home / "data" / "spark", Path(settings.spark.checkpoint).parent)
+    assert revealed.by_files(kept, secrets) == []
 
 
 WRONG = {

@@ -6,13 +6,17 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import NullPool, create_engine, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from penstock.config import Settings
+from penstock.services.airflow import airflow
 from penstock.services.postgres import connect, postgres
 from penstock.services.process import spawn
 from penstock.services.secrets import Secrets, load_secrets
 from penstock.services.spec import NotReady, Service
+from tests.secured import NASTY
 
 
 @pytest.fixture
@@ -44,14 +48,17 @@ def execute(settings: Settings, secrets: Secrets, *statements: str) -> list[tupl
 
 
 def test_gives_airflow_a_database_of_its_own(settings: Settings, secrets: Secrets) -> None:
-    with running(postgres(settings, secrets), settings):
-        found = execute(
-            settings,
-            secrets,
-            "SELECT current_user, current_database(), pg_encoding_to_char(encoding) "
-            "FROM pg_database WHERE datname = current_database()",
-        )
-    assert found == [("airflow", "airflow", "UTF8")]
+    """Through the address that Airflow is given, with a password of signs that mean something in one."""
+    secrets = secrets.model_copy(update={"postgres_password": SecretStr(NASTY)})
+    query = (
+        "SELECT current_user, current_database(), pg_encoding_to_char(encoding) "
+        "FROM pg_database WHERE datname = current_database()"
+    )
+    address = airflow(settings, secrets)[0].environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    engine = create_engine(address, poolclass=NullPool)
+    with running(postgres(settings, secrets), settings), engine.connect() as connection:
+        assert connection.execute(text(query)).one() == ("airflow", "airflow", "UTF8")
+        assert execute(settings, secrets, "SELECT 1") == [(1,)]
 
 
 def test_refuses_a_wrong_password(settings: Settings, secrets: Secrets) -> None:

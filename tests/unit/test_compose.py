@@ -40,7 +40,8 @@ def settings_of(name: str, kafka: str = "kraft") -> Settings:
 
 
 def secrets() -> dict[str, str]:
-    return {f"PENSTOCK_SECRETS_{name.upper()}": "x" for name in Secrets.model_fields}
+    given = {**dict.fromkeys(Secrets.model_fields, "x"), "airflow_fernet_key": "0" * 43 + "="}
+    return {f"PENSTOCK_SECRETS_{name.upper()}": value for name, value in given.items()}
 
 
 def filled(value: str) -> str:

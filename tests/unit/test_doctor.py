@@ -195,6 +195,18 @@ def test_what_is_told_of_a_run_is_what_a_run_does(settings: Settings, status: in
     assert ("a run fails at once" in found.what) is (len(asked) == 1)
 
 
+@pytest.mark.parametrize("status", [403, 500])
+def test_no_finding_shows_a_key_that_stands_in_an_address(settings: Settings, status: int) -> None:
+    with answering(status, datetime.now(UTC)) as url:
+        keyed = url.replace("http://", "http://me:hidden@") + "?key=hidden"
+        found = [
+            *web.api(changed(settings, source={"url": keyed}), USERS),
+            *web.airflow(changed(settings, airflow={"url": keyed})),
+            *web.api(changed(settings, source={"url": "http://me:hidden/x@host/"}), USERS),
+        ]
+    assert "hidden" not in repr(found)
+
+
 def test_airflow_of_another_line(settings: Settings) -> None:
     with answering(404, datetime.now(UTC)) as url:
         [found] = web.airflow(changed(settings, airflow={"url": url}))

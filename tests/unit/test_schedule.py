@@ -69,6 +69,21 @@ def test_logs_in_again_when_the_token_is_no_longer_taken(script: Script, airflow
     assert script.asked[-1].headers["Authorization"] == "Bearer two"
 
 
+def test_no_error_shows_a_password_that_stands_in_the_address() -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"access_token": "one"}) if "token" in request.url.path else httpx.Response(404)
+
+    for handler, match in ((fail, "https://airflow did not answer"), (answer, "GET https://airflow/api")):
+        transport = httpx.MockTransport(handler)
+        asking = Airflow("https://me:hidden@airflow/", "me", SecretStr("pw"), patience_s=0.1, transport=transport)
+        with asking, pytest.raises(ScheduleError, match=match) as caught:
+            asking.state("d", "r")
+        assert "hidden" not in str(caught.value)
+
+
 def test_refused_log_in_names_the_user_and_not_the_password(script: Script, airflow: Airflow) -> None:
     script.on("POST", "/auth/token", (401, {"detail": "Invalid credentials"}))
     with pytest.raises(ScheduleError, match="refuses user 'admin'") as caught:

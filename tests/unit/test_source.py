@@ -3,6 +3,7 @@
 import logging
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -350,9 +351,48 @@ def test_declared_address_holds_unless_settings_name_another() -> None:
     assert asked[0].host == "randomuser.me"
 
 
-def test_password_in_the_address_is_used_and_never_shown(simulator: Simulator) -> None:
-    (page,) = fetch(simulator.url.replace("http://", "http://me:hidden@"))
-    assert "hidden" not in page.url
+KEYED = "http://me:hidden@127.0.0.1/api/?key=hidden"
+
+
+def test_password_and_key_in_the_address_are_used_and_never_shown(simulator: Simulator) -> None:
+    (page,) = fetch(KEYED.replace("127.0.0.1/api/", simulator.url.removeprefix("http://")), records=2)
+    assert page.url == f"{simulator.url}?key=***&seed={SEED}&page=1&results=2"
+
+
+ANSWERS: dict[str, tuple[int, bytes, dict[str, str]]] = {
+    "refused": (404, b"", {}),
+    "limited": (429, b"", {}),
+    "failed": (500, b"", {}),
+    "no JSON": (200, b"{", {}),
+    "other JSON": (200, b'{"results": []}', {}),
+    "moved": (302, b"", {"Location": KEYED}),
+    "of another encoding": (200, b"?", {"Content-Encoding": "br"}),
+    "broken": (200, b"?", {"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_no_error_and_no_log_shows_the_key_of_the_api(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[httpx.URL] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        status, body, headers = ANSWERS[kind]
+        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+
+    settings = SourceSettings(url=KEYED, attempts=2)
+    api = Api(SMALL, settings, transport=httpx.MockTransport(answer), clock=Waits().clock())
+    with caplog.at_level(logging.INFO), api, pytest.raises(SourceError, match=r"key=\*\*\*") as caught:
+        next(api.pages(SEED, 1))
+    assert asked[0].params["key"] == "hidden"
+    assert "hidden" not in str(caught.value) + caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://me:hid/den@host/", "http://me:hid?den@host/", "ftp://me:hidden@host/?hidden"])
+def test_an_address_that_is_refused_shows_no_password(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Api(SMALL, SourceSettings(url=url))
+    assert "hid" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_any_api_can_be_declared(simulator: Simulator) -> None:

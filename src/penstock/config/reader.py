@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from penstock.config.names import PREFIX, as_text, leaves, variable_of
 from penstock.config.sections import Section
@@ -58,10 +59,14 @@ def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
 
 
 def _meaning(path: tuple[str, ...]) -> str:
+    return _field(path).description or ""
+
+
+def _field(path: tuple[str, ...]) -> FieldInfo:
     model: type[Section] = Settings
     for part in path[:-1]:
         model = type(getattr(model(), part))
-    return model.model_fields[path[-1]].description or ""
+    return model.model_fields[path[-1]]
 
 
 def _shown(value: Any) -> str:
@@ -125,7 +130,7 @@ def _explain(problem: Any, origins: list[tuple[str, Mapping[str, Any]]]) -> str:
         return f"the settings are not allowed: {message}"
     if is_section:
         return f"setting {name} ({origin}) is not allowed: {message}"
-    given = "a secret" if path in _secrets() else json.dumps(problem["input"], default=str)
+    given = "a secret" if _holds_secret(path) else json.dumps(problem["input"], default=str)
     return f"setting {name} ({origin}) is {given}, which is not allowed: {message}"
 
 
@@ -137,8 +142,13 @@ def _stands_in(values: Any, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _secrets() -> frozenset[tuple[str, ...]]:
-    return frozenset(path for path, value in leaves(Settings()) if isinstance(value, SecretStr))
+def _holds_secret(path: tuple[str, ...]) -> bool:
+    """Whether what stands at `path` is, or may hold, what no message shows: such a setting, or a section with one."""
+    return any(_is_secret(known, value) and known[: len(path)] == path for known, value in leaves(Settings()))
+
+
+def _is_secret(path: tuple[str, ...], value: Any) -> bool:
+    return isinstance(value, SecretStr) or not _field(path).repr
 
 
 def _nearest(name: str, names: list[str]) -> str:

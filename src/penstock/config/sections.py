@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
+from penstock.config.credentials import FernetKey, LoginName, Secret, SigningKey, UserName
+
 LOOPBACK = "127.0.0.1"
 CLUSTER = (LOOPBACK, "127.0.0.2", "127.0.0.3")
 """Addresses of the nodes of the cluster profile: one machine's, and the same ports on each."""
@@ -174,24 +176,24 @@ class Heaps(Section):
 class SecretSettings(Section):
     """What the servers of the stack prove themselves with; empty means generated, and kept in `home`."""
 
-    postgres_password: SecretStr = SecretStr("")
+    postgres_password: Secret = SecretStr("")
     """Of Airflow's role in Postgres; empty means generated."""
-    airflow_username: str = ""
+    airflow_username: LoginName = ""
     """Of the log-in to the local Airflow; empty means admin."""
-    airflow_password: SecretStr = SecretStr("")
+    airflow_password: Secret = SecretStr("")
     """Of the log-in to the local Airflow; empty means generated."""
-    airflow_jwt_secret: SecretStr = SecretStr("")
+    airflow_jwt_secret: SigningKey = SecretStr("")
     """Signs Airflow's tokens; empty means generated."""
-    airflow_fernet_key: SecretStr = SecretStr("")
+    airflow_fernet_key: FernetKey = SecretStr("")
     """Encrypts what Airflow stores: 32 bytes in URL-safe base64; empty means generated."""
-    airflow_secret_key: SecretStr = SecretStr("")
+    airflow_secret_key: SigningKey = SecretStr("")
     """Signs the sessions of Airflow's page; empty means generated."""
 
 
 class SourceSettings(Section):
     """How the API is called. `url` overrides the declaration's; empty means the local simulator."""
 
-    url: str = ""
+    url: str = Field(default="", repr=False)
     """Address of the API; empty means the local simulator."""
     connect_timeout_s: Seconds = 5
     """Longest wait for a connection."""
@@ -224,9 +226,9 @@ class KafkaSettings(Section):
     """As Kafka's clients call it."""
     sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
     """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; empty without SASL."""
-    sasl_username: str = ""
+    sasl_username: UserName = ""
     """With SASL."""
-    sasl_password: SecretStr = SecretStr("")
+    sasl_password: Secret = SecretStr("")
     """With SASL."""
     ssl_ca_location: str = ""
     """File with the authority that signed the brokers' certificates (PEM)."""
@@ -234,7 +236,7 @@ class KafkaSettings(Section):
     """File with the client's certificate and its chain (PEM); empty where the brokers ask for none."""
     ssl_key_location: str = ""
     """File with the client's private key (PEM); empty where it stands in the certificate's file."""
-    ssl_key_password: SecretStr = SecretStr("")
+    ssl_key_password: Secret = SecretStr("")
     """Of the private key, where it has one."""
     ssl_endpoint_identification_algorithm: Literal["https", "none"] = "https"
     """Whether a broker's certificate must name its host (https) or not (none)."""
@@ -247,9 +249,9 @@ class CassandraSettings(Section):
     """Addresses, separated by commas."""
     port: int = Field(default=0, ge=0, le=65535)
     """0 means the local node's port."""
-    username: str = ""
+    username: UserName = ""
     """Empty without authentication."""
-    password: SecretStr = SecretStr("")
+    password: Secret = SecretStr("")
     """With a username."""
     datacenter: str = "datacenter1"
     """The one to read from and write to; also the name of the local one."""
@@ -269,7 +271,7 @@ class CassandraSettings(Section):
     """File with the client's certificate and its chain (PEM); empty where the nodes ask for none."""
     ssl_key_location: str = ""
     """File with the client's private key (PEM); empty where it stands in the certificate's file."""
-    ssl_key_password: SecretStr = SecretStr("")
+    ssl_key_password: Secret = SecretStr("")
     """Of the private key, where it has one."""
     ssl_hostname_verification: bool = True
     """Whether a node's certificate must name its address; the Spark connector never looks (decision 141)."""
@@ -290,7 +292,7 @@ class SparkSettings(Section):
     """Executors of the stream. 2 with the cluster profile."""
     executor_cores: int = Field(default=2, ge=1)
     """Tasks that one executor runs at a time. 1 with the cluster profile."""
-    conf: SparkConf = {}
+    conf: SparkConf = Field(default={}, repr=False)
     """More options of Spark by their own names, which win over ours: a table in the file, JSON in the environment."""
     max_records_per_batch: int = Field(default=500_000, ge=1)
     """Most records of one micro-batch."""
@@ -305,11 +307,11 @@ class SparkSettings(Section):
 class AirflowSettings(Section):
     """Which Airflow. Empty `url` means the local one, whose log-in is generated."""
 
-    url: str = ""
+    url: str = Field(default="", repr=False)
     """Address of the api-server; empty means the local one."""
-    username: str = ""
+    username: UserName = ""
     """Empty means the local one."""
-    password: SecretStr = SecretStr("")
+    password: Secret = SecretStr("")
     """With a username."""
     ssl_ca_location: str = ""
     """File with the authority that signed the api-server's certificate (PEM); empty means those the system trusts."""

@@ -14,8 +14,9 @@ from penstock.contract import Pipeline, load_pipeline
 from penstock.doctor import cassandra, docker, java, kafka, machine, ports, postgres, spark, stream, web
 from penstock.doctor.finding import Finding, Grade, failed
 from penstock.doctor.reach import Address, Server, addresses, reached
-from penstock.errors import PenstockError
+from penstock.errors import ConfigError, PenstockError
 from penstock.services.stack import stack
+from penstock.urls import shown
 
 __all__ = ["Finding", "Grade", "examine"]
 
@@ -112,5 +113,9 @@ def _of_web(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator
 
 
 def _address(url: str) -> Address:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # whose text repeats what it could not read, which may be a piece of a password
+        raise ConfigError(f"{shown(url)} (source.url or airflow.url) is no address") from None
+    return parts.hostname or "", port or (443 if parts.scheme == "https" else 80)

@@ -15,6 +15,7 @@ from penstock.doctor.reach import LIMIT_S
 from penstock.doctor.versions import AIRFLOW, Line
 from penstock.errors import ConfigError
 from penstock.source import outlook
+from penstock.urls import shown
 
 _REMEDIES: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: "The API wants credentials: they belong in source.url, before its host or in its query",
@@ -29,8 +30,8 @@ _OTHER = "Look at what it says in a browser"
 
 def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Iterator[Finding]:
     """Asks for one record."""
-    url = settings.source.url
-    answer = get(url, {pipeline.source.size_param: "1"})
+    answer = get(settings.source.url, {pipeline.source.size_param: "1"})
+    url = shown(settings.source.url)
     if isinstance(answer, str):
         yield failed("api", f"{url}: {answer}", "Is the address right (source.url), and is there a way to it?")
         return
@@ -55,17 +56,17 @@ def airflow(settings: Settings, now: Now = system_time, line: Line = AIRFLOW) ->
     answer = get(f"{url}/api/v2/monitor/health", {}, context)
     if isinstance(answer, str) or answer.status_code != HTTPStatus.OK:
         said = answer if isinstance(answer, str) else f"answered {answer.status_code}"
-        yield failed("airflow", f"{url}/api/v2/monitor/health: {said}", "Is airflow.url that of an Airflow 3?")
+        yield failed("airflow", f"{shown(url)}/api/v2/monitor/health: {said}", "Is airflow.url that of an Airflow 3?")
         return
-    yield clock(url, answer.headers.get("Date"), now)
+    yield clock(shown(url), answer.headers.get("Date"), now)
     ill = {name: part["status"] for name, part in answer.json().items() if part["status"] not in ("healthy", None)}
     if ill:
-        shown = ", ".join(f"{name} is {status}" for name, status in ill.items())
+        parts = ", ".join(f"{name} is {status}" for name, status in ill.items())
         yield failed(
-            "airflow", shown, "Read that part's log and start it again; the local ones: penstock logs, down, up"
+            "airflow", parts, "Read that part's log and start it again; the local ones: penstock logs, down, up"
         )
     else:
-        yield fine("airflow", f"{url} is healthy")
+        yield fine("airflow", f"{shown(url)} is healthy")
     yield _version(url, context, line)
     if own.username:
         yield _log_in(settings, context)
@@ -75,7 +76,7 @@ def _version(url: str, context: ssl.SSLContext, line: Line) -> Finding:
     answer = get(f"{url}/api/v2/version", {}, context)
     if isinstance(answer, str) or answer.status_code != HTTPStatus.OK:
         said = answer if isinstance(answer, str) else f"answered {answer.status_code}"
-        return note("airflow version", f"{url}/api/v2/version: {said}")
+        return note("airflow version", f"{shown(url)}/api/v2/version: {said}")
     return line.judged("airflow version", str(answer.json()["version"]))
 
 
@@ -85,7 +86,9 @@ def _log_in(settings: Settings, context: ssl.SSLContext) -> Finding:
     try:
         answer = httpx.post(url, json=body, timeout=LIMIT_S, verify=context)
     except httpx.HTTPError as error:
-        return failed("airflow log-in", f"{url}: {type(error).__name__}: {error}", "Is airflow.url the right one?")
+        return failed(
+            "airflow log-in", f"{shown(url)}: {type(error).__name__}: {error}", "Is airflow.url the right one?"
+        )
     if answer.is_success:
         return fine("airflow log-in", own.username)
     refused = answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -98,5 +101,7 @@ def get(url: str, parameters: dict[str, str], context: ssl.SSLContext | bool = T
     try:
         host = httpx.URL(url).host
         return httpx.get(url, params=parameters, timeout=LIMIT_S, verify=context, trust_env=host != LOOPBACK)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}"
+    except httpx.InvalidURL:  # whose text repeats what it could not read, which may be a piece of a password
+        return "this is no address"

@@ -17,6 +17,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import penstock
 from penstock.config import LOOPBACK, Settings, child_environment
@@ -104,7 +105,7 @@ class _Stack:
     def _own_options(self) -> Mapping[str, str]:
         ports, hosts, secrets = self.settings.ports, self.settings.hosts, self.secrets
         database = f"{hosts.postgres}:{ports.postgres}"
-        password = secrets.postgres_password.get_secret_value()
+        password = quote(secrets.postgres_password.get_secret_value(), safe="")
         logs = self.settings.home / "logs" / "airflow"
         return {
             "CORE__DAGS_FOLDER": str(dags_folder()),

@@ -170,7 +170,7 @@ def _create_cluster(data: Path, secrets: Secrets) -> None:
     draft = data.with_name("postgres.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
-    with NamedTemporaryFile("w", dir=data.parent, encoding="ascii") as password:
+    with NamedTemporaryFile("w", dir=data.parent, encoding="utf-8") as password:
         password.write(secrets.postgres_password.get_secret_value())
         password.flush()
         if os.geteuid() == 0:

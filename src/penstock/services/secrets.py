@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from penstock.config import Settings
+from penstock.config.credentials import FernetKey, LoginName, Secret, SigningKey
 from penstock.errors import ConfigError
 from penstock.services.state import write_once
 
@@ -17,14 +18,14 @@ FILE_NAME = "secrets.json"
 class Secrets(BaseModel):
     """What the local servers prove themselves with. Their values stay out of `repr`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    postgres_password: SecretStr
-    airflow_username: str
-    airflow_password: SecretStr
-    airflow_jwt_secret: SecretStr
-    airflow_fernet_key: SecretStr
-    airflow_secret_key: SecretStr
+    postgres_password: Secret
+    airflow_username: LoginName
+    airflow_password: Secret
+    airflow_jwt_secret: SigningKey
+    airflow_fernet_key: FernetKey
+    airflow_secret_key: SigningKey
 
 
 def load_secrets(settings: Settings) -> Secrets:

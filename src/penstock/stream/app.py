@@ -18,6 +18,7 @@ from penstock.store import Store
 from penstock.store.connector import batch_conf, spark_conf
 from penstock.stream.batches import MicroBatches, Sinks, prepare
 from penstock.stream.counting import with_flows
+from penstock.stream.jvm import REDACTION, SECRET, launch
 from penstock.stream.kafka import kafka_options
 from penstock.stream.stops import FOREIGN, check_checkpoint, check_room, ended, is_local, only_one, said
 from penstock.stream.watch import Watch
@@ -53,8 +54,7 @@ _FIXED = {
     "spark.sql.streaming.metricsEnabled": "true",
     # Without new data Kafka is asked again after this; Spark's own 10 ms keep a core warm for nothing.
     "spark.sql.streaming.pollingDelay": "100ms",
-    # Spark's own, and what else of Kafka's options holds a secret.
-    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas|keystore[.]key",
+    REDACTION: SECRET,
     # A second driver would find the port of the page taken and work on the same checkpoint: it shall end instead.
     "spark.port.maxRetries": "0",
 }
@@ -116,7 +116,10 @@ def session(
     """
     per_executor = settings.spark.executor_cores
     cores = str(per_executor * settings.spark.executors)
-    options: dict[str, str | bool | float | int | None] = {
+    master = settings.spark.master
+    options = {
+        "spark.master": master,
+        "spark.app.name": pipeline.app_name,
         **_FIXED,
         **(_LOCAL_CHECKPOINT if is_local(settings.spark.checkpoint) else {}),
         **spark_conf(settings.cassandra, settings.home / "run" / "tls"),
@@ -133,10 +136,9 @@ def session(
         **(more or {}),
         **settings.spark.conf,
     }
-    master = settings.spark.master
-    builder = SparkSession.builder.master(master).appName(pipeline.app_name).config(map=options)
     try:
-        return builder.getOrCreate()
+        launch(options)
+        return SparkSession.builder.config(map={**options}).getOrCreate()
     except FOREIGN as error:
         raise StreamError(
             f"{pipeline.app_name} could not start with spark.master {master}: {said(error)}. Is the master up "

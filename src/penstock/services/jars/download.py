@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after
 from penstock.errors import DownloadError
 from penstock.services.jars.locked import Jar, missing
 from penstock.services.jars.progress import Progress
+from penstock.urls import shown
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ class _Fetcher:
                 self._retrying()(self._fetch_from, url, jar)
             except (httpx.HTTPError, OSError, _BrokenError) as error:
                 # A mirror's address may carry a password.
-                attempts.append(f"{url.copy_with(userinfo=b'')}: {_words(error)}")
+                attempts.append(f"{shown(str(url))}: {_words(error)}")
             else:
                 return
         raise DownloadError(str(jar), attempts, _REMEDY.format(folder=self.folder))
