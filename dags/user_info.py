@@ -10,7 +10,7 @@ from penstock.contract import load_pipeline
 
 SETTINGS = read_settings()
 PIPELINE = load_pipeline(SETTINGS.pipeline)
-FOR_GOOD = RetryRule(["penstock.errors.ConfigError", "penstock.errors.ContractError"], RetryAction.FAIL)
+FOR_GOOD = RetryRule([f"penstock.errors.{name}Error" for name in ("Config", "Contract", "Topic")], RetryAction.FAIL)
 RETRIES = {"retries": 4, "retry_delay": timedelta(seconds=5), "retry_policy": ExceptionRetryPolicy([FOR_GOOD])}
 
 with DAG(
