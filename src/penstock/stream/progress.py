@@ -23,8 +23,9 @@ class Progress:
     """The offsets of a stream's micro-batches. Spark writes a micro-batch's end before it begins."""
 
     def __init__(self, spark: SparkSession, place: str, topic: str) -> None:
-        # Hadoop's, because a checkpoint may be on any of its file systems.
-        self._jvm: Any = spark.sparkContext._jvm
+        jvm: Any = spark.sparkContext._jvm
+        # Hadoop's, because a checkpoint may be on any of its file systems. Kept: each part of a name asks the JVM.
+        self._path, self._text = jvm.org.apache.hadoop.fs.Path, jvm.org.apache.commons.io.IOUtils.toString
         self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
         self._place, self._topic = place, topic
         self._last: tuple[int, Mapping[int, int]] | None = None
@@ -44,10 +45,10 @@ class Progress:
 
     def _offsets(self, name: str) -> Mapping[int, int]:
         """The source's offsets are JSON in the last line: `OffsetSeqLog`, `KafkaSourceInitialOffsetWriter` of 4.2.0."""
-        path = self._jvm.org.apache.hadoop.fs.Path(f"{self._place}/{name}")
+        path = self._path(f"{self._place}/{name}")
         file = path.getFileSystem(self._conf).open(path)
         try:
-            text = self._jvm.org.apache.commons.io.IOUtils.toString(file, "UTF-8")
+            text = self._text(file, "UTF-8")
         finally:
             file.close()
         found: Mapping[str, int] = json.loads(text.splitlines()[-1]).get(self._topic, {})
