@@ -11,7 +11,7 @@ from penstock.urls import shown
 
 SETTINGS = read_settings()
 PIPELINE = load_pipeline(SETTINGS.pipeline)
-FOR_GOOD = RetryRule(["penstock.errors.ConfigError", "penstock.errors.ContractError"], RetryAction.FAIL)
+FOR_GOOD = RetryRule([f"penstock.errors.{name}Error" for name in ("Config", "Contract", "Topic")], RetryAction.FAIL)
 RETRIES = {"retries": 4, "retry_delay": timedelta(seconds=5), "retry_policy": ExceptionRetryPolicy([FOR_GOOD])}
 RECORDS = {"type": "integer", "minimum": 1, "maximum": PIPELINE.source.most_records, "description": "records to fetch"}
 with DAG(

@@ -8,7 +8,8 @@ PenstockError
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts
 │   └── SourceAnswerError          an answer came, but it is not the one that was asked for
 ├── BrokerError                Kafka refused or did not answer
-│   └── DeliveryError              records were sent and not all were acknowledged
+│   ├── DeliveryError              records were sent and not all were acknowledged
+│   └── TopicError                 a topic has a property under which the promise cannot hold
 ├── StreamError                the streaming query stopped
 │   └── StalledError               it did not stop, and did nothing any more
 ├── StoreError                 Cassandra refused or did not answer
@@ -107,6 +108,14 @@ class DeliveryError(BrokerError):
             f"topic {topic}: {sent} records sent, {acknowledged} acknowledged; the first failure: {cause}. "
             "Run the same interval again: it sends the same records under the same keys."
         )
+
+
+class TopicError(BrokerError):
+    """A topic has a property under which the promise cannot hold."""
+
+    def __init__(self, topic: str, what: str, fix: str) -> None:
+        self.topic = topic
+        super().__init__(f"topic {topic} is refused: {what}. Nothing was read or written. Correct it: {fix}")
 
 
 class StreamError(PenstockError):

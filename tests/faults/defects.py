@@ -12,7 +12,6 @@ from random import Random
 from typing import Any
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
@@ -30,6 +29,7 @@ from penstock.transform import WRITETIME
 from tests.faults.check import Findings, Topic, check
 from tests.faults.load import Expected, messages
 from tests.stacks import free_ports
+from tests.strangers import alter
 
 RECORDS = 4_000
 """For each defect."""
@@ -136,23 +136,16 @@ def _publish_twice(settings: Settings, sent: Sequence[Message]) -> None:
 def _publish_unheard(settings: Settings, sent: Sequence[Message]) -> None:
     """A producer that asks for no receipts, against a broker that refuses some messages: too large for it."""
     sizes = sorted(len(one.value) for one in sent)
-    _allow_bytes(settings, sent[0].topic, sizes[-len(sizes) // 50] + _FRAME_BYTES)
-    address = {"bootstrap.servers": settings.kafka.bootstrap_servers}
+    address = settings.kafka.bootstrap_servers
+    alter(address, sent[0].topic, "max.message.bytes", str(sizes[-len(sizes) // 50] + _FRAME_BYTES))
     # The broker's limit is one of batches.
-    producer = Producer({**address, "queue.buffering.max.messages": len(sent), "batch.num.messages": 1})
+    options = {"queue.buffering.max.messages": len(sent), "batch.num.messages": 1}
+    producer = Producer({"bootstrap.servers": address, **options})
     for one in sent:
         headers: list[Any] = [(name, value.encode()) for name, value in one.headers.items()]
         at_ms = round(one.timestamp.timestamp() * 1_000)
         producer.produce(one.topic, one.value, one.key, timestamp=at_ms, headers=headers)
     producer.flush()
-
-
-def _allow_bytes(settings: Settings, topic: str, most: int) -> None:
-    entry = ConfigEntry("max.message.bytes", str(most), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    for changed in admin.incremental_alter_configs([resource]).values():
-        changed.result()
 
 
 DEFECTS = (

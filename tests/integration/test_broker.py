@@ -2,9 +2,10 @@
 
 import logging
 import os
+import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,11 +13,13 @@ from itertools import islice
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.broker import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Broker, Message, Offsets
 from penstock.config import KafkaSettings, Settings
 from penstock.contract import Pipeline
-from penstock.errors import BrokerError, DeliveryError
+from penstock.errors import BrokerError, DeliveryError, TopicError
+from tests.strangers import alter, transaction
 
 AT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
 
@@ -29,9 +32,13 @@ def kafka(stack_settings: Settings) -> KafkaSettings:
 @pytest.fixture
 def own(request: pytest.FixtureRequest, broker: Broker, pipeline: Pipeline) -> Pipeline:
     """The pipeline with topics of this test."""
-    own = pipeline.model_copy(update={"topic": request.node.name})
+    own = pipeline.model_copy(update={"topic": re.sub(r"[^\w.-]", "_", request.node.name)})
     broker.ensure_topics(own)
     return own
+
+
+def until(condition: Callable[[], bool]) -> None:
+    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(60), wait=wait_fixed(0.1))(condition)
 
 
 def message(own: Pipeline, number: int, value: bytes = b"{}") -> Message:
@@ -103,6 +110,60 @@ def test_reading_goes_from_offset_to_offset(broker: Broker, own: Pipeline) -> No
     start = dict.fromkeys(held, 5)
     end = {number: span.end - 5 for number, span in held.items()}
     assert sum(1 for _ in broker.read(own.topic, start=start, end=end)) == 1_000 - 10 * len(held)
+
+
+def test_aborted_transaction_is_not_read(broker: Broker, own: Pipeline, kafka: KafkaSettings) -> None:
+    broker.publish(messages(own, 20))
+    for number in broker.offsets(own.topic):
+        with transaction(kafka.bootstrap_servers, own.topic, [b"aborted"] * 100, number):
+            pass
+    until(lambda: broker.written(own.topic) == {number: span.end for number, span in broker.offsets(own.topic).items()})
+    found = list(broker.read(own.topic))
+    # More offsets at the end than asked for hold no message.
+    assert (
+        {received.value for received in broker.tail(own.topic, 20)} == {received.value for received in found} == {b"{}"}
+    )
+    assert len(found) == len(broker.tail(own.topic, 20)) == 20
+
+
+def test_what_stands_behind_an_open_transaction_cannot_be_read_yet(
+    broker: Broker, own: Pipeline, kafka: KafkaSettings
+) -> None:
+    with transaction(kafka.bootstrap_servers, own.topic, [b"open"]):
+        broker.publish(messages(own, 100))
+        held, written = broker.offsets(own.topic), broker.written(own.topic)
+        assert (held.pop(0), written.pop(0) > 1) == (Offsets(0, 0), True)
+        assert written == {number: span.end for number, span in held.items()}
+        assert sum(1 for _ in broker.read(own.topic)) == sum(span.end for span in held.values())
+    until(lambda: sum(1 for _ in broker.read(own.topic)) == 100)
+
+
+def test_with_an_end_only_its_partitions_are_read(broker: Broker, own: Pipeline) -> None:
+    broker.publish(messages(own, 100))
+    end = {1: broker.offsets(own.topic)[1].end}
+    assert {received.partition for received in broker.read(own.topic, end=end)} == {1}
+    assert list(broker.read(own.topic, end={})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("message.timestamp.type", "LogAppendTime"), ("cleanup.policy", "compact")]
+)
+def test_topic_that_breaks_the_promise_is_refused(
+    own: Pipeline, broker: Broker, kafka: KafkaSettings, name: str, value: str
+) -> None:
+    alter(kafka.bootstrap_servers, own.topic, name, value)
+    with pytest.raises(TopicError, match=rf"topic {re.escape(own.topic)} is refused: {name} is {value}.*kafka-configs"):
+        broker.ensure_topics(own)
+
+
+def test_topic_that_may_lose_something_is_reported(
+    own: Pipeline, broker: Broker, kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.ensure_topics(own)
+    assert caplog.text == ""
+    alter(kafka.bootstrap_servers, own.dead_letter_topic, "retention.ms", "3600000")
+    broker.ensure_topics(own)
+    assert f"topic {own.dead_letter_topic}: retention.ms is 3600000: Kafka deletes letters after 1 hours" in caplog.text
 
 
 def test_tail_gives_the_newest_first(broker: Broker, own: Pipeline) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psutil
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -200,13 +201,37 @@ def test_messages_that_expired_before_they_were_read_stop_the_stream(
 
 
 def test_topic_that_was_made_again_is_not_read_from_the_middle(
-    settings: Settings, own: Pipeline, broker: Broker
+    settings: Settings, own: Pipeline, broker: Broker, tmp_path: Path
 ) -> None:
+    running, said = elsewhere(settings, own, tmp_path), "was deleted and made again since the checkpoint was written"
+    publish(broker, own, [to_bytes(user(number)) for number in range(RECORDS)])
+    with ending(running) as process:
+        until(lambda: "batch 0: stored" in log_of(running))
+        with suspended(process.pid):
+            make_again(settings, own, broker)
+        assert process.wait(LIMIT_S) == StreamError.exit_code
+    assert said in log_of(running)
+    assert end_of(settings) == StreamError.exit_code
+    assert said in log_of(settings)
+
+
+def make_again(settings: Settings, own: Pipeline, broker: Broker) -> None:
+    """Deletes the topic, and makes one with more messages, so that every offset of a checkpoint exists again."""
     with admin(settings) as kafka:
         for deleted in kafka.delete_topics([own.topic]).values():
             deleted.result()
     until(lambda: broker.identity(own.topic) == "")
-    # More than before, so that every offset of the checkpoint exists again.
     publish(broker, own, [to_bytes(user(number)) for number in range(6 * RECORDS)])
-    assert end_of(settings) == StreamError.exit_code
-    assert "was deleted and made again since the checkpoint was written" in log_of(settings)
+
+
+@contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    """Within it the process and its children do nothing."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in family:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in family:
+            process.resume()

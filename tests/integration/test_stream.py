@@ -8,21 +8,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psutil
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from penstock import ledger
 from penstock.broker import Broker, Message
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import StreamError
+from penstock.ingest import run_ingest
 from penstock.record import Header, Reason, to_bytes
-from penstock.store import Row, Store
+from penstock.store import Counts, Row, Store
 from penstock.users import User
 from tests.secured import changed
 from tests.stacks import free_ports
+from tests.strangers import transaction
 
 LIMIT_S = 240
 STOP_LIMIT_S = 30
@@ -142,6 +147,41 @@ def test_newest_message_wins_in_whatever_order_they_come(
     with streaming(settings):
         # Not until a micro-batch is done: the first one may be one that was interrupted, and it is done again.
         until(lambda: kept() == ("new", None))
+
+
+def test_transactions_of_others_and_added_partitions_are_accounted_for(
+    broker: Broker, own: Pipeline, settings: Settings, store: Store
+) -> None:
+    address, run, number = settings.kafka.bootstrap_servers, f"test__{uuid4()}", len(broker.offsets(own.topic))
+    with transaction(address, own.topic, [to_bytes(user(4_000 + n)) for n in range(5)]):
+        pass
+    with streaming(settings):
+        with transaction(address, own.topic, [to_bytes(user(4_100))]):
+            run_ingest(settings, own, run, datetime.now(UTC), 100)
+            assert balance(settings, own, run) == (True, "")
+        ledger.wait_until_balanced(settings, own, run, LIMIT_S)
+        add_partition(settings, own, number)
+        late = Producer({"bootstrap.servers": address})
+        late.produce(own.topic, to_bytes(user(4_200)), partition=number, headers={Header.RUN.value: b"late"})
+        assert late.flush(LIMIT_S) == 0
+        until(lambda: Counts(store, own).position(broker.identity(own.topic)).get(number) == 0)
+    assert balance(settings, own, run) == balance(settings, own, "late") == (False, "")
+    assert list(store.rows(own, [UUID(int=4_000 + n) for n in (0, 1, 2, 3, 4, 100)])) == []
+    assert Counts(store, own).batch_of(number, 0) is not None
+    store.define(f"DELETE FROM {own.keyspace}.{own.table} WHERE id = {UUID(int=4_200)}")  # noqa: S608 - our own names
+    assert "passed 1 items" in balance(settings, own, "late")[1]
+
+
+def balance(settings: Settings, own: Pipeline, run: str) -> tuple[bool, str]:
+    """Whether something is in flight, and what is wrong; from the data."""
+    [found] = ledger.reconcile_deeply(settings, own, run)
+    return found.account.in_flight > 0, found.problem
+
+
+def add_partition(settings: Settings, own: Pipeline, there: int) -> None:
+    kafka = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    for added in kafka.create_partitions([NewPartitions(own.topic, there + 1)]).values():
+        added.result(LIMIT_S)
 
 
 def test_kill_9_loses_nothing_and_leaves_nothing(

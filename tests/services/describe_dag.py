@@ -5,7 +5,7 @@ import sys
 
 from airflow.dag_processing.dagbag import DagBag  # noqa: TID253 - this process is an Airflow
 
-from penstock.errors import BrokerError, ConfigError, ContractError
+from penstock.errors import BrokerError, ConfigError, ContractError, TopicError
 
 before = set(sys.modules)
 bag = DagBag(dag_folder=sys.argv[1])
@@ -24,8 +24,8 @@ found = {
     "records": dag.params["records"],
     "retries": task.retries,
     "after": {
-        error.__name__: [task.retry_policy.evaluate(error("why"), 1, task.retries).action.value for task in dag.tasks]
-        for error in (ConfigError, ContractError, BrokerError)
+        type(error).__name__: [task.retry_policy.evaluate(error, 1, task.retries).action.value for task in dag.tasks]
+        for error in (ConfigError("why"), ContractError("why"), TopicError("t", "why", "how"), BrokerError("why"))
     },
     "imported": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
 }

@@ -63,6 +63,7 @@ def test_what_a_second_try_cannot_mend_is_not_tried_again(dag: dict[str, Any]) -
     assert dag["after"] == {
         "ConfigError": ["fail", "fail"],
         "ContractError": ["fail", "fail"],
+        "TopicError": ["fail", "fail"],
         "BrokerError": ["default", "default"],
     }
 

@@ -35,6 +35,7 @@ from penstock.store import Store
 from tests.secured import changed
 from tests.services.servers import running
 from tests.stacks import free_ports, settings_in
+from tests.strangers import alter
 
 
 def failures(findings: Iterator[Finding]) -> dict[str, Finding]:
@@ -77,6 +78,17 @@ def test_topic_with_too_few_copies(guarded: Settings, own: Pipeline) -> None:
     found = failures(kafka(changed(guarded, kafka={"replication_factor": 3}), own))
     assert "there are 1 brokers" in found["kafka replication"].what
     assert f"topic {own.topic}" in found
+
+
+def test_topic_that_breaks_the_promise(guarded: Settings, own: Pipeline) -> None:
+    with Broker(guarded.kafka) as broker:
+        broker.ensure_topics(own)
+    inside = f"127.0.0.1:{guarded.ports.kafka_internal}"
+    alter(inside, own.topic, "message.timestamp.type", "LogAppendTime")
+    alter(inside, own.dead_letter_topic, "retention.bytes", "1000000")
+    found = list(kafka(guarded, own))
+    assert "message.timestamp.type=CreateTime" in failures(iter(found))[f"topic {own.topic}"].fix
+    assert "however new" in graded(iter(found), Grade.NOTE)[f"topic {own.dead_letter_topic}"].what
 
 
 def test_table_that_is_not_the_declared_one(guarded: Settings, own: Pipeline) -> None:

@@ -16,7 +16,6 @@ KAFKA = (
     "key binary, value binary, topic string, partition int, offset long, timestamp timestamp, timestampType int, "
     "headers array<struct<key: string, value: binary>>"
 )
-PARTITIONS = [0, 1, 2]
 SENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
 GOOD = to_bytes(User(id=UUID(int=1), first_name="علی", last_name="b", email="e@example.com", username="u"))
 LETTER = letter_id(b"t/0/7", b"{").encode()
@@ -37,7 +36,7 @@ def counting(spark: SparkSession, *messages: tuple[bytes, Mapping[Header, bytes]
         )
         for n, (value, said) in enumerate(messages)
     ]
-    done = Counting(with_flows(transform(spark.createDataFrame(rows, KAFKA), USERS)), PARTITIONS, counted(PARTITIONS))
+    done = Counting(with_flows(transform(spark.createDataFrame(rows, KAFKA), USERS)), counted())
     good(done.watched).write.format("noop").mode("overwrite").save()
     return done
 
@@ -81,7 +80,3 @@ def test_replay_is_counted_as_resolving_and_not_once_more(spark: SparkSession) -
 
 def test_item_without_a_name_is_where_it_stands(spark: SparkSession) -> None:
     assert list(counting(spark, (GOOD, {Header.REPLAYS: LETTER})).resolved_items()) == [("", "t/0/0")]
-
-
-def test_spans_say_from_where_to_where_each_partition_was_read(spark: SparkSession) -> None:
-    assert counting(spark, *[(GOOD, {})] * 5).spans() == {0: (0, 4), 1: (1, 3)}

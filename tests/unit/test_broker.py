@@ -1,11 +1,12 @@
 """What Kafka's clients are told, and what their errors say; no broker is needed."""
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 from pydantic import SecretStr
 
 from penstock.broker import Broker
-from penstock.broker.client import Client
+from penstock.broker.client import READER, Client
 from penstock.config import KafkaSettings
+from penstock.stream.kafka import source_options
 
 SECURE = KafkaSettings(
     bootstrap_servers="kafka:9093",
@@ -32,6 +33,13 @@ def test_secure_client_is_told_who_it_is() -> None:
         "sasl.password": "hidden",
         "ssl.ca.location": "/etc/ca.pem",
     }
+
+
+def test_every_reader_is_told_what_java_and_librdkafka_differ_in() -> None:
+    plain = KafkaSettings(bootstrap_servers="kafka:9092")
+    assert source_options(plain).items() >= {f"kafka.{name}": value for name, value in READER.items()}.items()
+    assert READER["isolation.level"] == "read_committed"
+    Consumer({"group.id": "x", **READER}).close()  # refuses names that it does not know
 
 
 def test_password_is_in_no_repr() -> None:

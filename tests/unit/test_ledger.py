@@ -1,6 +1,6 @@
 """The account of a run, over topics and a table that are lists in memory."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,21 +19,25 @@ AT_MS = 1_741_789_800_123
 
 
 class Lists:
-    """Two topics of one partition and a table."""
+    """Two topics and a table. A topic has one partition, until a message is published to another one."""
 
     def __init__(self) -> None:
-        self.topics: dict[str, list[Received]] = {USERS.topic: [], USERS.dead_letter_topic: []}
+        self.topics: dict[str, dict[int, list[Received]]] = {USERS.topic: {0: []}, USERS.dead_letter_topic: {0: []}}
         self.table: dict[UUID, Row] = {}
         self.looked_up = 0
         self.expired = -1
+        self.before_reading: Callable[[str], object] = lambda _topic: None
 
     def offsets(self, topic: str) -> dict[int, Offsets]:
-        return {0: Offsets(0, len(self.topics[topic]))}
+        return {number: Offsets(0, len(messages)) for number, messages in self.topics[topic].items()}
 
     def read(
         self, topic: str, *, start: Mapping[int, int] | None = None, end: Mapping[int, int] | None = None
     ) -> Iterator[Received]:
-        return iter(self.topics[topic][(start or {}).get(0, 0) : (end or {}).get(0)])
+        self.before_reading(topic)
+        for number, messages in self.topics[topic].items():
+            if end is None or number in end:
+                yield from messages[(start or {}).get(number, 0) : (end or {}).get(number)]
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]:
         wanted = list(ids)
@@ -43,8 +47,8 @@ class Lists:
     def expired_ms(self, pipeline: Pipeline) -> int:
         return self.expired
 
-    def publish(self, value: bytes, item: str, *, run: str = RUN, at_ms: int = AT_MS) -> str:
-        return self._append(USERS.topic, None, value, {Header.RUN: run, Header.ITEM: item}, at_ms)
+    def publish(self, value: bytes, item: str, *, run: str = RUN, at_ms: int = AT_MS, partition: int = 0) -> str:
+        return self._append(USERS.topic, None, value, {Header.RUN: run, Header.ITEM: item}, at_ms, partition)
 
     def replay(self, value: bytes, item: str, identity: str) -> None:
         """Five milliseconds older than the letter it replays."""
@@ -66,10 +70,12 @@ class Lists:
         set_cells = {name for name, value in values.items() if value is not None and name != USERS.key}
         self.table[user.id] = Row(values, dict.fromkeys(set_cells, at_ms * 1_000))
 
-    def _append(self, topic: str, key: bytes | None, value: bytes, headers: Mapping[Any, str], at_ms: int) -> str:
-        offset = len(self.topics[topic])
-        self.topics[topic].append(Received(topic, 0, offset, key, value, headers, at_ms))
-        return f"{topic}/0/{offset}"
+    def _append(
+        self, topic: str, key: bytes | None, value: bytes, headers: Mapping[Any, str], at_ms: int, partition: int = 0
+    ) -> str:
+        messages = self.topics[topic].setdefault(partition, [])
+        messages.append(Received(topic, partition, len(messages), key, value, headers, at_ms))
+        return messages[-1].origin
 
 
 @pytest.fixture
@@ -339,6 +345,25 @@ def test_record_that_the_stream_passed_is_lost(lists: Lists, ledger: Ledger) -> 
     lists.publish(to_bytes(user(2)), "1/1")
     account = ledger.refresh({0: 0})
     assert (account.in_flight, account.lost) == (2, 1)
+
+
+def test_record_in_a_partition_that_was_added_is_lost_as_in_any_other(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    assert ledger.refresh({0: 0}).lost == 1
+    lists.publish(to_bytes(user(2)), "1/1", partition=1)
+    assert ledger.refresh({0: 0}).lost == 1
+    assert ledger.refresh({0: 0, 1: 0}).lost == 2
+
+
+def test_partition_that_is_added_in_mid_reading_is_read_once(lists: Lists, ledger: Ledger) -> None:
+    def add(topic: str) -> None:
+        if topic == USERS.topic:
+            lists.publish(to_bytes(user(1)), "1/0", partition=1)
+            lists.before_reading = lambda _topic: None
+
+    lists.before_reading = add
+    assert ledger.refresh().in_flight == 0
+    assert ledger.refresh().in_flight == ledger.refresh().in_flight == 1
 
 
 def test_resolved_letter_whose_replay_is_stored_counts_once(lists: Lists, ledger: Ledger) -> None:

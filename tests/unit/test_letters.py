@@ -42,7 +42,8 @@ class Kafka:
     ) -> Iterator[Received]:
         assert topic == USERS.dead_letter_topic
         for number, messages in self.letters.items():
-            yield from messages[(start or {}).get(number, 0) : (end or {}).get(number)]
+            if end is None or number in end:
+                yield from messages[(start or {}).get(number, 0) : (end or {}).get(number)]
 
     def publish(self, messages: Iterable[Message]) -> Receipts:
         for message in messages:

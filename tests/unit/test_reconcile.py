@@ -74,33 +74,48 @@ REPORTED = counts({"a": report()}, {})
 
 
 def test_data_that_agree_with_the_report_balance() -> None:
-    assert balance_of_data(data(98, 1, 1), REPORTED, deletes=False).problem == ""
+    assert balance_of_data(data(98, 1, 1), REPORTED, {}, deletes=False).problem == ""
 
 
 def test_item_that_is_not_in_the_topic_is_a_problem() -> None:
-    assert "1 items that ingest published" in balance_of_data(data(99), REPORTED, deletes=False).problem
+    assert "1 items that ingest published" in balance_of_data(data(99), REPORTED, {}, deletes=False).problem
 
 
 def test_item_that_kafka_deleted_is_expired() -> None:
-    balance = balance_of_data(data(99), REPORTED, deletes=True)
+    balance = balance_of_data(data(99), REPORTED, {}, deletes=True)
     assert (balance.expired, balance.problem) == (1, "")
 
 
 def test_item_that_nobody_published_is_a_problem() -> None:
-    assert "1 items more" in balance_of_data(data(101), REPORTED, deletes=True).problem
+    assert "1 items more" in balance_of_data(data(101), REPORTED, {}, deletes=True).problem
 
 
 def test_item_that_the_stream_passed_is_a_problem_deeply() -> None:
-    assert "passed 2 items" in balance_of_data(data(98, 0, 2, lost=2), REPORTED, deletes=False).problem
+    assert "passed 2 items" in balance_of_data(data(98, 0, 2, lost=2), REPORTED, {}, deletes=False).problem
 
 
 def test_items_past_the_tables_ttl_balance() -> None:
     account = Account("r", 100, 40, 0, 0, 0, 0, past_ttl=60)
-    balance = balance_of_data(account, REPORTED, deletes=False)
+    balance = balance_of_data(account, REPORTED, {}, deletes=False)
     assert (balance.settled, balance.problem) == (True, "")
     assert balance.equation() == "fetched 100 = stored 40 + dead-lettered 0 + past TTL 60"
 
 
 def test_examples_of_what_is_lost_are_named() -> None:
-    lost = balance_of_data(data(98, 0, 2, lost=2), REPORTED, deletes=False, lost="7 at t/0/1 (phone is still set)")
+    lost = balance_of_data(data(98, 0, 2, lost=2), REPORTED, {}, deletes=False, lost="7 at t/0/1 (phone is still set)")
     assert "e.g. 7 at t/0/1 (phone is still set)" in lost.problem
+
+
+UNREADABLE = {1: range(40, 60)}
+"""The last message of `report` in partition 1 is the one with offset 50."""
+
+
+def test_item_behind_an_open_transaction_is_in_flight_deeply() -> None:
+    balance = balance_of_data(data(90), REPORTED, UNREADABLE, deletes=False)
+    assert (balance.account.in_flight, balance.settled, balance.problem) == (10, False, "")
+    assert balance.equation() == "fetched 100 = stored 90 + dead-lettered 0 + in flight 10"
+
+
+def test_open_transaction_elsewhere_excuses_nothing() -> None:
+    for elsewhere in ({1: range(51, 60)}, {2: range(40, 60)}):
+        assert "1 items that ingest" in balance_of_data(data(99), REPORTED, elsewhere, deletes=False).problem

@@ -3,13 +3,14 @@
 The only package that knows confluent-kafka; its exceptions end here, as `BrokerError`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import nlargest
 from typing import Self
 
 from penstock.broker import publish, read
 from penstock.broker.client import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Client
 from penstock.broker.messages import Message, Offsets, Receipts, Received
+from penstock.broker.properties import Flaw
 from penstock.broker.topics import Topics, View
 from penstock.config import KafkaSettings
 from penstock.contract import Pipeline
@@ -19,6 +20,7 @@ __all__ = [
     "LARGEST_LETTER_BYTES",
     "LARGEST_MESSAGE_BYTES",
     "Broker",
+    "Flaw",
     "Message",
     "Offsets",
     "Receipts",
@@ -47,8 +49,12 @@ class Broker:
     def ensure_topics(self, pipeline: Pipeline) -> None:
         """Makes the pipeline's topic and its dead letters if they are absent; returns when both can be written.
 
-        A topic that is there is never changed: more partitions would move keys between them. If it has fewer than asked
-        for, that is logged. Kafka never deletes dead letters: a letter is the only copy of its record.
+        A topic that is there is never changed: more partitions would move keys between them. What is wrong with it is
+        logged, also fewer partitions than asked for. Kafka never deletes dead letters that are made here: a letter is
+        the only copy of its record.
+
+        Raises:
+            TopicError: a topic that is there has a property that breaks the promise.
         """
         for topic, partitions in self._topics.ensure(pipeline, self._settings).items():
             read.held(self._client, topic, partitions)
@@ -65,15 +71,19 @@ class Broker:
         return publish.publish(self._client, messages, on_progress)
 
     def offsets(self, topic: str) -> dict[int, Offsets]:
-        """Partition -> what it holds at this moment.
+        """Partition -> what can be read of it at this moment; asks anew for the partitions, for some may be added.
 
         Raises:
             BrokerError: also when the topic does not exist.
         """
-        partitions = self._topics.partitions([topic])[topic]
-        if partitions is None:
-            raise BrokerError(f"topic {topic} does not exist on {self._client.address}; `penstock ingest` makes it.")
-        return read.held(self._client, topic, partitions)
+        return read.held(self._client, topic, self._partitions(topic))
+
+    def written(self, topic: str) -> dict[int, int]:
+        """Partition -> offset of the next message that will be written there.
+
+        What stands between `Offsets.end` and that cannot be read yet: a transaction is open there.
+        """
+        return read.written(self._client, topic, self._partitions(topic))
 
     def cluster(self, topics: Iterable[str] = ()) -> View:
         """The brokers with the addresses they give to clients, and those of the topics that are there."""
@@ -82,6 +92,10 @@ class Broker:
     def versions(self, brokers: Iterable[int]) -> Mapping[int, str]:
         """Broker -> the Kafka whose protocol it speaks, e.g. 2.8-IV1 or "4.0 or newer"; empty where untold."""
         return self._topics.versions(brokers)
+
+    def flaws(self, pipeline: Pipeline) -> Mapping[str, Sequence[Flaw] | None]:
+        """Topic -> what is wrong with it, None where its configuration is not shown to us; of those that are there."""
+        return self._topics.flaws(pipeline, self._settings)
 
     def identity(self, topic: str) -> str:
         """What tells the topic from one of the same name that was made later; empty where there is none."""
@@ -92,17 +106,32 @@ class Broker:
     ) -> Iterator[Received]:
         """The messages from `start` up to and without `end`, both partition -> offset; in order within a partition.
 
-        By default from the first message to the last one that is there when the reading begins. Joins no consumer group
-        and commits nothing. What Kafka has deleted already is left out.
+        By default from the first message to the last one that is there when the reading begins; with `end` only the
+        partitions that it names. Joins no consumer group and commits nothing. What Kafka has deleted already is left
+        out.
         """
-        start, end = start or {}, end or {}
+        start = start or {}
         spans = {
-            number: Offsets(max(span.first, start.get(number, 0)), min(span.end, end.get(number, span.end)))
+            number: Offsets(max(span.first, start.get(number, 0)), min(span.end, (end or {}).get(number, span.end)))
             for number, span in self.offsets(topic).items()
+            if end is None or number in end
         }
         return read.read(self._client, topic, spans)
 
     def tail(self, topic: str, count: int) -> list[Received]:
         """The newest `count` messages of all partitions, the newest first."""
-        start = {number: span.end - count for number, span in self.offsets(topic).items()}
-        return nlargest(count, self.read(topic, start=start), key=lambda m: (m.timestamp_ms, m.offset, m.partition))
+        held, back = self.offsets(topic), count
+        end = {number: span.end for number, span in held.items()}
+        while True:
+            start = {number: last - back for number, last in end.items()}
+            read = self.read(topic, start=start, end=end)
+            found = nlargest(count, read, key=lambda m: (m.timestamp_ms, m.offset, m.partition))
+            if len(found) == count or all(start[number] <= span.first for number, span in held.items()):
+                return found
+            back *= 4  # not every offset is a message
+
+    def _partitions(self, topic: str) -> list[int]:
+        partitions = self._topics.partitions([topic])[topic]
+        if partitions is None:
+            raise BrokerError(f"topic {topic} does not exist on {self._client.address}; `penstock ingest` makes it.")
+        return partitions

@@ -14,6 +14,28 @@ log = logging.getLogger(__name__)
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 LARGEST_LETTER_BYTES = LARGEST_MESSAGE_BYTES + 1024 * 1024
 
+# librdkafka and Java's clients have the same names for these, and other defaults for most: docs/decisions/181.
+_BOTH = {
+    # Brokers that all moved since they were asked for: the addresses of the settings count again.
+    "metadata.recovery.strategy": "rebootstrap",
+}
+READER = {
+    **_BOTH,
+    # Only what no transaction may take back; what stands behind an open one is not there yet.
+    "isolation.level": "read_committed",
+    "check.crcs": "true",
+    # A topic that was deleted is missed, and not made again with whatever the broker's defaults are.
+    "allow.auto.create.topics": "false",
+}
+"""Options of every reader of a topic, of Spark's too."""
+WRITER = {
+    **_BOTH,
+    "acks": "all",
+    "enable.idempotence": "true",  # also keeps the order within a partition
+    "compression.type": "zstd",  # half of lz4 on disk at the same speed: decisions/050
+}
+"""Options of every writer, of Spark's too."""
+
 _UNREACHABLE = frozenset(
     (KafkaError._TIMED_OUT, KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 )

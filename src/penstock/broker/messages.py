@@ -57,7 +57,10 @@ class Receipts:
 
 
 class Offsets(NamedTuple):
-    """What one partition holds: offsets from `first` up to and without `end`."""
+    """What can be read of one partition: offsets from `first` up to and without `end`.
+
+    As long as a transaction is open, `end` is where it begins. Not every offset is a message, see `read.read`.
+    """
 
     first: int
     end: int

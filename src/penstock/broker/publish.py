@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.cimpl import Message as KafkaMessage
 
-from penstock.broker.client import LARGEST_LETTER_BYTES, Client
+from penstock.broker.client import LARGEST_LETTER_BYTES, WRITER, Client
 from penstock.broker.messages import EPOCH, MILLISECOND, Message, Receipts
 from penstock.errors import DeliveryError
 
@@ -74,9 +74,8 @@ class _Delivery:
 def _producer(client: Client) -> Producer:
     return Producer(
         client.options(
-            enable_idempotence=True,  # implies acks=all and order within a partition
+            **WRITER,
             delivery_timeout_ms=round(client.limit_s * 1_000),
-            compression_type="zstd",  # half of lz4 on disk at the same speed: decisions/050
             queue_buffering_max_messages=_WAITING_MESSAGES,
             queue_buffering_max_kbytes=_WAITING_KIB,
             message_max_bytes=LARGEST_LETTER_BYTES,

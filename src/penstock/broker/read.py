@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.cimpl import Message as KafkaMessage
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from penstock.broker.client import Client
+from penstock.broker.client import READER, Client
 from penstock.broker.messages import Offsets, Received
 
 _AT_ONCE = 2_000
@@ -28,9 +28,12 @@ _LEADERLESS = frozenset(
 )
 
 
-def held(client: Client, topic: str, partitions: list[int]) -> dict[int, Offsets]:
-    """Partition -> what it holds, as each one's leader says. Waits until each has one: then it can be written too."""
-    consumer = _consumer(client)
+def held(client: Client, topic: str, partitions: list[int], **more: str) -> dict[int, Offsets]:
+    """Partition -> what it holds for a reader, as each one's leader says; `more` are options of that reader.
+
+    Waits until each partition has a leader: then it can be written too.
+    """
+    consumer = _consumer(client, **more)
 
     def ask(partition: int) -> Offsets:
         return Offsets(*consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=client.limit_s))
@@ -55,8 +58,18 @@ def _code(exception: KafkaException) -> int:
     return code
 
 
+def written(client: Client, topic: str, partitions: list[int]) -> dict[int, int]:
+    """Partition -> offset of the next message that will be written there, whatever transactions are open."""
+    every = held(client, topic, partitions, isolation_level="read_uncommitted")
+    return {number: span.end for number, span in every.items()}
+
+
 def read(client: Client, topic: str, spans: dict[int, Offsets]) -> Iterator[Received]:
-    """What stands in `spans`, partition -> offsets; in order within a partition."""
+    """What stands in `spans`, partition -> offsets; in order within a partition.
+
+    Not every offset is a message: transactions leave marks, and what an aborted one had written is left out. So a
+    partition is also at its end when its leader says so.
+    """
     left = {number: span for number, span in spans.items() if span.first < span.end}
     if not left:
         return
@@ -78,15 +91,17 @@ def read(client: Client, topic: str, spans: dict[int, Offsets]) -> Iterator[Rece
         consumer.close()
 
 
-def _consumer(client: Client) -> Consumer:
+def _consumer(client: Client, **more: str) -> Consumer:
     return Consumer(
         client.options(
+            **READER,
             group_id="penstock-reader",  # required by librdkafka; never joined
             enable_auto_commit=False,
             enable_partition_eof=True,
             # What was deleted under the reader is an error, not a gap that nobody sees.
             auto_offset_reset="error",
             queued_max_messages_kbytes=_READ_AHEAD_KIB,
+            **more,
         )
     )
 

@@ -1,4 +1,4 @@
-"""Topics: made on purpose, never changed."""
+"""Topics: made on purpose, never changed, and refused where the promise cannot hold."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,13 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from confluent_kafka.cimpl import NewTopic
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from penstock.broker.client import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Client
+from penstock.broker.client import Client
+from penstock.broker.properties import Flaw, Wanted, flaws, wanted
 from penstock.config import KafkaSettings
 from penstock.contract import Pipeline
-from penstock.errors import BrokerError
+from penstock.errors import BrokerError, TopicError
 
 log = logging.getLogger(__name__)
-
-_HOUR_MS = 3_600_000
-_FOREVER_MS = -1
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,24 @@ class Topics:
         self._admin = AdminClient(client.options(reconnect_backoff_ms=10, reconnect_backoff_max_ms=100))
 
     def ensure(self, pipeline: Pipeline, settings: KafkaSettings) -> dict[str, list[int]]:
-        """Makes what is absent; returns topic -> partitions. They may not be writable yet, see `read.held`."""
-        wanted = {topic.topic: topic for topic in _wanted(pipeline, settings)}
-        found = self.partitions(wanted)
-        self._create([topic for name, topic in wanted.items() if found[name] is None])
-        for name, partitions in found.items():
-            if partitions is not None and len(partitions) < wanted[name].num_partitions:
-                _warn_of_few(wanted[name], len(partitions))
-        return self._known(wanted)
+        """Makes what is absent; returns topic -> partitions. They may not be writable yet, see `read.held`.
+
+        Raises:
+            TopicError: a topic that is there has a property that breaks the promise.
+        """
+        asked = {topic.name: topic for topic in wanted(pipeline, settings)}
+        there = self._there(asked)
+        for name, found in self._flaws(asked, there).items():
+            _refuse_or_warn(name, found)
+            if len(there[name].partitions) < asked[name].partitions:
+                _warn_of_few(asked[name], len(there[name].partitions))
+        self._create([topic for name, topic in asked.items() if name not in there], settings.replication_factor)
+        return self._known(asked)
+
+    def flaws(self, pipeline: Pipeline, settings: KafkaSettings) -> dict[str, list[Flaw] | None]:
+        """Topic -> what is wrong with it, None where its configuration is not shown to us; of those that are there."""
+        asked = {topic.name: topic for topic in wanted(pipeline, settings)}
+        return self._flaws(asked, self._there(asked))
 
     def partitions(self, topics: Iterable[str]) -> dict[str, list[int] | None]:
         """Topic -> its partitions, None where there is no such topic. Waits for a cluster that is not up yet."""
@@ -89,6 +97,26 @@ class Topics:
         doing, refused = "asking brokers for their versions", KafkaError.CLUSTER_AUTHORIZATION_FAILED
         return {int(one.name): _version(self._answer(doing, answers[one], refused) or {}) for one in asked}
 
+    def _there(self, topics: Iterable[str]) -> dict[str, Any]:
+        return {name: topic for name, topic in self._described(topics).items() if topic is not None}
+
+    def _flaws(self, asked: Mapping[str, Wanted], there: Mapping[str, Any]) -> dict[str, list[Flaw] | None]:
+        copies = {name: min(len(part.replicas) for part in topic.partitions) for name, topic in there.items()}
+        return {
+            name: None if found is None else list(flaws(asked[name], found, copies[name]))
+            for name, found in self._configurations(there).items()
+        }
+
+    def _configurations(self, topics: Iterable[str]) -> dict[str, dict[str, str] | None]:
+        """Topic -> its configuration; None where it is not shown to us, or a broker does not know a new topic yet."""
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+        if not asked:
+            return {}
+        answers = self._admin.describe_configs(asked, request_timeout=self._client.limit_s)
+        expected = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART)
+        found = {one.name: self._answer("asking for the topics' properties", answers[one], *expected) for one in asked}
+        return {name: read and {key: str(one.value) for key, one in read.items()} for name, read in found.items()}
+
     def identity(self, topic: str) -> str:
         """What tells the topic from one of the same name that was made later; empty where there is none."""
         found = self._described([topic])[topic]
@@ -100,13 +128,14 @@ class Topics:
         doing = f"asking for topics {', '.join(names)}"
         return {name: self._answer(doing, asked[name], KafkaError.UNKNOWN_TOPIC_OR_PART) for name in names}
 
-    def _create(self, topics: list[NewTopic]) -> None:
+    def _create(self, topics: list[Wanted], copies: int) -> None:
         if not topics:
             return
-        made = self._admin.create_topics(topics, request_timeout=self._client.limit_s)
+        new = [NewTopic(one.name, one.partitions, copies, config=dict(one.configuration)) for one in topics]
+        made = self._admin.create_topics(new, request_timeout=self._client.limit_s)
         for topic in topics:
-            self._answer(f"creating topic {topic.topic}", made[topic.topic], KafkaError.TOPIC_ALREADY_EXISTS)
-            log.info("topic %s: created with %d partitions", topic.topic, topic.num_partitions)
+            self._answer(f"creating topic {topic.name}", made[topic.name], KafkaError.TOPIC_ALREADY_EXISTS)
+            log.info("topic %s: created with %d partitions", topic.name, topic.partitions)
 
     def _known(self, topics: Iterable[str]) -> dict[str, list[int]]:
         """The partitions as soon as every topic is known to the broker that is asked; a new one takes its time."""
@@ -125,42 +154,34 @@ class Topics:
         )(self.partitions, topics)
         return {name: partitions for name, partitions in found.items() if partitions is not None}
 
-    def _answer(self, doing: str, future: Future[Any], expected: int) -> Any:
-        """What a request gave; None where it failed in the `expected` way."""
+    def _answer(self, doing: str, future: Future[Any], *expected: int) -> Any:
+        """What a request gave; None where it failed in one of the `expected` ways."""
         try:
             return future.result()
         except KafkaException as exception:
             error = exception.args[0]
-            if error.code() == expected:
+            if error.code() in expected:
                 return None
             self._admin.poll(0)  # serves the callback that keeps the cause
             raise self._client.error(doing, error) from exception
 
 
-def _wanted(pipeline: Pipeline, settings: KafkaSettings) -> list[NewTopic]:
-    # One broker may be lost without stopping the producers, as soon as there are three copies.
-    in_sync = max(1, settings.replication_factor - 1)
-
-    def topic(name: str, partitions: int, retention_ms: int, largest_bytes: int) -> NewTopic:
-        config = {
-            "cleanup.policy": "delete",
-            "retention.ms": str(retention_ms),
-            "max.message.bytes": str(largest_bytes),
-            "min.insync.replicas": str(in_sync),
-        }
-        return NewTopic(name, partitions, settings.replication_factor, config=config)
-
-    return [
-        topic(pipeline.topic, settings.partitions, settings.retention_hours * _HOUR_MS, LARGEST_MESSAGE_BYTES),
-        topic(pipeline.dead_letter_topic, 1, _FOREVER_MS, LARGEST_LETTER_BYTES),
-    ]
+def _refuse_or_warn(name: str, flawed: list[Flaw] | None) -> None:
+    if flawed is None:
+        log.warning(
+            "topic %s: whether it is as it must be is not shown to us: that needs the right DescribeConfigs", name
+        )
+    for flaw in flawed or ():
+        if flaw.breaks:
+            raise TopicError(name, flaw.what, flaw.fix)
+        log.warning("topic %s: %s. Correct it: %s", name, flaw.what, flaw.fix)
 
 
-def _warn_of_few(wanted: NewTopic, partitions: int) -> None:
+def _warn_of_few(wanted: Wanted, partitions: int) -> None:
     log.warning(
         "topic %s has %d partitions, kafka.partitions asks for %d: it stays as it is, because more would move keys "
         "from one partition to another. If you want that, Kafka's own kafka-topics --alter does it.",
-        *(wanted.topic, partitions, wanted.num_partitions),
+        *(wanted.name, partitions, wanted.partitions),
     )
 
 

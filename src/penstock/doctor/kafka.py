@@ -1,9 +1,9 @@
-"""Kafka: is it there, are its addresses good from here, do its topics have the copies that were asked for."""
+"""Kafka: is it there, are its addresses good from here, are its topics such that the promise can hold."""
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from penstock.broker import Broker, View
+from penstock.broker import Broker, Flaw, View
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.doctor.finding import Finding, failed, fine, note
@@ -21,6 +21,7 @@ def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterato
             view = broker.cluster(topics)
             lost = _lost(view)
             versions = broker.versions(view.brokers.keys() - lost.keys())
+            flaws = {} if lost else broker.flaws(pipeline)
     except BrokerError as error:
         yield failed("kafka", str(error), "Compare kafka.security_protocol, sasl_… and ssl_… with the broker's")
         return
@@ -33,6 +34,7 @@ def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterato
         yield failed("kafka replication", what, f"PENSTOCK_KAFKA_REPLICATION_FACTOR={len(view.brokers)}")
     for topic in topics:
         yield _topic(topic, view, wanted)
+        yield from _properties(topic, flaws.get(topic, ()))
 
 
 def _lost(view: View) -> dict[int, OSError]:
@@ -76,3 +78,11 @@ def _topic(topic: str, view: View, wanted: int) -> Finding:
             "Add copies with kafka-reassign-partitions, or set PENSTOCK_KAFKA_REPLICATION_FACTOR to what it has",
         )
     return fine(subject, f"{copies} copies")
+
+
+def _properties(topic: str, flaws: Sequence[Flaw] | None) -> Iterator[Finding]:
+    subject = f"topic {topic}"
+    if flaws is None:
+        yield note(subject, "its properties are not told: that needs the right DescribeConfigs on it")
+    for flaw in flaws or ():
+        yield failed(subject, flaw.what, flaw.fix) if flaw.breaks else note(subject, flaw.what, flaw.fix)

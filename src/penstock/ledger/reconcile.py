@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -150,18 +150,19 @@ def reconcile_deeply(
         counts.ensure()
         position = counts.position(broker.identity(pipeline.topic))
         known = {run.run: run for run in counts.runs(run_id)}
-        spans = broker.offsets(pipeline.topic).values()
-        total = sum(span.end - span.first for span in spans)
+        spans, written = broker.offsets(pipeline.topic), broker.written(pipeline.topic)
+        total = sum(span.end - span.first for span in spans.values())
         with Ledger(pipeline, run_id, broker, store, lambda done: on_progress(done, total)) as ledger:
             accounts = ledger.refresh_all(position)
             lost = {run: ledger.lost_examples(run) for run, account in accounts.items() if account.lost}
         on_progress(total, total)
-    deletes = any(span.first for span in spans)
+    deletes = any(span.first for span in spans.values())
+    unreadable = {number: range(spans[number].end, end) for number, end in written.items() if number in spans}
     # The newest first, as `Counts.runs` has them; of what is not known yet, nothing is newer.
     names = [*sorted(accounts.keys() - known.keys(), reverse=True), *known]
     nothing = {run: Account(run, 0, 0, 0, 0, 0, 0) for run in names}
     found = [
-        balance_of_data(account, known.get(run), deletes=deletes, lost=lost.get(run, ""))
+        balance_of_data(account, known.get(run), unreadable, deletes=deletes, lost=lost.get(run, ""))
         for run, account in {**nothing, **accounts}.items()
     ]
     return _known(found, pipeline, run_id)
@@ -209,15 +210,21 @@ def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
     return Balance(account, report.fetched if report else None, problem=problem)
 
 
-def balance_of_data(account: Account, run: RunCounts | None, *, deletes: bool, lost: str = "") -> Balance:
-    """What the data say beside what ingest reported; `deletes`: the topic is old enough to have lost its beginning.
+def balance_of_data(
+    account: Account, run: RunCounts | None, unreadable: Mapping[int, range], *, deletes: bool, lost: str = ""
+) -> Balance:
+    """What the data say beside what ingest reported.
 
-    `lost` names some of what is lost.
+    `unreadable`, partition -> offsets, stands behind a transaction of another producer that is open: what is missing
+    there is in flight. `deletes`: the topic is old enough to have lost its beginning. `lost` names some of the lost.
     """
     report = next(reversed(run.reports.values()), None) if run else None
     if report is None:
         return Balance(account, None, problem=_lost(account, lost))
     missing = report.fetched - account.settled - account.in_flight
+    if missing > 0 and any(last in unreadable.get(number, ()) for number, last in report.last.items()):
+        account = replace(account, acknowledged=account.acknowledged + missing, in_flight=account.in_flight + missing)
+        missing = 0
     expired = missing if deletes and missing > 0 else 0
     problem = _lost(account, lost)
     if missing - expired > 0:

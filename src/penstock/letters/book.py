@@ -100,7 +100,7 @@ class Book:
 
     @property
     def messages(self) -> int:
-        """How many messages `read` will read."""
+        """How many messages `read` will read at most."""
         return sum(span.end - span.first for span in self._broker.offsets(self._topic).values())
 
     def read(self, on_progress: Callable[[int], None] = lambda _: None) -> Self:
@@ -200,10 +200,9 @@ class Book:
         span = "at_partition, min(at_offset), max(at_offset) + 1"
         query = f"SELECT {span} FROM ({_LETTERS} WHERE {where}) GROUP BY at_partition"  # noqa: S608 - as above
         rows = self._book.execute(query, values).fetchall()
-        nowhere = dict.fromkeys(self._broker.offsets(self._topic), 0)
         return {
             "start": {partition: first for partition, first, _ in rows},
-            "end": nowhere | {partition: end for partition, _, end in rows},
+            "end": {partition: end for partition, _, end in rows},
         }
 
     def _condition(self, choice: Choice) -> tuple[str, list[Any]]:

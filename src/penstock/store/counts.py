@@ -125,7 +125,7 @@ class Counts:
         return sorted(found, key=lambda counts: (counts.seen, counts.run), reverse=True)
 
     def position(self, topic_id: str) -> dict[int, int]:
-        """Partition -> offset of the last message that a stream took; without partitions of which none was taken.
+        """Partition -> last offset that a stream passed, a message or not; without partitions of which it passed none.
 
         Of the topic with that identity: in one that was made again offsets begin anew.
         """

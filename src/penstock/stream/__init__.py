@@ -4,8 +4,9 @@ At least once with an idempotent sink: a micro-batch is committed to the checkpo
 good rows and Kafka its dead letters. One that was not is done again after a restart, and writes the same again.
 """
 
-from penstock.stream.app import checkpoint, run
+from penstock.stream.app import run
 from penstock.stream.batches import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_LETTERS, BEFORE_ROWS, Sinks
+from penstock.stream.progress import checkpoint
 from penstock.stream.rebuild import rebuild
 
 __all__ = [

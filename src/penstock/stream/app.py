@@ -19,7 +19,8 @@ from penstock.store.connector import batch_conf, spark_conf
 from penstock.stream.batches import MicroBatches, Sinks, prepare
 from penstock.stream.counting import with_flows
 from penstock.stream.jvm import REDACTION, SECRET, launch
-from penstock.stream.kafka import kafka_options
+from penstock.stream.kafka import source_options
+from penstock.stream.progress import checkpoint
 from penstock.stream.stops import FOREIGN, check_checkpoint, check_room, ended, is_local, only_one, said
 from penstock.stream.watch import Watch
 from penstock.transform import transform
@@ -66,11 +67,6 @@ _LOCAL_CHECKPOINT = {
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     )
 }
-
-# How long the source waits for one broker before it asks who leads now; Spark asks three times. Kafka's own 60 s were a
-# standstill of 60 s when one of three brokers was lost.
-# Names: https://kafka.apache.org/39/documentation.html#adminclientconfigs
-_PATIENCE = {"kafka.request.timeout.ms": "10000", "kafka.default.api.timeout.ms": "15000"}
 
 
 def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sinks | None = None) -> None:
@@ -155,8 +151,7 @@ def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger
     trigger = trigger or {"processingTime": f"{settings.spark.trigger_interval_ms} milliseconds"}
     messages = (
         spark.readStream.format("kafka")
-        .options(**kafka_options(settings.kafka))
-        .options(**_PATIENCE)
+        .options(**source_options(settings.kafka))
         .option("subscribe", pipeline.topic)
         .option("startingOffsets", settings.spark.starting_offsets)
         .option("maxOffsetsPerTrigger", settings.spark.max_records_per_batch)
@@ -170,11 +165,6 @@ def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger
     query = with_flows(transform(messages, pipeline)).writeStream.queryName(pipeline.name)
     log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
     return query.foreachBatch(batches.store).option("checkpointLocation", place).trigger(**trigger).start()
-
-
-def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
-    """Folder or URL of the pipeline's checkpoint. Without it every message is written again, which changes nothing."""
-    return f"{settings.spark.checkpoint}/{pipeline.name}"
 
 
 @contextmanager

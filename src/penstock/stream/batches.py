@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -23,12 +23,13 @@ from tenacity import (
 from penstock.broker import Broker
 from penstock.config import CassandraSettings, KafkaSettings, Settings
 from penstock.contract import Pipeline
-from penstock.errors import PenstockError, StoreError, StreamError
+from penstock.errors import BrokerError, PenstockError, StoreError, StreamError
 from penstock.store import Batch, Counts, Store, durable, properties
 from penstock.store.connector import forget_sessions, write
 from penstock.store.table import REBUILD
 from penstock.stream.counting import Counting, counted
 from penstock.stream.kafka import write_letters
+from penstock.stream.progress import Progress, checkpoint
 from penstock.stream.stops import ANEW, FOREIGN, said
 from penstock.transform import good, rejected, resolved
 
@@ -38,6 +39,9 @@ ATTEMPTS = 10
 """How often a micro-batch is tried while Cassandra or Kafka fails, with pauses of 55 s in all; then the query ends, and
 a restart goes on from the checkpoint. Counted, not timed: on a busy machine one attempt may take minutes.
 """
+
+_LOOK_S = 15.0
+"""How long an attempt waits for the broker that it asks whether the topic is still the same."""
 
 BEFORE_ROWS, BEFORE_LETTERS, BEFORE_COUNTS, BEFORE_COMMIT = "rows", "letters", "counts", "commit"
 """The points of a micro-batch that `Sinks.before` is told."""
@@ -55,11 +59,11 @@ class Sinks:
 
 @dataclass(frozen=True)
 class Beside:
-    """What a stream keeps open beside Spark, and what it found there when it started."""
+    """What a stream keeps open beside Spark, and which topic and table it found there when it started."""
 
     store: Store
+    broker: Broker
     counts: Counts
-    partitions: Sequence[int]
     topic_id: str
     table_id: str
 
@@ -71,12 +75,13 @@ def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Beside:
     counts = Counts(store, pipeline)
     with Broker(settings.kafka) as broker:
         broker.ensure_topics(pipeline)
-        partitions, topic_id = list(broker.offsets(pipeline.topic)), broker.identity(pipeline.topic)
+        topic_id = broker.identity(pipeline.topic)
     store.ensure_table(pipeline)
     for each in properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours)):
         log.warning("table %s.%s: %s", pipeline.keyspace, pipeline.table, each)
     counts.ensure()
-    return Beside(store, counts, partitions, topic_id, store.table_id(pipeline))
+    impatient = Broker(settings.kafka.model_copy(update={"delivery_timeout_s": _LOOK_S}))
+    return Beside(store, impatient, counts, topic_id, store.table_id(pipeline))
 
 
 @dataclass
@@ -95,6 +100,7 @@ class MicroBatches:
     attempt_began_s: float | None = None
     """On the monotonic clock, while a micro-batch is under way."""
     _stream: str = ""
+    _progress: Progress | None = None
 
     def store(self, batch: DataFrame, number: int) -> None:
         """Returns when all of the batch is acknowledged and counted; tries again while Cassandra or Kafka fails."""
@@ -111,7 +117,7 @@ class MicroBatches:
 
     @cached_property
     def _counted(self) -> Column:
-        return counted(self.beside.partitions)
+        return counted()
 
     def _once(self, batch: DataFrame, number: int) -> tuple[int, int]:
         """(messages read, messages rejected), all acknowledged and on the disk."""
@@ -124,7 +130,7 @@ class MicroBatches:
 
     def _acknowledged(self, batch: DataFrame, number: int) -> Counting:
         """All is counted while the good ones are written, so that Kafka is read again only where there are letters."""
-        counting, before = Counting(batch, self.beside.partitions, self._counted), self.sinks.before
+        counting, before = Counting(batch, self._counted), self.sinks.before
         before(BEFORE_ROWS)
         self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
         before(BEFORE_LETTERS)
@@ -134,8 +140,14 @@ class MicroBatches:
             self.sinks.letters(resolved(batch, self.pipeline), self.settings.kafka)
             self.beside.counts.resolve(counting.resolved_items())
         before(BEFORE_COUNTS)
-        self.beside.counts.add(Batch(self._stream, number, counting.flows(), counting.spans()))
+        self._check_same(self.beside.broker.identity(self.pipeline.topic), self.beside.store.table_id(self.pipeline))
+        self.beside.counts.add(Batch(self._stream, number, counting.flows(), self._spans(batch, number)))
         return counting
+
+    def _spans(self, batch: DataFrame, number: int) -> Mapping[int, tuple[int, int]]:
+        place = checkpoint(self.settings, self.pipeline)
+        self._progress = self._progress or Progress(batch.sparkSession, place, self.pipeline.topic)
+        return self._progress.spans(number)
 
     def _bind(self, batch: DataFrame) -> None:
         """Before the first batch: is this still the topic, and the table, that the checkpoint speaks of?"""
@@ -143,21 +155,28 @@ class MicroBatches:
             return
         # Spark's `StreamExecution.QUERY_ID_KEY`: the identity that the checkpoint keeps for its life.
         stream = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId") or ""
-        beside, topic, table = self.beside, self.pipeline.topic, self.pipeline.table
-        bound = beside.counts.bound_to(stream)
-        if bound and bound[0] != beside.topic_id:
+        beside = self.beside
+        if bound := beside.counts.bound_to(stream):
+            self._check_same(*bound)
+        with durable(beside.store, self.pipeline):
+            beside.counts.bind(stream, beside.topic_id, beside.table_id)
+        self._stream = stream
+
+    def _check_same(self, topic_id: str, table_id: str) -> None:
+        """Raises StreamError when topic or table is another than at the start; one that is not there has no identity,
+        and is missed by whoever reads or writes it.
+        """
+        topic, table = self.pipeline.topic, f"{self.pipeline.keyspace}.{self.pipeline.table}"
+        if topic_id and topic_id != self.beside.topic_id:
             raise StreamError(
                 f"topic {topic} was deleted and made again since the checkpoint was written, which marks offsets of "
                 f"the old one: messages of the new one would be skipped. Nothing was. {ANEW.format(topic=topic)}"
             )
-        if bound and bound[1] != beside.table_id:
+        if table_id and table_id != self.beside.table_id:
             raise StreamError(
-                f"table {self.pipeline.keyspace}.{table} was dropped and made again since the checkpoint was written, "
+                f"table {table} was dropped and made again since the checkpoint was written, "
                 f"so the rows that were stored before are not in it. {REBUILD.format(topic=topic)}"
             )
-        with durable(beside.store, self.pipeline):
-            beside.counts.bind(stream, beside.topic_id, beside.table_id)
-        self._stream = stream
 
     def _attempts(self, batch: DataFrame, number: int) -> Retrying:
         def tell(state: RetryCallState) -> None:
@@ -178,4 +197,4 @@ class MicroBatches:
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, (*FOREIGN, StoreError)) and not isinstance(error, Py4JNetworkError)
+    return isinstance(error, (*FOREIGN, StoreError, BrokerError)) and not isinstance(error, Py4JNetworkError)

@@ -1,11 +1,11 @@
-"""What a micro-batch holds, counted while its rows are written: which run, how much, from where to where.
+"""What a micro-batch holds, counted while its rows are written: which run, and how much of it.
 
 Spark counts by the way (`Dataset.observe`) only what needs no grouping. So runs are told apart by the hash of their
 name: as long as no two runs of a batch share a bucket, counting costs no second reading of the topic.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -27,8 +27,8 @@ def with_flows(transformed: DataFrame) -> DataFrame:
     return transformed.select("*", flow.alias("flow")).select("*", bucket.alias("bucket"))
 
 
-def counted(partitions: Sequence[int]) -> Column:
-    """What is counted of a micro-batch from these partitions.
+def counted() -> Column:
+    """What is counted of a micro-batch.
 
     One column for all micro-batches: to make it is hundreds of calls into the JVM. And it is JSON, which comes out of
     the JVM in half a millisecond where a row in a row takes 45.
@@ -38,7 +38,6 @@ def counted(partitions: Sequence[int]) -> Column:
         F.count("reason").alias("rejected"),
         F.count(resolves()).alias("resolving"),
         *(column for number in range(_BUCKETS) for column in _bucket(number)),
-        *(column for partition in partitions for column in _span(partition)),
     )
     return F.to_json(F.struct(*counts)).alias(_COUNTED)
 
@@ -46,10 +45,9 @@ def counted(partitions: Sequence[int]) -> Column:
 class Counting:
     """Counts one micro-batch of `with_flows`. Use `watched` once, then ask."""
 
-    def __init__(self, batch: DataFrame, partitions: Sequence[int], what: Column) -> None:
-        """`what` is `counted` of the same partitions."""
+    def __init__(self, batch: DataFrame, what: Column) -> None:
+        """`what` is `counted`."""
         self._batch = batch
-        self._partitions = partitions
         self._what = what
         self._observation = Observation()
 
@@ -83,14 +81,6 @@ class Counting:
                     return self._grouped()
                 found[Flow(**first)] = Tally(self._count(f"read_{number}"), self._count(f"rejected_{number}"))
         return found
-
-    def spans(self) -> Mapping[int, tuple[int, int]]:
-        """Partition -> first and last offset, where there are any."""
-        return {
-            partition: (self._seen[f"from_{partition}"], self._seen[f"to_{partition}"])
-            for partition in self._partitions
-            if f"from_{partition}" in self._seen
-        }
 
     def resolved_items(self) -> Iterator[tuple[str, str]]:
         """(run, item) of the messages that resolve a dead letter. Reads the batch again."""
@@ -128,8 +118,3 @@ def _bucket(number: int) -> tuple[Column, ...]:
         F.min(inside("flow")).alias(f"first_{number}"),
         F.max(inside("flow")).alias(f"last_{number}"),
     )
-
-
-def _span(partition: int) -> tuple[Column, Column]:
-    offset = F.when(F.col("origin.partition") == partition, F.col("origin.offset"))
-    return F.min(offset).alias(f"from_{partition}"), F.max(offset).alias(f"to_{partition}")

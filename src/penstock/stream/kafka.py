@@ -1,11 +1,18 @@
 """How Spark reaches Kafka, and its sink for the dead letters."""
 
+from collections.abc import Mapping
+
 from pyspark.sql import DataFrame
 
 from penstock import tls
+from penstock.broker.client import READER, WRITER
 from penstock.config import KafkaSettings
 
 _LARGEST_UNPACKED_BYTES = str(64 * 1024 * 1024)
+# How long the source waits for one broker before it asks who leads now; Spark asks three times. Kafka's own 60 s were a
+# standstill of 60 s when one of three brokers was lost.
+# Names: https://kafka.apache.org/39/documentation.html#adminclientconfigs
+_PATIENCE = {"kafka.request.timeout.ms": "10000", "kafka.default.api.timeout.ms": "15000"}
 
 
 def kafka_options(settings: KafkaSettings) -> dict[str, str]:
@@ -21,6 +28,15 @@ def kafka_options(settings: KafkaSettings) -> dict[str, str]:
         options["kafka.sasl.mechanism"] = settings.sasl_mechanism
         options["kafka.sasl.jaas.config"] = _jaas(settings)
     return {**options, **_tls(settings)} if settings.security_protocol.endswith("SSL") else options
+
+
+def source_options(settings: KafkaSettings) -> dict[str, str]:
+    """How Spark's Kafka source reads: as every reader of `broker` does. Not for a log either."""
+    return {**kafka_options(settings), **_prefixed(READER), **_PATIENCE}
+
+
+def _prefixed(options: Mapping[str, str]) -> dict[str, str]:
+    return {f"kafka.{name}": value for name, value in options.items()}
 
 
 def _tls(settings: KafkaSettings) -> dict[str, str]:
@@ -54,9 +70,8 @@ def write_letters(letters: DataFrame, settings: KafkaSettings) -> None:
     (
         letters.write.format("kafka")
         .options(**kafka_options(settings))
-        .option("kafka.acks", "all")
-        .option("kafka.enable.idempotence", "true")
-        .option("kafka.compression.type", "zstd")
+        # The partition of a key is by Java's own choice the one that `broker.publish` asks for.
+        .options(**_prefixed(WRITER))
         # Counted before compression, so more than the topic takes: else a letter that is small when packed never goes.
         .option("kafka.max.request.size", _LARGEST_UNPACKED_BYTES)
         .option("kafka.buffer.memory", _LARGEST_UNPACKED_BYTES)

@@ -66,7 +66,7 @@ class _Rows(MicroBatches):
     on_progress: Callable[[int], None]
 
     def _once(self, batch: DataFrame, _number: int) -> tuple[int, int]:
-        counting = Counting(batch, self.beside.partitions, self._counted)
+        counting = Counting(batch, self._counted)
         with durable(self.beside.store, self.pipeline):
             self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
         self.done += counting.read

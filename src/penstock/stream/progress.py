@@ -1,0 +1,55 @@
+"""From which offset to which one a micro-batch goes, as Spark's checkpoint says.
+
+Counted by Spark itself, so it holds for partitions that were added since the stream started, and where the last offsets
+are no messages: marks of transactions, and what an aborted one had written.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from penstock.config import Settings
+from penstock.contract import Pipeline
+
+
+def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
+    """Folder or URL of the pipeline's checkpoint. Without it every message is written again, which changes nothing."""
+    return f"{settings.spark.checkpoint}/{pipeline.name}"
+
+
+class Progress:
+    """The offsets of a stream's micro-batches. Spark writes a micro-batch's end before it begins."""
+
+    def __init__(self, spark: SparkSession, place: str, topic: str) -> None:
+        jvm: Any = spark.sparkContext._jvm
+        # Hadoop's, because a checkpoint may be on any of its file systems. Kept: each part of a name asks the JVM.
+        self._path, self._text = jvm.org.apache.hadoop.fs.Path, jvm.org.apache.commons.io.IOUtils.toString
+        self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
+        self._place, self._topic = place, topic
+        self._last: tuple[int, Mapping[int, int]] | None = None
+
+    def spans(self, number: int) -> dict[int, tuple[int, int]]:
+        """Partition -> first and last offset, where there are any."""
+        begins, ends = self._before(number), self._offsets(f"offsets/{number}")
+        self._last = (number, ends)
+        # Of a partition that was added Spark takes the first offset, or ends (`failOnDataLoss`).
+        return {part: (begins.get(part, 0), end - 1) for part, end in ends.items() if begins.get(part, 0) < end}
+
+    def _before(self, number: int) -> Mapping[int, int]:
+        """Where the micro-batch begins: at the end of the one before, or where the source began."""
+        if self._last and self._last[0] == number - 1:
+            return self._last[1]
+        return self._offsets(f"offsets/{number - 1}" if number else "sources/0/0")
+
+    def _offsets(self, name: str) -> Mapping[int, int]:
+        """The source's offsets are JSON in the last line: `OffsetSeqLog`, `KafkaSourceInitialOffsetWriter` of 4.2.0."""
+        path = self._path(f"{self._place}/{name}")
+        file = path.getFileSystem(self._conf).open(path)
+        try:
+            text = self._text(file, "UTF-8")
+        finally:
+            file.close()
+        found: Mapping[str, int] = json.loads(text.splitlines()[-1]).get(self._topic, {})
+        return {int(partition): offset for partition, offset in found.items()}

@@ -1,0 +1,33 @@
+"""What others do to a topic that is ours: transactions, and properties that somebody alters."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
+LIMIT_S = 60
+
+
+@contextmanager
+def transaction(address: str, topic: str, values: Iterable[bytes], partition: int = 0) -> Iterator[None]:
+    """Within it these messages are in the topic, and their transaction is open; leaving it aborts the transaction."""
+    producer = Producer({"bootstrap.servers": address, "transactional.id": f"test-{uuid4()}"})
+    producer.init_transactions(LIMIT_S)
+    producer.begin_transaction()
+    for value in values:
+        producer.produce(topic, value, partition=partition)
+    assert producer.flush(LIMIT_S) == 0
+    try:
+        yield
+    finally:
+        producer.abort_transaction(LIMIT_S)
+
+
+def alter(address: str, topic: str, name: str, value: str) -> None:
+    """Gives a topic another property."""
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for changed in AdminClient({"bootstrap.servers": address}).incremental_alter_configs([resource]).values():
+        changed.result(LIMIT_S)
