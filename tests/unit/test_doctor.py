@@ -181,8 +181,10 @@ def test_api_that_refuses(settings: Settings, status: int, says: str) -> None:
     assert says in found.fix
 
 
-@pytest.mark.parametrize("attempts", [1, 3])
-@pytest.mark.parametrize("status", [204, 302, 400, 401, 403, 404, 408, 429, 500, 501, 502, 503, 504, 520])
+@pytest.mark.parametrize(
+    ("status", "attempts"),
+    [(204, 3), (302, 3), (400, 3), (401, 3), (403, 3), (408, 3), (429, 3), (501, 3), (503, 3), (503, 1), (520, 3)],
+)
 def test_what_is_told_of_a_run_is_what_a_run_does(settings: Settings, status: int, attempts: int) -> None:
     asked: list[str] = []
     with answering(status, datetime.now(UTC), asked) as url:
