@@ -5,6 +5,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def read_settings(
 
 def markdown_table() -> str:
     """Every setting as a row: environment variable, key in the file, default, meaning. For the documentation."""
-    rows = [f"| `{variable_of(path)}` | {_shown(value)} | {_meaning(path)} |" for path, value in leaves(Settings())]
+    rows = [f"| `{variable_of(path)}` | {_shown(value)} | {_meaning(path)} |" for path, value in _defaults()]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
@@ -62,6 +63,7 @@ def _meaning(path: tuple[str, ...]) -> str:
     return _field(path).description or ""
 
 
+@cache
 def _field(path: tuple[str, ...]) -> FieldInfo:
     model: type[Section] = Settings
     for part in path[:-1]:
@@ -91,7 +93,7 @@ def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    known = {variable_of(path): path for path, _ in leaves(Settings())}
+    known = {variable_of(path): path for path, _ in _defaults()}
     found: dict[str, Any] = {}
     for variable, value in environ.items():
         if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
@@ -123,7 +125,7 @@ def _explain(problem: Any, origins: list[tuple[str, Mapping[str, Any]]]) -> str:
         variable = variable_of(path)
         origin = f"environment variables {variable}_…" if is_section else f"environment variable {variable}"
     if problem["type"] == "extra_forbidden":
-        names = [".".join(known) for known, _ in leaves(Settings())]
+        names = [".".join(known) for known, _ in _defaults()]
         return f"setting {name} ({origin}) does not exist{_nearest(name, names)}"
     message = problem["msg"].removeprefix("Value error, ")
     if not path:
@@ -144,7 +146,13 @@ def _stands_in(values: Any, path: tuple[str, ...]) -> bool:
 
 def _holds_secret(path: tuple[str, ...]) -> bool:
     """Whether what stands at `path` is, or may hold, what no message shows: such a setting, or a section with one."""
-    return any(_is_secret(known, value) and known[: len(path)] == path for known, value in leaves(Settings()))
+    return any(_is_secret(known, value) and known[: len(path)] == path for known, value in _defaults())
+
+
+@cache
+def _defaults() -> tuple[tuple[tuple[str, ...], Any], ...]:
+    """Path and default of every setting."""
+    return tuple(leaves(Settings()))
 
 
 def _is_secret(path: tuple[str, ...], value: Any) -> bool:
