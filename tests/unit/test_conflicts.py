@@ -94,8 +94,7 @@ def test_every_port_that_is_taken_is_named_at_once(settings: Settings) -> None:
 
 def test_the_advice_is_an_offset_that_is_free_for_all(settings: Settings) -> None:
     services = stack(settings)
-    first = min(settings.ports.model_dump().values())
-    with listening(settings.ports.kafka, first + 100, settings.ports.airflow + 200):
+    with listening(settings.ports.kafka, settings.ports.postgres + 100, settings.ports.airflow + 200):
         with pytest.raises(PortTakenError) as caught:
             check(settings, services, lambda: services)
         said = str(caught.value)
