@@ -1,4 +1,4 @@
-"""Run by a test, with the rights that it chooses: a Postgres that is killed while a child of it hangs, and started again.
+"""Run by a test, with the rights that it chooses: a Postgres killed while a child of it hangs, and started again.
 
 Prints `started again` once the second one answers and nothing of the first one is left.
 """

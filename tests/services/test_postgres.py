@@ -19,7 +19,6 @@ from penstock.services.process import spawn
 from penstock.services.secrets import Secrets, load_secrets
 from penstock.services.spec import NotReady, Service
 
-
 ROOT = Path(__file__).parents[2]
 # https://github.com/moby/moby/blob/v28.0.0/oci/caps/defaults.go: what root has in a container, nothing added.
 DOCKERS = (
