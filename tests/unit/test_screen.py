@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from penstock.screen import services_table
+from penstock.screen import program, services_table
 from penstock.services.control import Phase, ServiceState, StackState
 
 
@@ -27,3 +28,16 @@ def test_ports_on_another_address_than_this_machines_usual_one_say_so() -> None:
 
 def test_service_without_ports_has_no_address() -> None:
     assert "127.0.0.2" not in shown(kafka("kafka", host="127.0.0.2").model_copy(update={"ports": {}}))
+
+
+@pytest.mark.parametrize(("on_path", "shown_as"), [("", "bin/penstock"), ("bin", "penstock")])
+def test_program_is_named_shortly_also_when_it_was_called_by_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: str, shown_as: str
+) -> None:
+    (tmp_path / "clone" / "bin").mkdir(parents=True)
+    (tmp_path / "clone" / "bin" / "penstock").touch(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setenv("PATH", str(tmp_path / "clone" / on_path) if on_path else "")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "link" / "bin" / "penstock")])
+    assert program() == shown_as

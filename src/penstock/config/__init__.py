@@ -18,6 +18,7 @@ from penstock.config.sections import (
     SourceSettings,
     SparkSettings,
     StackSettings,
+    is_url,
 )
 from penstock.config.settings import Settings
 
@@ -38,6 +39,7 @@ __all__ = [
     "SparkSettings",
     "StackSettings",
     "child_environment",
+    "is_url",
     "markdown_table",
     "read_settings",
 ]
