@@ -1,6 +1,6 @@
 # One image for every service of compose.yaml: locked Python packages, locked jars, Penstock. It runs without network.
 #
-# Any Debian-like image with Python 3.11 to 3.13, its venv module and awk will do:
+# Any Debian-like image with Python 3.11 to 3.14, its venv module and awk will do:
 #   docker build --build-arg BASE_IMAGE=my/python:3.11 .
 ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 

@@ -130,10 +130,17 @@ def show_the_way_on(state: StackState, settings: Settings) -> None:
 
 def program() -> str:
     """What to type to call this program again from here."""
-    called = Path(sys.argv[0]).absolute()
-    if shutil.which(called.name) == str(called):
+    called = _without_links(sys.argv[0])
+    found = shutil.which(called.name)
+    if found and _without_links(found) == called:
         return called.name
     return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
+
+
+def _without_links(program: str) -> Path:
+    """Where it stands, by the one spelling of its folder; the program itself may be a link with a name of its own."""
+    path = Path(program)
+    return path.parent.resolve() / path.name
 
 
 class ServicesScreen:

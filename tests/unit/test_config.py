@@ -61,6 +61,36 @@ def test_folders_are_absolute(empty_folder: Path) -> None:
     assert settings.spark.checkpoint == str(empty_folder / "here" / "data" / "checkpoint")
 
 
+def test_one_folder_is_one_setting_whatever_links_lead_to_it(empty_folder: Path) -> None:
+    (empty_folder / "link").symlink_to(empty_folder / "disk")
+    names = ("PENSTOCK_HOME", "PENSTOCK_CACHE", "PENSTOCK_SPARK_CHECKPOINT")
+    spelt = {
+        spelling: read_settings(dict.fromkeys(names, spelling)) for spelling in ("link/a", "disk/a", "link/b/../a")
+    }
+    assert len({settings.model_dump_json() for settings in spelt.values()}) == 1
+    assert spelt["link/a"].home == empty_folder / "disk" / "a"
+
+
+def test_files_are_absolute_and_a_link_to_a_renewed_one_stays_a_link(empty_folder: Path) -> None:
+    (empty_folder / "ca.pem").symlink_to("ca-2025.pem")
+    named = {path: "ca.pem" for path in Settings().environment() if path.endswith(("_LOCATION", "_JAVA_HOME"))}
+    settings = read_settings({**named, "PENSTOCK_CASSANDRA_SSL": "true"})
+    assert {settings.environment()[name] for name in named} == {str(empty_folder / "ca.pem")}
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ("file:///data/check%20point", "/data/check point"),
+        ("file:/data", "/data"),
+        ("s3a://bucket/a", "s3a://bucket/a"),
+        ("hdfs:/a", "hdfs:/a"),
+    ],
+)
+def test_a_checkpoint_on_this_machine_is_a_folder_and_another_a_url(given: str, place: str) -> None:
+    assert read_settings({"PENSTOCK_SPARK_CHECKPOINT": given}).spark.checkpoint == place
+
+
 def test_settings_survive_the_environment_of_a_child(empty_folder: Path) -> None:
     environ = {"PENSTOCK_PORT_OFFSET": "7", "PENSTOCK_KAFKA_SASL_PASSWORD": SECRET, "PENSTOCK_HOME": "a b/ü"}
     settings = read_settings(environ)

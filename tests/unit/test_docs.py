@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import pytest
 
 from penstock import config
 from penstock.cli import cli
+from penstock.doctor import machine
 from penstock.record import Reason
 from penstock.users import USERS
 
@@ -36,6 +38,21 @@ def commands_of(page: Path) -> list[list[str]]:
         for index, word in enumerate(line)
         if Path(word).name == "penstock" and line[0] != "git"
     ]
+
+
+def test_the_same_pythons_are_named_everywhere() -> None:
+    names = ("README.md", "Dockerfile", "docs/operations.md", "scripts/setup")
+    text = {name: (ROOT / name).read_text("utf-8") for name in names}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lowest, beyond = map(int, re.findall(r"3\.(\d+)", project["requires-python"]))
+    *others, last = [f"3.{minor}" for minor in range(lowest, beyond)]
+    assert f"Python {', '.join(others)} or {last}" in text["README.md"]
+    assert f"needs Python {', '.join(others)} or {last}" in text["scripts/setup"]
+    assert " ".join(f"python{one}" for one in (last, *reversed(others))) in text["scripts/setup"]
+    assert f"(3, {lowest}) <= sys.version_info[:2] <= (3, {beyond - 1})" in text["scripts/setup"]
+    assert all(f"{others[0]} to {last}" in text[name] for name in ("Dockerfile", "docs/operations.md"))
+    grades = [machine.python((3, minor)).grade for minor in range(lowest - 1, beyond + 1)]
+    assert grades == ["failed", *["ok"] * (beyond - lowest), "failed"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

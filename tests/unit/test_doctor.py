@@ -85,10 +85,6 @@ def test_lines_for_people_have_a_sign(settings: Settings) -> None:
     assert "– kafka: not running" in done.stdout
 
 
-def test_python_that_no_wheel_is_for() -> None:
-    assert [machine.python((3, minor)).grade for minor in (10, 11, 13, 14)] == ["failed", "ok", "ok", "failed"]
-
-
 def test_too_little_memory_and_disk(settings: Settings) -> None:
     assert machine.memory(available_bytes=2**30).grade is Grade.FAILED
     assert {one.grade for one in machine.folders(settings, needed_bytes=2**60)} == {Grade.FAILED}

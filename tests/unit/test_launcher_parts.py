@@ -18,7 +18,7 @@ from penstock.services.layout import claim
 from penstock.services.logs import follow, rotate, tail
 from penstock.services.nodes import brokers, cassandras, names, workers
 from penstock.services.orphans import Seen, belonging
-from penstock.services.process import Process
+from penstock.services.process import Process, is_of, owner
 from penstock.services.spec import Service
 from penstock.services.stack import choose, load
 from penstock.services.state import Failure, fingerprint, read_recorded
@@ -190,6 +190,14 @@ def test_does_not_delete_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match=r"data links to .*elsewhere: nothing was deleted"):
         home.delete_data()
     assert home.run.exists()
+
+
+# Processes of a home
+
+
+def test_a_home_whose_name_ends_like_anothers_keeps_its_processes() -> None:
+    marker = owner("kafka", Path("/data/me@/home"))
+    assert (is_of(marker, Path("/data/me@/home")), is_of(marker, Path("/home"))) == (True, False)
 
 
 # State

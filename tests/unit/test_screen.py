@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from penstock import screen
-from penstock.screen import ServicesScreen, rows_table, services_table
+from penstock.screen import ServicesScreen, program, rows_table, services_table
 from penstock.services.control import Phase, ServiceState, StackState
 from penstock.users import USERS
 
@@ -53,3 +53,16 @@ def test_a_terminal_that_cannot_be_redrawn_gets_a_line_for_each_change(
     drawn = console.file.getvalue()  # type: ignore[attr-defined]
     assert ("\x1b[" in drawn) is moves
     assert ("  kafka                   ready\n" in drawn) is not moves
+
+
+@pytest.mark.parametrize(("on_path", "shown_as"), [("", "bin/penstock"), ("bin", "penstock")])
+def test_program_is_named_shortly_also_when_it_was_called_by_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: str, shown_as: str
+) -> None:
+    (tmp_path / "clone" / "bin").mkdir(parents=True)
+    (tmp_path / "clone" / "bin" / "penstock").touch(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setenv("PATH", str(tmp_path / "clone" / on_path) if on_path else "")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "link" / "bin" / "penstock")])
+    assert program() == shown_as

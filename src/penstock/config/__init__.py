@@ -20,6 +20,7 @@ from penstock.config.sections import (
     SourceSettings,
     SparkSettings,
     StackSettings,
+    is_url,
 )
 from penstock.config.settings import Settings
 
@@ -42,6 +43,7 @@ __all__ = [
     "SparkSettings",
     "StackSettings",
     "child_environment",
+    "is_url",
     "markdown_table",
     "read_settings",
 ]

@@ -1,11 +1,23 @@
 """The sections of the settings: which there are, what they default to, what is allowed."""
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from penstock.config.credentials import FernetKey, LoginName, Secret, SigningKey, UserName
 
@@ -39,8 +51,34 @@ def _named(value: object) -> object:
 
 
 Folder = Annotated[Path, BeforeValidator(_named)]
-Place = Annotated[str, BeforeValidator(_somebodys)]
-"""A path, or empty."""
+
+
+def real_folder(path: Path) -> Path:
+    """The one spelling of a folder, whatever links lead to it: a second command shall see that it is the same one."""
+    return Path(os.path.realpath(path.expanduser()))
+
+
+def _from_everywhere(value: str) -> str:
+    # Links stay: the file behind one may be changed for another, as a renewed certificate is.
+    return str(Path(value).expanduser().absolute()) if value else ""
+
+
+File = Annotated[str, BeforeValidator(_somebodys), AfterValidator(_from_everywhere)]
+"""A file or folder of the user's, empty where there is none. Absolute: our servers run in folders of their own."""
+
+
+def is_url(place: str) -> bool:
+    """Whether a `Place` is not a folder of this machine."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) is not None
+
+
+def _one_spelling(value: str) -> str:
+    place = unquote(urlsplit(value).path) if value.startswith("file:") else value
+    return str(real_folder(Path(place))) if place and not is_url(place) else place
+
+
+Place = Annotated[str, BeforeValidator(_somebodys), AfterValidator(_one_spelling)]
+"""A folder, absolute, or the URL of one that is not on this machine; empty where there is none."""
 
 
 def _options(value: object) -> object:
@@ -230,11 +268,11 @@ class KafkaSettings(Section):
     """With SASL."""
     sasl_password: Secret = SecretStr("")
     """With SASL."""
-    ssl_ca_location: str = ""
+    ssl_ca_location: File = ""
     """File with the authority that signed the brokers' certificates (PEM)."""
-    ssl_certificate_location: str = ""
+    ssl_certificate_location: File = ""
     """File with the client's certificate and its chain (PEM); empty where the brokers ask for none."""
-    ssl_key_location: str = ""
+    ssl_key_location: File = ""
     """File with the client's private key (PEM); empty where it stands in the certificate's file."""
     ssl_key_password: Secret = SecretStr("")
     """Of the private key, where it has one."""
@@ -265,11 +303,11 @@ class CassandraSettings(Section):
     """Time within which an acknowledged write is on the disk, which commits wait for; 0: before it is acknowledged."""
     ssl: bool = False
     """Whether the nodes are spoken to over TLS."""
-    ssl_ca_location: str = ""
+    ssl_ca_location: File = ""
     """File with the authority that signed the nodes' certificates (PEM); empty means those that the system trusts."""
-    ssl_certificate_location: str = ""
+    ssl_certificate_location: File = ""
     """File with the client's certificate and its chain (PEM); empty where the nodes ask for none."""
-    ssl_key_location: str = ""
+    ssl_key_location: File = ""
     """File with the client's private key (PEM); empty where it stands in the certificate's file."""
     ssl_key_password: Secret = SecretStr("")
     """Of the private key, where it has one."""
@@ -298,7 +336,7 @@ class SparkSettings(Section):
     """Most records of one micro-batch."""
     trigger_interval_ms: int = Field(default=0, ge=0)
     """0 starts the next micro-batch as soon as the last one is committed."""
-    checkpoint: str = ""
+    checkpoint: Place = ""
     """Folder or URL of the checkpoint; empty means inside `home`."""
     starting_offsets: Literal["earliest", "latest"] = "earliest"
     """Where a stream without a checkpoint begins."""
@@ -313,7 +351,7 @@ class AirflowSettings(Section):
     """Empty means the local one."""
     password: Secret = SecretStr("")
     """With a username."""
-    ssl_ca_location: str = ""
+    ssl_ca_location: File = ""
     """File with the authority that signed the api-server's certificate (PEM); empty means those the system trusts."""
     parallelism: int = Field(default=2, ge=1)
     """Tasks that the local scheduler runs at a time."""

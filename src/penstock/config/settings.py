@@ -14,17 +14,18 @@ from penstock.config.sections import (
     LOOPBACK,
     AirflowSettings,
     CassandraSettings,
+    File,
     Folder,
     Heaps,
     Hosts,
     KafkaSettings,
-    Place,
     Ports,
     SecretSettings,
     Section,
     SourceSettings,
     SparkSettings,
     StackSettings,
+    real_folder,
 )
 from penstock.errors import ConfigError
 
@@ -44,7 +45,7 @@ class Settings(Section):
     """The one folder with the stack's data, logs and state."""
     cache: Folder = user_cache_path("penstock")
     """Downloaded jars; shared by every `home`."""
-    java_home: Place = ""
+    java_home: File = ""
     """A Java 17 of your own; empty means the packaged one."""
     pipeline: str = "penstock.users:USERS"
     """module:NAME of the declaration."""
@@ -73,7 +74,7 @@ class Settings(Section):
         Resolving twice changes nothing.
         """
         ports = self._moved_ports()
-        home, cache = self.home.expanduser().absolute(), self.cache.expanduser().absolute()
+        home, cache = real_folder(self.home), real_folder(self.cache)
         hosts, cluster = self.hosts, self.stack.profile == "cluster"
         # The broker gives this machine and the other servers different addresses of itself.
         kafka_port = ports.kafka if hosts.kafka == LOOPBACK else ports.kafka_internal

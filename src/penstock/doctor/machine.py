@@ -16,7 +16,7 @@ _GIB = 1024**3
 # README: what the whole stack takes.
 NEEDED_MEMORY_BYTES = 4 * _GIB
 NEEDED_DISK_BYTES = 3 * _GIB
-_PYTHONS = ((3, 11), (3, 13))
+_PYTHONS = ((3, 11), (3, 14))
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _LOCAL = frozenset({"127.0.0.1", "localhost", "*"})
 
@@ -27,7 +27,7 @@ def python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
     shown = ".".join(map(str, version))
     if lowest <= version <= highest:
         return fine("python", shown)
-    return failed("python", f"this is Python {shown}", "Use Python 3.11, 3.12 or 3.13: PYTHON=python3.12 scripts/setup")
+    return failed("python", f"this is Python {shown}", "Use Python 3.11 to 3.14: PYTHON=python3.12 scripts/setup")
 
 
 def memory(available_bytes: int | None = None, needed_bytes: int = NEEDED_MEMORY_BYTES) -> Finding:

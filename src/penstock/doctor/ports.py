@@ -8,7 +8,7 @@ from penstock.errors import ServiceError
 from penstock.services import control, orphans
 from penstock.services.conflicts import conflicts, remedy
 from penstock.services.ports import loan
-from penstock.services.process import MARKER
+from penstock.services.process import MARKER, is_of
 from penstock.services.spec import Service
 
 
@@ -46,7 +46,7 @@ def leftovers(settings: Settings) -> Finding:
         return failed("leftovers", f"without a supervisor, which was killed: {', '.join(living)}", fix)
     if living:
         return fine("leftovers", "none: the stack runs")
-    left = [one.process.pid for one in orphans.look() if one.marker.endswith(f"@{settings.home}")]
+    left = [one.process.pid for one in orphans.look() if is_of(one.marker, settings.home)]
     if left:
         shown = ", ".join(map(str, left))
         return failed("leftovers", f"processes {shown} carry {MARKER}=…@{settings.home}", "penstock down ends them")

@@ -5,13 +5,13 @@ from penstock.contract import Pipeline
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.errors import StreamError
 from penstock.stream import checkpoint
-from penstock.stream.stops import check_checkpoint
+from penstock.stream.stops import check_checkpoint, is_local
 
 
 def checkpoint_of(settings: Settings, pipeline: Pipeline) -> Finding:
     """Whether the stream could begin with what its checkpoint says."""
     place = checkpoint(settings, pipeline)
-    if "://" in place:
+    if not is_local(place):
         return note("checkpoint", f"{place} is not on this machine, and not looked into")
     try:
         check_checkpoint(place, pipeline)

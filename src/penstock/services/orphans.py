@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from penstock.errors import ServiceError
-from penstock.services.process import MARKER, Process, owner
+from penstock.services.process import MARKER, Process, is_of, owner
 from penstock.services.state import Phase, RecordedService
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def sweep(home: Path, spare: Iterable[str] = (), roots: Iterable[Process] = ()) 
     def ours() -> set[Process]:
         seen = look()
         callers = _ancestors(seen, os.getpid()) | {os.getpid()}
-        found = {one.process for one in seen if one.marker.endswith(f"@{home}") and one.marker not in spared}
+        found = {one.process for one in seen if is_of(one.marker, home) and one.marker not in spared}
         for parent in parents:
             found |= _descendants(seen, parent.pid)
         return {process for process in found if process.pid not in callers}

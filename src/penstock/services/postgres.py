@@ -1,8 +1,8 @@
 """Postgres for Airflow's metadata: from a wheel, on loopback, run by the launcher itself."""
 
+import hashlib
 import logging
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -18,6 +18,7 @@ import psutil
 
 from penstock.config import LOOPBACK, Settings
 from penstock.errors import ServiceError
+from penstock.services import account
 from penstock.services.secrets import Secrets
 from penstock.services.spec import NotReady, Service
 
@@ -31,8 +32,6 @@ DATABASE = "airflow"
 MAJOR = 18
 """The version of PostgreSQL in the wheel, which has older ones too."""
 
-# Postgres refuses to run as root; this account is on every Unix.
-_UNPRIVILEGED = "nobody"
 _HBA = "postgres.hba.conf"
 _CONNECT_LIMIT_S = 3
 _INITDB_LIMIT_S = 120
@@ -61,11 +60,12 @@ def postgres(settings: Settings, secrets: Secrets) -> Service:
     kill -9 is survived: the next start ends what the killed one left and recovers from the write-ahead log.
     """
     data = settings.home / "data" / "postgres"
-    options = {**_SERVER_SETTINGS, "port": str(settings.ports.postgres), **_access(settings, data)}
+    own = {"port": str(settings.ports.postgres), "cluster_name": _name(data)}
+    options = {**_SERVER_SETTINGS, **own, **_access(settings, data)}
     return Service(
         name="postgres",
         command=(
-            *_as_unprivileged(),
+            *account.prefix(),
             str(_binary("postgres")),
             "-D",
             str(data),
@@ -120,35 +120,6 @@ def _binary(name: str) -> Path:
     )
 
 
-def _as_unprivileged() -> tuple[str, ...]:
-    """What a command starts with so that it does not run as root; nothing for everybody else.
-
-    The process keeps one capability, so that it can walk through a home that only root may enter. `setpriv` replaces
-    itself by the command: the process id stays.
-    """
-    if os.geteuid() != 0:
-        return ()
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise ServiceError(
-            "Postgres does not run as root, and setpriv (util-linux) is absent. Run as an ordinary user."
-        )
-    walk = [f"{option}=+{name}" for name in _walking_capability() for option in ("--inh-caps", "--ambient-caps")]
-    return (setpriv, f"--reuid={_UNPRIVILEGED}", "--clear-groups", f"--regid={_group()}", *walk, "--")
-
-
-def _walking_capability() -> tuple[str, ...]:
-    """The weakest capability we hold that opens folders; a container usually has the second one only."""
-    # Bit numbers: capability.h of Linux; CapEff is a hexadecimal mask, see proc_pid_status(5).
-    status = Path("/proc/self/status").read_text("ascii", "replace")
-    held = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
-    return tuple(name for name, bit in (("dac_read_search", 2), ("dac_override", 1)) if held & (1 << bit))[:1]
-
-
-def _group() -> int:
-    return pwd.getpwnam(_UNPRIVILEGED).pw_gid
-
-
 def _access(settings: Settings, data: Path) -> dict[str, str]:
     """Who may come in: this machine; where it listens to more than that, everybody who has the password."""
     access = {"listen_addresses": settings.stack.listen}
@@ -158,6 +129,8 @@ def _access(settings: Settings, data: Path) -> dict[str, str]:
 
 
 def _prepare(settings: Settings, data: Path, secrets: Secrets) -> None:
+    if account.applies():
+        account.check_entry(_binary("postgres"), data)
     _end_leftovers(data)
     if not (data / "PG_VERSION").exists():
         _create_cluster(data, secrets)
@@ -173,9 +146,8 @@ def _create_cluster(data: Path, secrets: Secrets) -> None:
     with NamedTemporaryFile("w", dir=data.parent, encoding="utf-8") as password:
         password.write(secrets.postgres_password.get_secret_value())
         password.flush()
-        if os.geteuid() == 0:
-            shutil.chown(draft, _UNPRIVILEGED, _group())
-            shutil.chown(password.name, _UNPRIVILEGED)
+        account.give(draft)
+        account.give(Path(password.name))
         _run(
             "initdb",
             "--pgdata",
@@ -197,7 +169,7 @@ def _create_cluster(data: Path, secrets: Secrets) -> None:
 
 
 def _run(name: str, *arguments: str, statements: str = "") -> None:
-    command = (*_as_unprivileged(), str(_binary(name)), *arguments)
+    command = (*account.prefix(), str(_binary(name)), *arguments)
     try:
         done = subprocess.run(  # noqa: S603 - our own binary and arguments
             command, input=statements, capture_output=True, text=True, check=False, timeout=_INITDB_LIMIT_S
@@ -209,6 +181,15 @@ def _run(name: str, *arguments: str, statements: str = "") -> None:
         raise ServiceError(
             f"{name} ended with exit code {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}"
         )
+
+
+def _name(data: Path) -> str:
+    """Names the server whose data these are. Every process of it has the name among its arguments, or in its title.
+
+    A process is recognised by it, and not by its working folder: that is spelt in another way where the path has links,
+    and root may not read it in a container that lacks CAP_SYS_PTRACE.
+    """
+    return f"penstock-{hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:16]}"
 
 
 def _end_leftovers(data: Path) -> None:
@@ -238,7 +219,7 @@ def _living_postmaster(data: Path) -> bool:
 
 def _works_in(process: psutil.Process, data: Path) -> bool:
     try:
-        return process.name().startswith("postgres") and Path(process.cwd()) == data
+        return process.name().startswith("postgres") and _name(data) in " ".join(process.cmdline())
     except psutil.Error:
         return False
 

@@ -76,6 +76,11 @@ def owner(service: str, home: Path) -> str:
     return f"{service}@{home}"
 
 
+def is_of(marker: str, home: Path) -> bool:
+    """Whether a value of `MARKER` is that of some service of this home."""
+    return marker.partition("@")[2] == str(home)
+
+
 def boot_id() -> str:
     """Names this run of the machine, so that pids recorded before a reboot are not taken for today's."""
     try:

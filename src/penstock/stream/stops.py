@@ -16,6 +16,7 @@ from typing import Any
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
+from penstock.config import is_url
 from penstock.contract import Pipeline
 from penstock.errors import StreamError
 
@@ -79,8 +80,10 @@ def only_one(place: str) -> Iterator[None]:
     if not is_local(place):
         yield
         return
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{place}.lock").open("a+") as lock:
+    # One file of that name for one checkpoint, by whatever link this process was sent to it.
+    lock_file = Path(f"{os.path.realpath(place)}.lock")
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -160,7 +163,7 @@ def _damaged(place: str, what: str, pipeline: Pipeline) -> StreamError:
 
 def is_local(place: str) -> bool:
     """Whether a checkpoint is a folder of this machine."""
-    return "://" not in place
+    return not is_url(place)
 
 
 def _is_full(place: str) -> bool:
