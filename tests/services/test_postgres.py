@@ -13,6 +13,7 @@ from penstock.services.postgres import connect, postgres
 from penstock.services.process import spawn
 from penstock.services.secrets import Secrets, load_secrets
 from penstock.services.spec import NotReady, Service
+from tests.hostile_environment import HOSTILE
 
 
 @pytest.fixture
@@ -43,7 +44,11 @@ def execute(settings: Settings, secrets: Secrets, *statements: str) -> list[tupl
         return cursor.fetchall()
 
 
-def test_gives_airflow_a_database_of_its_own(settings: Settings, secrets: Secrets) -> None:
+def test_gives_airflow_a_database_of_its_own(
+    settings: Settings, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in HOSTILE.items():  # libpq obeys its variables in this very process too
+        monkeypatch.setenv(name, value)
     with running(postgres(settings, secrets), settings):
         found = execute(
             settings,

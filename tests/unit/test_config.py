@@ -77,7 +77,7 @@ def test_every_setting_has_an_environment_variable_of_its_own() -> None:
 
 def test_child_inherits_no_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_CONFIG", "relative.toml")
-    assert child_environment({"A": "b"}) | {"PATH": ""} == child_environment({}) | {"PATH": "", "A": "b"}
+    assert child_environment({"A": "b"}) == child_environment({}) | {"A": "b"}
     assert "PENSTOCK_CONFIG" not in child_environment({})
 
 

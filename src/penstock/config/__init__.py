@@ -4,7 +4,18 @@
 variable `PENSTOCK_SECTION_NAME` and the key `name` in the file's table `[section]`; the environment wins.
 """
 
-from penstock.config.reader import FILE_NAME, FILE_VARIABLE, child_environment, markdown_table, read_settings
+from penstock.config.environment import (
+    HADOOP,
+    JVM,
+    LIBPQ,
+    SPARK,
+    child_environment,
+    forget,
+    ignored,
+    passed,
+    pipeline_environment,
+)
+from penstock.config.reader import FILE_NAME, FILE_VARIABLE, markdown_table, read_settings
 from penstock.config.sections import (
     CLUSTER,
     LOOPBACK,
@@ -25,7 +36,11 @@ __all__ = [
     "CLUSTER",
     "FILE_NAME",
     "FILE_VARIABLE",
+    "HADOOP",
+    "JVM",
+    "LIBPQ",
     "LOOPBACK",
+    "SPARK",
     "AirflowSettings",
     "CassandraSettings",
     "Heaps",
@@ -38,6 +53,10 @@ __all__ = [
     "SparkSettings",
     "StackSettings",
     "child_environment",
+    "forget",
+    "ignored",
     "markdown_table",
+    "passed",
+    "pipeline_environment",
     "read_settings",
 ]
