@@ -56,6 +56,7 @@ SECRETS = {
     "PENSTOCK_CASSANDRA_SSL_KEY_PASSWORD": "hidden-j",
     "PENSTOCK_SPARK_CONF": '{"spark.hadoop.fs.s3a.secret.key": "hidden-k"}',
     "PENSTOCK_AIRFLOW_PASSWORD": "hidden-l",
+    "PENSTOCK_AIRFLOW_URL": "https://me:hidden-m@airflow.example.com",
 }
 NEEDED = {
     "simulator": "",
@@ -87,7 +88,7 @@ def secret(settings: Settings) -> Settings:
 
 def secrets_in(text: str) -> str:
     """The letters of those that stand in it."""
-    return "".join(sorted(set(re.findall(r"hidden-([a-l])", text))))
+    return "".join(sorted(set(re.findall(r"hidden-([a-m])", text))))
 
 
 def by_name(services: Iterable[Service]) -> dict[str, Service]:

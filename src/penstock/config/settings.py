@@ -130,8 +130,8 @@ class Settings(Section):
 
 
 def _may_hold_credentials(path: tuple[str, ...], value: Any) -> bool:
-    # An API's key may stand in its address, and the passwords of other stores in Spark's options.
-    return isinstance(value, SecretStr) or path in {("source", "url"), ("spark", "conf")}
+    # A key or a password may stand in an address, and passwords of other stores in Spark's options.
+    return isinstance(value, SecretStr) or path in {("source", "url"), ("airflow", "url"), ("spark", "conf")}
 
 
 def _filled(section: Section, defaults: Mapping[str, Any]) -> Section:
