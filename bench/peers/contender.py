@@ -17,7 +17,7 @@ STOP_LIMIT_S = 60
 
 @dataclass(frozen=True)
 class Command:
-    """A process to start; `environment` is added to ours."""
+    """A process to start; `environment` is added to what every process has."""
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)

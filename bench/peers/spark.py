@@ -27,6 +27,7 @@ def ours(settings: Settings, starting_offsets: Offsets = "earliest") -> Contende
         )
         changed = place.settings.model_copy(update={"spark": spark, "pipeline": reference(dataset)})
         service = own.stream(changed, find_java(changed))
+        service.prepare()
         return Command(service.command, service.environment)
 
     heaps = f"driver {settings.heaps.spark_driver}, executor {settings.heaps.spark_executor}"

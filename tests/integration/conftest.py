@@ -12,15 +12,19 @@ from penstock.schedule import Airflow
 from penstock.services import control
 from penstock.services.secrets import load_secrets
 from penstock.store import Store
+from tests.hostile_environment import HOSTILE
 from tests.stacks import processes_of, settings_in, start
 
 
 @pytest.fixture(scope="session")
 def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of a stack with everything running."""
+    """Settings of a stack with everything running, started by a user whose environment is full of traps."""
     settings = settings_in(tmp_path_factory.mktemp("stack") / "home")
     try:
-        start(settings)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in HOSTILE.items():
+                patch.setenv(name, value)
+            start(settings)
         yield settings
     finally:
         control.down(settings)

@@ -11,14 +11,16 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from penstock.config import Settings, child_environment
 from penstock.services import foreground
 from penstock.services.spec import NotReady, Service
+from tests.hostile_environment import HOSTILE
 from tests.stacks import penstock
 
 
 @pytest.fixture
 def served(settings: Settings) -> Iterator[subprocess.Popen[str]]:
+    secret = {"PENSTOCK_SECRETS_POSTGRES_PASSWORD": "hidden", "PENSTOCK_KAFKA_SASL_PASSWORD": "hidden"}
     process = subprocess.Popen(
         [sys.executable, "-m", "penstock", "serve", "simulator"],
-        env=child_environment(settings.environment()),
+        env={**child_environment(settings.environment()), **HOSTILE, **secret},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -30,7 +32,10 @@ def served(settings: Settings) -> Iterator[subprocess.Popen[str]]:
 def test_serving_becomes_the_server(settings: Settings, served: subprocess.Popen[str]) -> None:
     until_ready = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(60), wait=wait_fixed(0.1))
     assert until_ready(lambda: penstock(settings, "ready", "simulator").returncode) == 0
-    assert psutil.Process(served.pid).cmdline()[-1] == "simulate"
+    server = psutil.Process(served.pid)
+    assert server.cmdline()[-1] == "simulate"
+    assert server.environ().keys().isdisjoint(HOSTILE)
+    assert "hidden" not in server.environ().values()
 
 
 def test_asking_what_does_not_run_says_so(settings: Settings) -> None:

@@ -16,11 +16,12 @@ from sqlalchemy import NullPool, create_engine, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from penstock.config import Settings, child_environment
-from penstock.services.airflow import airflow
+from penstock.services.airflow import Components
 from penstock.services.postgres import MAJOR, connect, postgres
 from penstock.services.process import spawn
 from penstock.services.secrets import Secrets, load_secrets
 from penstock.services.spec import NotReady, Service
+from tests.hostile_environment import HOSTILE
 from tests.secured import NASTY
 
 ROOT = Path(__file__).parents[2]
@@ -59,14 +60,18 @@ def execute(settings: Settings, secrets: Secrets, *statements: str) -> list[tupl
         return cursor.fetchall()
 
 
-def test_gives_airflow_a_database_of_its_own(settings: Settings, secrets: Secrets) -> None:
+def test_gives_airflow_a_database_of_its_own(
+    settings: Settings, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through the address that Airflow is given, with a password of signs that mean something in one."""
+    for name, value in HOSTILE.items():  # libpq obeys its variables in this very process too
+        monkeypatch.setenv(name, value)
     secrets = secrets.model_copy(update={"postgres_password": SecretStr(NASTY)})
     query = (
         "SELECT current_user, current_database(), pg_encoding_to_char(encoding) "
         "FROM pg_database WHERE datname = current_database()"
     )
-    address = airflow(settings, secrets)[0].environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    address = Components(settings, secrets).options()["DATABASE__SQL_ALCHEMY_CONN"]
     engine = create_engine(address, poolclass=NullPool)
     with running(postgres(settings, secrets), settings), engine.connect() as connection:
         assert connection.execute(text(query)).one() == ("airflow", "airflow", "UTF8")

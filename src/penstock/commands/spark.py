@@ -18,6 +18,19 @@ def ready_for_spark(settings: "Settings") -> Sequence[Path]:
 
     java = find_java(settings)  # before minutes of downloads
     fetch_jars(settings)
+    forget_other_sparks(settings)
     # pyspark finds Java and itself in the environment of the process, and nowhere else.
     os.environ.update(driver_environment(settings, java))
     return jars.classpath(settings, "spark")
+
+
+def forget_other_sparks(settings: "Settings") -> None:
+    """Takes out of this process's environment what the user has there for other Sparks and other Java programs.
+
+    Hadoop's variables stay where the settings name something of Hadoop's: YARN, or a checkpoint in a file system of its
+    own.
+    """
+    from penstock.config import HADOOP, JVM, SPARK, forget, passed
+
+    with_hadoop = settings.spark.master.startswith("yarn") or "://" in settings.spark.checkpoint
+    forget((*JVM, *SPARK, *(() if with_hadoop else HADOOP)), kept=passed(settings))

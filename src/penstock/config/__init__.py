@@ -4,7 +4,18 @@
 variable `PENSTOCK_SECTION_NAME` and the key `name` in the file's table `[section]`; the environment wins.
 """
 
-from penstock.config.reader import FILE_NAME, FILE_VARIABLE, child_environment, markdown_table, read_settings
+from penstock.config.environment import (
+    HADOOP,
+    JVM,
+    LIBPQ,
+    SPARK,
+    child_environment,
+    forget,
+    ignored,
+    passed,
+    pipeline_environment,
+)
+from penstock.config.reader import FILE_NAME, FILE_VARIABLE, markdown_table, read_settings
 from penstock.config.sections import (
     CLUSTER,
     LAST_OFFSET,
@@ -28,9 +39,13 @@ __all__ = [
     "CLUSTER",
     "FILE_NAME",
     "FILE_VARIABLE",
+    "HADOOP",
+    "JVM",
     "LAST_OFFSET",
     "LAST_PORT",
+    "LIBPQ",
     "LOOPBACK",
+    "SPARK",
     "AirflowSettings",
     "CassandraSettings",
     "Heaps",
@@ -43,7 +58,11 @@ __all__ = [
     "SparkSettings",
     "StackSettings",
     "child_environment",
+    "forget",
+    "ignored",
     "is_url",
     "markdown_table",
+    "passed",
+    "pipeline_environment",
     "read_settings",
 ]

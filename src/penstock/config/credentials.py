@@ -31,10 +31,14 @@ def _checked(value: _Text) -> _Text:
 
 
 def _unexpanded(value: _Text) -> _Text:
-    """Airflow replaces `$NAME` and a leading `~` in all that its environment holds (`expand_env_var` of 3.3.2)."""
+    """Airflow replaces `$NAME` and a leading `~` in all its options (`expand_env_var` of 3.3.2), and its file has no
+    outer spaces.
+    """
     text = _plain(value)
     if "$" in text or text.startswith("~"):
         raise ValueError("Airflow takes $ and a leading ~ for names that it replaces: leave them out")
+    if text != text.strip():
+        raise ValueError("Airflow's file of options takes no outer spaces: leave them out")
     return value
 
 
@@ -70,7 +74,7 @@ def _plain(value: str | SecretStr) -> str:
 UserName = Annotated[str, AfterValidator(_checked)]
 Secret = Annotated[SecretStr, AfterValidator(_checked)]
 SigningKey = Annotated[SecretStr, AfterValidator(_checked), AfterValidator(_unexpanded)]
-"""What Airflow signs with, which it takes from its environment."""
+"""What Airflow signs with."""
 FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]
 LoginName = Annotated[str, AfterValidator(_checked), AfterValidator(_unexpanded), AfterValidator(_login_name)]
 """Of a user of the local Airflow."""

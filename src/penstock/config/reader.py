@@ -27,7 +27,8 @@ def read_settings(
 ) -> Settings:
     """Settings from `overrides` (top-level names), else the environment, else the file, else the defaults; resolved.
 
-    The file is the one `PENSTOCK_CONFIG` names, else `penstock.toml` in the working folder if there is one.
+    The file is the one `PENSTOCK_CONFIG` names, else `penstock.toml` in the working folder if there is one. It is TOML,
+    or JSON if its name ends in `.json`.
 
     Raises:
         ConfigError: an unknown key or a value that is not allowed; says which, where it came from and what is allowed.
@@ -47,16 +48,6 @@ def markdown_table() -> str:
     """Every setting as a row: environment variable, key in the file, default, meaning. For the documentation."""
     rows = [f"| `{variable_of(path)}` | {_shown(value)} | {_meaning(path)} |" for path, value in _defaults()]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
-
-
-def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that we start: ours without its settings, then `additions`.
-
-    A child that reads settings is given them whole, by `Settings.environment`: what is left of ours could only
-    contradict them, and a relative `PENSTOCK_CONFIG` means another file in the child's folder.
-    """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return {**inherited, **additions}
 
 
 def _meaning(path: tuple[str, ...]) -> str:
@@ -81,15 +72,23 @@ def _shown(value: Any) -> str:
 def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
     named = environ.get(FILE_VARIABLE)
     file = Path(named or FILE_NAME)
+    form = "JSON" if file.suffix == ".json" else "TOML"
     try:
         file = file.expanduser().absolute()
-        return file, tomllib.loads(file.read_text("utf-8"))
+        return file, _parsed(file.read_text("utf-8"), form)
     except FileNotFoundError as error:
         if named:
             raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist") from error
         return None, {}
     except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested without end, or a home that nobody has
-        raise ConfigError(f"{file} cannot be read as TOML: {error}") from error
+        raise ConfigError(f"{file} cannot be read as {form}: {error}") from error
+
+
+def _parsed(text: str, form: str) -> dict[str, Any]:
+    found = json.loads(text) if form == "JSON" else tomllib.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__} where tables of settings are expected")  # noqa: TRY004 - the reader's other errors are such
+    return found
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ PortNumber = Annotated[int, Field(ge=1, le=LAST_PORT)]
 Heap = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
 """A JVM heap as `-Xmx` takes it, e.g. 512m or 2g."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_NAMES = r"^\s*([A-Za-z_][A-Za-z0-9_]*\s*(,\s*|$))*$"
 ConsistencyLevel = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"]
 
 
@@ -182,6 +183,8 @@ class StackSettings(Section):
     """cluster is three brokers, three Cassandra nodes and two Spark workers, on 127.0.0.1 to 127.0.0.3."""
     listen: str = LOOPBACK
     """Address that the servers listen on; 0.0.0.0 inside a container, whose engine decides who comes in."""
+    pass_environment: Annotated[str, StringConstraints(pattern=_NAMES)] = ""
+    """Names of variables of your environment, separated by commas, that the stream and Airflow's parts get too."""
 
     @model_validator(mode="after")
     def _a_cluster_that_can_be(self) -> Self:

@@ -1,10 +1,11 @@
 """All settings together, and what the defaults are that depend on other settings."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from penstock.config.names import as_text, leaves, variable_of
 from penstock.config.sections import (
@@ -118,6 +119,26 @@ class Settings(Section):
         told = self.model_copy(update={"ports": Ports.model_construct(**first), "port_offset": offset})
         return {variable_of(path): as_text(value) for path, value in leaves(told)}
 
+    def as_json(self) -> str:
+        """These settings as a file that `PENSTOCK_CONFIG` may name, secrets included."""
+        tables: dict[str, Any] = {}
+        for (*sections, name), value in leaves(self):
+            table = tables
+            for section in sections:
+                table = table.setdefault(section, {})
+            table[name] = as_text(value)
+        return json.dumps(tables)
+
+    def with_credentials_of(self, *sections: str) -> Self:
+        """The same settings, but the credentials of every other section are as if nobody had set them."""
+        changed: dict[str, Section] = {}
+        for (section, *rest), value in leaves(self):
+            if rest and section not in sections and _may_hold_credentials((section, *rest), value):
+                now = changed.get(section, getattr(self, section))
+                default = type(now).model_fields[rest[0]].default
+                changed[section] = now.model_copy(update={rest[0]: default})
+        return self.model_copy(update=changed)
+
     def _moved_ports(self) -> Ports:
         moved = {name: port + self.port_offset for name, port in self.ports.model_dump().items()}
         name, highest = max(moved.items(), key=lambda item: item[1])
@@ -128,6 +149,11 @@ class Settings(Section):
                 f"allowed here: 0 to {most}, as ports end at {LAST_PORT}"
             )
         return Ports.model_validate(moved)
+
+
+def _may_hold_credentials(path: tuple[str, ...], value: Any) -> bool:
+    # A key or a password may stand in an address, and passwords of other stores in Spark's options.
+    return isinstance(value, SecretStr) or path in {("source", "url"), ("airflow", "url"), ("spark", "conf")}
 
 
 def _filled(section: Section, defaults: Mapping[str, Any]) -> Section:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from penstock.config import Ports, Settings
 from penstock.contract import Pipeline, load_pipeline
-from penstock.doctor import cassandra, docker, java, kafka, machine, ports, postgres, spark, stream, web
+from penstock.doctor import cassandra, docker, environment, java, kafka, machine, ports, postgres, spark, stream, web
 from penstock.doctor.finding import Finding, Grade, failed
 from penstock.doctor.reach import Address, Server, addresses, reached
 from penstock.errors import ConfigError, PenstockError
@@ -31,6 +31,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield machine.memory()
     yield machine.executable_tmp()
     yield machine.proxies()
+    yield environment.environment(settings)
     yield java.runtime(settings)
     yield java.cache(settings)
     yield from java.lines()

@@ -1,5 +1,6 @@
 """This machine: Python, memory, disk, folders, what its environment does to the network."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from tempfile import NamedTemporaryFile, gettempdir
 
 import psutil
 
-from penstock.config import Settings, child_environment
+from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine
 
 _GIB = 1024**3
@@ -81,7 +82,7 @@ def executable_tmp(folder: str | None = None) -> Finding:
 
 def proxies(environ: Mapping[str, str] | None = None) -> Finding:
     """Whether a proxy of the environment would stand between this machine and itself."""
-    environ = child_environment({}) if environ is None else environ
+    environ = os.environ if environ is None else environ
     named = [name for name in _PROXIES if environ.get(name)]
     if not named:
         return fine("proxies", "none in the environment")

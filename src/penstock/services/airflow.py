@@ -1,6 +1,7 @@
 """Airflow on this machine: api-server, scheduler, dag-processor and triggerer, tasks run by the LocalExecutor.
 
-Everything is said by environment variables; the `airflow.cfg` that Airflow writes into its home is its defaults.
+Everything is said in an `airflow.cfg` of ours, which only its owner can read: it holds secrets, and an environment is
+inherited by whatever a task starts.
 """
 
 import fcntl
@@ -11,21 +12,25 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
+from configparser import ConfigParser
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import penstock
-from penstock.config import LOOPBACK, Settings, child_environment
+from penstock.config import LOOPBACK, Settings, child_environment, pipeline_environment
 from penstock.errors import ServiceError
 from penstock.services.postgres import DATABASE, ROLE, connect
 from penstock.services.probe import json_answer
 from penstock.services.secrets import Secrets
+from penstock.services.settings_file import SettingsFile
 from penstock.services.spec import NotReady, Service
+from penstock.services.state import write
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +44,14 @@ def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
 
     The first one to be prepared brings the schema to this Airflow's version while the others wait.
     """
-    stack = _Stack(settings, secrets)
+    stack = Components(settings, secrets)
     port = settings.ports.airflow
     return (
         stack.component("api-server", "metadatabase", ports={"api": port}, page=f"http://{LOOPBACK}:{port}"),
         # A page of logs is read from the folder of logs that all share, so no component serves its own: two processes
         # and 150 MB less.
-        stack.component("scheduler", "scheduler", "--skip-serve-logs"),
+        # Its children run the tasks, which speak to the API, Kafka and Cassandra.
+        stack.component("scheduler", "scheduler", "--skip-serve-logs", credentials=("source", "kafka", "cassandra")),
         stack.component("dag-processor", "dag_processor"),
         # Told to end, it waits 10 s for its runner when that waits for an answer (kill(escalation_delay=10) in
         # triggerer_job_runner.py of 3.3.2). The next one takes up its triggers: there is nothing to wait for.
@@ -63,7 +69,9 @@ def dags_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class _Stack:
+class Components:
+    """What the components have in common."""
+
     settings: Settings
     secrets: Secrets
 
@@ -71,43 +79,52 @@ class _Stack:
     def home(self) -> Path:
         return self.settings.home / "data" / "airflow"
 
-    def component(self, name: str, health: str, *arguments: str, **more: Any) -> Service:
-        """One component. `health` is its key in the answer of `/api/v2/monitor/health`."""
+    def component(
+        self, name: str, health: str, *arguments: str, credentials: tuple[str, ...] = (), **more: Any
+    ) -> Service:
+        """One component. `health` is its key in the answer of `/api/v2/monitor/health`, `credentials` are the sections
+        of the settings of which it needs some.
+        """
+        given = SettingsFile(f"airflow-{name}", self.settings.with_credentials_of(*credentials))
         started = self.settings.home / "run" / f"airflow-{name}.started"
         return Service(
             name=f"airflow-{name}",
             command=(*_COMMAND, name, *arguments),
             folder=self.home,
             log=self.settings.home / "logs" / f"airflow-{name}.log",
-            environment=self.environment(),
+            environment={**self.environment(), **given.environment},
             needs=("postgres",),
-            prepare=partial(self.prepare, started),
+            prepare=partial(self.prepare, given, started),
             probe=partial(_probe, self.settings, health, started),
             start_limit_s=180,
             **more,
         )
 
     def environment(self) -> Mapping[str, str]:
-        """Names of the options: https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html."""
-        options = {**_OPTIONS, **self._own_options()}
+        """Without the settings, which a component has and a migration of the database does not need."""
         return {
-            **self.settings.environment(),
+            **pipeline_environment(self.settings),
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW_CONFIG": str(self.home / "airflow.cfg"),
+            "AIRFLOW_CONFIG": str(self._configuration),
             # Airflow names its processes; without this the name overwrites the environment that shows whose they are:
             # "Environment variables" in the README of setproctitle.
             "SPT_NOENV": "1",
             # Airflow starts `airflow` by that name.
             "PATH": os.pathsep.join([sysconfig.get_path("scripts"), *os.get_exec_path()]),
-            **{f"AIRFLOW__{option}": value for option, value in options.items()},
         }
 
-    def _own_options(self) -> Mapping[str, str]:
+    @property
+    def _configuration(self) -> Path:
+        return self.home / "airflow.cfg"
+
+    def options(self) -> Mapping[str, str]:
+        """Named SECTION__OPTION: https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html."""
         ports, hosts, secrets = self.settings.ports, self.settings.hosts, self.secrets
         database = f"{hosts.postgres}:{ports.postgres}"
         password = quote(secrets.postgres_password.get_secret_value(), safe="")
         logs = self.settings.home / "logs" / "airflow"
         return {
+            **_OPTIONS,
             "CORE__DAGS_FOLDER": str(dags_folder()),
             "CORE__PARALLELISM": str(self.settings.airflow.parallelism),
             "CORE__EXECUTION_API_SERVER_URL": f"http://{hosts.airflow}:{ports.airflow}/execution/",
@@ -127,22 +144,21 @@ class _Stack:
     def _passwords(self) -> Path:
         return self.home / "passwords.json"
 
-    def prepare(self, started: Path) -> None:
+    def prepare(self, given: SettingsFile, started: Path) -> None:
         """Files and schema; `started` is touched last, so that an older heartbeat than that is a former life's."""
         self.home.mkdir(parents=True, exist_ok=True)
         started.parent.mkdir(parents=True, exist_ok=True)
+        given.write()
         with (self.home / "prepare.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the components are prepared at the same time
             self._write_passwords()
+            write(self._configuration, configuration(self.options()))
             self._migrate()
         started.touch()
 
     def _write_passwords(self) -> None:
-        draft = self._passwords.with_suffix(".new")
-        draft.touch(mode=0o600)
         user = {self.secrets.airflow_username: self.secrets.airflow_password.get_secret_value()}
-        draft.write_text(json.dumps(user) + "\n", "utf-8")
-        draft.replace(self._passwords)
+        write(self._passwords, json.dumps(user) + "\n")
 
     def _migrate(self) -> None:
         """Asking Airflow whether there is anything to migrate takes 3 s; a stamp that the database confirms, 10 ms."""
@@ -205,6 +221,19 @@ _OPTIONS: Mapping[str, str] = {
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
 }
+
+
+def configuration(options: Mapping[str, str]) -> str:
+    """Of options named SECTION__OPTION, as Airflow's variables are. A percent sign would begin a reference."""
+    file = ConfigParser()
+    for name, value in options.items():
+        section, _, option = name.lower().partition("__")
+        if not file.has_section(section):
+            file.add_section(section)
+        file.set(section, option, value.replace("%", "%%"))
+    text = StringIO()
+    file.write(text)
+    return text.getvalue()
 
 
 def _stamped(stamp: Path) -> Any:

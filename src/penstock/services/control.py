@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from penstock.config import Settings
+from penstock.config import Settings, pipeline_environment
 from penstock.errors import PortTakenError, ServiceError
 from penstock.services import conflicts, logs, orphans
 from penstock.services.home import Home
 from penstock.services.process import MARKER, SUPERVISOR, Process, owner, run_detaching
+from penstock.services.settings_file import SettingsFile, delete_settings_files
 from penstock.services.spec import Service
 from penstock.services.stack import STACK, load
 from penstock.services.state import (
@@ -100,7 +101,10 @@ def down(settings: Settings, *, delete_data: bool = False, on_change: OnChange =
             write(home.request, Request(number=_next_number(home)).model_dump_json())
             _end_supervisor(home, on_change)
             _end_recorded(home, on_change)
-    orphans.sweep(home.path)
+            orphans.sweep(home.path)
+            delete_settings_files(home)
+    else:
+        orphans.sweep(home.path)
     state = status(settings, memory=False)
     if delete_data:
         home.delete_data()
@@ -196,7 +200,9 @@ def _start_supervisor(settings: Settings, home: Home, reference: str) -> None:
     log_file = home.log(SUPERVISOR)
     start = log_file.stat().st_size if log_file.exists() else 0
     command = (sys.executable, "-m", "penstock.services.supervisor", "--services", reference, "--detach")
-    environment = {**settings.environment(), MARKER: owner(SUPERVISOR, home.path)}
+    given = SettingsFile(SUPERVISOR, settings)
+    given.write()
+    environment = {**pipeline_environment(settings), **given.environment, MARKER: owner(SUPERVISOR, home.path)}
     if run_detaching(command, environment, home.path, log_file) != 0:
         other = _supervisor(home)
         if other:  # the guardian of one that was killed before it could record its guardian

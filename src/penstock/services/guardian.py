@@ -9,17 +9,17 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from penstock.config import Settings
+from penstock.config import Settings, pipeline_environment
 from penstock.errors import ServiceError
 from penstock.services.home import Home
 from penstock.services.process import MARKER, SUPERVISOR, Process, owner, spawn_listening
+from penstock.services.settings_file import SettingsFile
 from penstock.services.state import record_guardian
 
 GUARDIAN = "guardian"
 """Its service in the value of `MARKER`."""
 
-# A shell's TMOUT ends its `read`, which would look like the end of the supervisor.
-_WAIT = 'unset TMOUT; read -r word || exec "$@" </dev/null'
+_WAIT = 'read -r word || exec "$@" </dev/null'
 _WORD = b"ended\n"
 
 
@@ -32,7 +32,9 @@ class Guardian:
         supervisor = ("-m", "penstock.services.supervisor", "--services", reference, "--revived")
         mark = f"{MARKER}={owner(SUPERVISOR, settings.home)}"
         self._command = ("sh", "-c", _WAIT, "penstock-guardian", "env", mark, sys.executable, *supervisor)
-        self._environment = {**settings.environment(), MARKER: owner(GUARDIAN, settings.home)}
+        self._given = SettingsFile(SUPERVISOR, settings)
+        mark_of_own = {MARKER: owner(GUARDIAN, settings.home)}
+        self._environment = {**pipeline_environment(settings), **self._given.environment, **mark_of_own}
         self._child: subprocess.Popen[bytes] | None = None
 
     def living(self) -> tuple[Process, subprocess.Popen[bytes]]:
@@ -42,6 +44,7 @@ class Guardian:
             ServiceError: it cannot be executed.
         """
         if self._child is None or self._child.poll() is not None:
+            self._given.write()
             self._child = spawn_listening(self._command, self._environment, self._home.log(SUPERVISOR))
         process = Process.of(self._child.pid)
         if process is None:  # cannot be: a child that nobody has waited for keeps its pid

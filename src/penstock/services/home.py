@@ -39,6 +39,11 @@ class Home:
         return self.run / "request.json"
 
     @property
+    def settings(self) -> Path:
+        """The settings of each process that reads some; there while the stack runs."""
+        return self.run / "settings"
+
+    @property
     def supervisor(self) -> Path:
         """Which process the supervisor is; outlives it."""
         return self.run / "supervisor.json"

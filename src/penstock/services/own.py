@@ -4,10 +4,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from penstock.config import LOOPBACK, Settings
+from penstock.config import LOOPBACK, Settings, pipeline_environment
 from penstock.services.java import Java
 from penstock.services.nodes import brokers, cassandras, names, workers
 from penstock.services.probe import json_answer
+from penstock.services.settings_file import SettingsFile
 from penstock.services.spark import driver_environment
 from penstock.services.spec import NotReady, Service
 
@@ -19,14 +20,15 @@ https://spark.apache.org/docs/4.2.0/structured-streaming-programming-guide.html
 
 def simulator(settings: Settings) -> Service:
     """`penstock simulate`: the API that the pipeline asks when no other is set."""
-    port = settings.ports.simulator
+    port, given = settings.ports.simulator, SettingsFile("simulator", settings.with_credentials_of())
     return Service(
         name="simulator",
         command=_command("simulate"),
         log=_log(settings, "simulator"),
         folder=settings.home / "run" / "simulator",
-        environment=settings.environment(),
+        environment=given.environment,
         ports={"api": port},
+        prepare=given.write,
         probe=partial(_answers, port, "/api/?results=1"),
         page=f"http://{LOOPBACK}:{port}/api/?results=1",
     )
@@ -36,13 +38,15 @@ def stream(settings: Settings, java: Java) -> Service:
     """`penstock stream`: the driver of the streaming app; ready once its query runs on the local master."""
     ports = _ports_of_a_driver(settings)
     port = ports["ui"]
+    given = SettingsFile("stream", settings.with_credentials_of("kafka", "cassandra", "spark"))
     return Service(
         name="stream",
         command=_command("--verbose", "stream"),
         log=_log(settings, "stream"),
         folder=settings.home / "run" / "stream",
-        environment={**settings.environment(), **driver_environment(settings, java)},
+        environment={**pipeline_environment(settings), **given.environment, **driver_environment(settings, java)},
         ports=ports,
+        prepare=given.write,
         needs=("spark-master", *names((*brokers(settings), *cassandras(settings), *workers(settings)))),
         probe=partial(_runs_a_query, port),
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from penstock.config import LOOPBACK, Settings
+from penstock.config import LIBPQ, LOOPBACK, Settings, child_environment, forget
 from penstock.errors import ServiceError
 from penstock.services import account
 from penstock.services.secrets import Secrets
@@ -85,11 +85,15 @@ def postgres(settings: Settings, secrets: Secrets) -> Service:
 def connect(settings: Settings, secrets: Secrets) -> Iterator["connection"]:
     """A connection to the database `airflow`, closed at the end; what it wrote is rolled back unless committed.
 
+    What the environment says to every client of a Postgres (`PGSSLMODE`, `PGSERVICE`, …) is not of this one.
+
     Raises:
         ServiceError: Postgres does not answer, or does not let us in.
     """
     import psycopg2  # noqa: PLC0415 - the launcher stays light until Postgres is asked for
 
+    # libpq reads its variables for whatever is not given to it, and PGSERVICE cannot be given as "none".
+    forget(LIBPQ)
     host, port = settings.hosts.postgres, settings.ports.postgres
     try:
         opened = psycopg2.connect(
@@ -172,7 +176,13 @@ def _run(name: str, *arguments: str, statements: str = "") -> None:
     command = (*account.prefix(), str(_binary(name)), *arguments)
     try:
         done = subprocess.run(  # noqa: S603 - our own binary and arguments
-            command, input=statements, capture_output=True, text=True, check=False, timeout=_INITDB_LIMIT_S
+            command,
+            env=child_environment({}),
+            input=statements,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_INITDB_LIMIT_S,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServiceError(f"{name} could not prepare Postgres: {error}") from error

@@ -31,8 +31,8 @@ class Service:
     probe: Callable[[], None]
     folder: Path
     """Working folder of the process; created before it starts."""
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Added to the launcher's own environment. May hold secrets, so `repr` leaves it out."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Beside what every process has (`child_environment`). No secret: what a process starts inherits it."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """What the port is for -> its number on this machine; each must be free before the start."""
     host: str = LOOPBACK

@@ -231,7 +231,7 @@ def _record(file: Path, process: Process) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Replaces a file whole: readers find the old text or the new one, never a part, also after a kill -9 of ours."""
+    """Replaces a file whole (mode 0600): readers find the old text or the new one, never a part, even after kill -9."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

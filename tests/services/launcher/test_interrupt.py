@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_launcher import Declare, Launcher, until
 
-from penstock.config import child_environment
+from penstock.config import child_environment, pipeline_environment
 
 Command = Callable[[], subprocess.Popen[bytes]]
 
@@ -21,7 +21,7 @@ def command(launcher: Launcher) -> Iterator[Command]:
 
     def run() -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("up_command.py")
-        environment = child_environment(launcher.settings.environment())
+        environment = child_environment({**pipeline_environment(launcher.settings), **launcher.settings.environment()})
         started.append(subprocess.Popen([sys.executable, str(script)], env=environment))
         return started[-1]
 

@@ -17,6 +17,14 @@ def test_down_stops_gently(launcher: Launcher, tiny: Declare) -> None:
     assert (state.supervisor_pid, state.service("one").state) == (None, "stopped")
 
 
+def test_settings_lie_in_the_home_for_as_long_as_the_stack_runs(launcher: Launcher, tiny: Declare) -> None:
+    tiny("one")
+    launcher.up()
+    assert [file.name for file in launcher.home.settings.iterdir()] == ["supervisor.json"]
+    launcher.down()
+    assert not launcher.home.settings.exists()
+
+
 def test_down_stops_last_what_others_need(launcher: Launcher, tiny: Declare) -> None:
     tiny("below")
     tiny("above", needs=("below",))

@@ -11,7 +11,7 @@ from typing import Any
 
 import tiny_stack
 
-from penstock.config import Settings
+from penstock.config import Settings, StackSettings
 from penstock.errors import PenstockError
 from penstock.services import control, orphans
 from penstock.services.control import StackState
@@ -38,7 +38,8 @@ class Launcher:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings = Settings(home=folder / "home").resolved()
+        stack = StackSettings(pass_environment=tiny_stack.DECLARED_IN)
+        self.settings = Settings(home=folder / "home", stack=stack).resolved()
         self.home = Home(self.settings.home)
         self._declared: list[tiny_stack.Tiny] = []
         self.outcome: StackState | PenstockError | None = None

@@ -1,0 +1,15 @@
+"""The user's environment: what of it the stack does not get."""
+
+from collections.abc import Mapping
+
+from penstock.config import Settings, ignored
+from penstock.doctor.finding import Finding, fine, note
+
+
+def environment(settings: Settings, environ: Mapping[str, str] | None = None) -> Finding:
+    """Names what other programs would obey and the servers of the stack do not; never a value, which may be secret."""
+    names = ignored(settings, environ)
+    if not names:
+        return fine("environment", "nothing in it is kept from the servers of the stack")
+    what = f"kept from the servers of the stack: {', '.join(names)}"
+    return note("environment", what, "What your pipeline needs of it: PENSTOCK_STACK_PASS_ENVIRONMENT=NAME,NAME")
