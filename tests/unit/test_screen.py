@@ -1,5 +1,6 @@
 """What people see of the services."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -27,3 +28,11 @@ def test_ports_on_another_address_than_this_machines_usual_one_say_so() -> None:
 
 def test_service_without_ports_has_no_address() -> None:
     assert "127.0.0.2" not in shown(kafka("kafka", host="127.0.0.2").model_copy(update={"ports": {}}))
+
+
+def test_server_that_does_not_answer_is_shown_with_the_time_since_when() -> None:
+    since = datetime.now().astimezone().replace(hour=0, minute=0, second=12)
+    hung = kafka("kafka").model_copy(update={"state": Phase.NOT_ANSWERING, "silent_since": since.astimezone(UTC)})
+    assert "not answering since 00:00:12" in shown(hung)
+    yesterday = hung.model_copy(update={"silent_since": since - timedelta(days=1)})
+    assert f"since {since - timedelta(days=1):%Y-%m-%d} 00:00:12" in shown(yesterday)

@@ -126,6 +126,8 @@ class StackSettings(Section):
     """cluster is three brokers, three Cassandra nodes and two Spark workers, on 127.0.0.1 to 127.0.0.3."""
     listen: str = LOOPBACK
     """Address that the servers listen on; 0.0.0.0 inside a container, whose engine decides who comes in."""
+    silence_s: float = Field(default=300, ge=0, allow_inf_nan=False)
+    """How long a server that was ready may give no good answer before it is restarted; 0 means for ever."""
 
     @model_validator(mode="after")
     def _a_cluster_that_can_be(self) -> Self:

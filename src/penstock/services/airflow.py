@@ -80,6 +80,7 @@ class _Stack:
             log=self.settings.home / "logs" / f"airflow-{name}.log",
             environment=self.environment(),
             needs=("postgres",),
+            probed_through=() if name == "api-server" else ("airflow-api-server",),
             prepare=partial(self.prepare, started),
             probe=partial(_probe, self.settings, health, started),
             start_limit_s=180,

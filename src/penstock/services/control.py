@@ -22,12 +22,14 @@ from penstock.services.process import MARKER, SUPERVISOR, Process, owner, run_de
 from penstock.services.spec import Service
 from penstock.services.stack import STACK
 from penstock.services.state import (
+    ONCE_READY,
     Phase,
     Recorded,
     RecordedService,
     Request,
     ServiceState,
     StackState,
+    clock_time,
     fingerprint,
     living_guardian,
     living_supervisor,
@@ -48,7 +50,7 @@ _REVIVAL_LIMIT_S = 60.0
 _TAIL_LINES = 20
 # Beyond what its services may take to stop: to kill what did not, and to look everywhere.
 _SUPERVISOR_STOP_LIMIT_S = 30.0
-_RUNNING = (Phase.STARTING, Phase.READY, Phase.STOPPING)
+_RUNNING = (Phase.STARTING, *ONCE_READY, Phase.STOPPING)
 
 
 def up(
@@ -61,12 +63,14 @@ def up(
 ) -> StackState:
     """Returns when these services are ready; what runs besides goes on. At once if they were ready.
 
-    A service that fails does not stop the others: mend it and call again, or call `down`. Interrupted, it stops what it
-    was the first to ask for. `reference` names the function that declares all services, for the supervisor.
+    A server that does not answer any more is waited for: it is restarted after `stack.silence_s`. A service that fails
+    does not stop the others: mend it and call again, or call `down`. Interrupted, it stops what it was the first to ask
+    for. `reference` names the function that declares all services, for the supervisor.
 
     Raises:
         PortTakenError, ServiceExitedError, ServiceNotReadyError: the first service that could not be started.
-        ServiceError: the stack runs with other settings, or its supervisor ended.
+        ServiceError: the stack runs with other settings, its supervisor ended, or a server does not answer and is
+            never restarted.
     """
     home = Home(settings.home)
     home.make()
@@ -75,7 +79,7 @@ def up(
     try:
         with _locked(home):
             number = _ask(settings, home, names, reference)
-        _follow_until_ready(home, names, number, on_change, limit_s)
+        _follow_until_ready(settings, names, number, on_change, limit_s)
     except KeyboardInterrupt:
         _take_back(settings, home, before, names, on_change)
         raise
@@ -202,8 +206,9 @@ def _start_supervisor(settings: Settings, home: Home, reference: str) -> None:
 
 
 def _follow_until_ready(
-    home: Home, names: Sequence[str], number: int, on_change: OnChange, limit_s: float | None
+    settings: Settings, names: Sequence[str], number: int, on_change: OnChange, limit_s: float | None
 ) -> None:
+    home = Home(settings.home)
     deadline = None if limit_s is None else time.monotonic() + limit_s
     for recorded in _changes(home, on_change):
         if recorded and recorded.request >= number:
@@ -211,6 +216,8 @@ def _follow_until_ready(
             failure = next((service.failure for service in wanted if service.failure), None)
             if failure:
                 raise failure.error()
+            if not settings.stack.silence_s:
+                _check_answering(wanted)
             if {service.name for service in wanted if service.phase is Phase.READY} == set(names):
                 return
         if _supervisor(home) is None:
@@ -218,6 +225,17 @@ def _follow_until_ready(
         if deadline is not None and time.monotonic() > deadline:
             unready = [service.name for service in _services(recorded) if service.phase is not Phase.READY]
             raise ServiceError(f"{', '.join(unready)} not ready within {limit_s:.0f} s; see `penstock status`")
+
+
+def _check_answering(services: Sequence[RecordedService]) -> None:
+    """Where nobody restarts a silent server, nobody should wait for it without being told."""
+    for service in services:
+        if service.phase is Phase.NOT_ANSWERING and service.process and service.silent_since:
+            raise ServiceError(
+                f"{service.error}. Process {service.process.pid} runs and has not answered since "
+                f"{clock_time(service.silent_since)}, and stack.silence_s = 0 says not to restart it. Have a look "
+                f"(`penstock logs {service.name}`); once it is killed (kill -9 {service.process.pid}), it is restarted"
+            )
 
 
 def _supervisor_ended(home: Home) -> str:
@@ -342,7 +360,7 @@ def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
         return gone.public()
     if supervised:
         # It died a moment ago, and its supervisor has not said so yet.
-        return gone.public(Phase.RESTARTING if service.phase is Phase.READY else service.phase)
+        return gone.public(Phase.RESTARTING if service.phase in ONCE_READY else service.phase)
     return gone.public(Phase.LOST if service.phase in _RUNNING else Phase.STOPPED)
 
 

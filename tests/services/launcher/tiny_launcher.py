@@ -11,7 +11,7 @@ from typing import Any
 
 import tiny_stack
 
-from penstock.config import Settings
+from penstock.config import Settings, StackSettings
 from penstock.errors import PenstockError
 from penstock.services import control, orphans
 from penstock.services.control import StackState
@@ -43,6 +43,10 @@ class Launcher:
         self._declared: list[tiny_stack.Tiny] = []
         self.outcome: StackState | PenstockError | None = None
         self.declared_in = folder / "declared.json"
+
+    def restarts_after(self, silence_s: float) -> None:
+        """How long a server may be silent; 0 for ever. Before the first `up`."""
+        self.settings = self.settings.model_copy(update={"stack": StackSettings(silence_s=silence_s)})
 
     def declare(self, server: tiny_stack.Tiny) -> tiny_stack.Tiny:
         """Adds a server to those that the stack consists of."""
