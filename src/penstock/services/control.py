@@ -218,7 +218,7 @@ def _follow_until_ready(
                 raise failure.error()
             if not settings.stack.silence_s:
                 _check_answering(wanted)
-            if {service.name for service in wanted if service.phase is Phase.READY} == set(names):
+            if _all_ready(recorded, names):  # one that died may be recorded as ready for another moment
                 return
         if _supervisor(home) is None:
             raise ServiceError(_supervisor_ended(home))
