@@ -4,6 +4,7 @@ The only package that knows confluent-kafka; its exceptions end here, as `Broker
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from heapq import nlargest
 from typing import Self
 
@@ -37,12 +38,14 @@ class Broker:
         self._settings = settings
         self._client = Client(settings)
         self._topics = Topics(self._client)
+        self._consumers = read.Consumers(partial(read.open_consumer, self._client))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is buffered between two calls; the connections close with the object."""
+        """Nothing is buffered between two calls; the other connections close with the object."""
+        self._consumers.close()
 
     def ensure_topics(self, pipeline: Pipeline) -> None:
         """Makes the pipeline's topic and its dead letters if they are absent; returns when both can be written.
@@ -51,7 +54,7 @@ class Broker:
         for, that is logged. Kafka never deletes dead letters: a letter is the only copy of its record.
         """
         for topic, partitions in self._topics.ensure(pipeline, self._settings).items():
-            read.held(self._client, topic, partitions)
+            read.held(self._client, self._consumers, topic, partitions)
 
     def publish(self, messages: Iterable[Message], on_progress: Callable[[int], None] = lambda _: None) -> Receipts:
         """Sends every message and waits for every receipt.
@@ -73,7 +76,7 @@ class Broker:
         partitions = self._topics.partitions([topic])[topic]
         if partitions is None:
             raise BrokerError(f"topic {topic} does not exist on {self._client.address}; `penstock ingest` makes it.")
-        return read.held(self._client, topic, partitions)
+        return read.held(self._client, self._consumers, topic, partitions)
 
     def cluster(self, topics: Iterable[str] = ()) -> View:
         """The brokers with the addresses they give to clients, and those of the topics that are there."""
@@ -100,7 +103,7 @@ class Broker:
             number: Offsets(max(span.first, start.get(number, 0)), min(span.end, end.get(number, span.end)))
             for number, span in self.offsets(topic).items()
         }
-        return read.read(self._client, topic, spans)
+        return read.read(self._client, self._consumers, topic, spans)
 
     def tail(self, topic: str, count: int) -> list[Received]:
         """The newest `count` messages of all partitions, the newest first."""
