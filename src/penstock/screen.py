@@ -37,6 +37,7 @@ from penstock.letters import Letter
 from penstock.letters.book import SHORT
 from penstock.services.control import Phase, ServiceState, StackState
 from penstock.services.secrets import load_secrets
+from penstock.services.state import clock_time
 from penstock.trace import Sighting, Trace, written
 
 _COLOURS = {
@@ -44,6 +45,7 @@ _COLOURS = {
     Phase.STARTING: "yellow",
     Phase.RESTARTING: "yellow",
     Phase.STOPPING: "yellow",
+    Phase.NOT_ANSWERING: "red",
     Phase.FAILED: "red",
     Phase.LOST: "red",
 }
@@ -80,7 +82,7 @@ def services_table(state: StackState) -> Table:
     for service in state.services:
         cells: dict[str, str | Text] = {
             "service": service.name,
-            "state": Text(service.state, style=_COLOURS.get(service.state, "dim")),
+            "state": Text(_standing(service), style=_COLOURS.get(service.state, "dim")),
             "pid": str(service.pid or ""),
             "ports": _ports(service),
             "ready in": "" if service.ready_after_s is None else f"{service.ready_after_s:.1f} s",
@@ -180,7 +182,7 @@ class ServicesScreen:
         if self._seen.get(service.name) != service.state:
             self._seen[service.name] = service.state
             if service.state is not Phase.WAITING:
-                err.print(f"  {service.name:24}{service.state}{_after(service)}")
+                err.print(f"  {service.name:24}{_standing(service)}{_after(service)}")
 
 
 @contextmanager
@@ -381,6 +383,10 @@ def _verdict(balance: Balance) -> Text:
 def _ports(service: ServiceState) -> str:
     numbers = ", ".join(map(str, service.ports.values()))
     return numbers if service.host == LOOPBACK or not numbers else f"{numbers} on {service.host}"
+
+
+def _standing(service: ServiceState) -> str:
+    return f"{service.state} since {clock_time(service.silent_since)}" if service.silent_since else service.state
 
 
 def _mebibytes(size_bytes: int | None) -> str:

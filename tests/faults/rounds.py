@@ -11,6 +11,7 @@ from penstock import ledger
 from penstock.broker import Broker
 from penstock.errors import StoreError
 from penstock.ingest import Run
+from penstock.ledger.kept import Kept
 from penstock.source import Api, seed_for
 from penstock.store import Counts, Store
 from tests.faults.check import Findings, check, check_rows
@@ -154,9 +155,10 @@ def _until_stored(stage: Stage, load: Load, mark: int) -> None:
         load.goes_on()
         keys = load.keys_since(mark)[:5]
         try:
-            with Store(stage.settings.cassandra) as store:
+            with kept.look() as store:
                 return bool(keys) and any(True for _ in store.rows(stage.pipeline, keys))
         except StoreError:
             return False
 
-    until(stored, f"no record after message {mark} was stored", every_s=0.5)
+    with Kept(lambda: Store(stage.settings.cassandra)) as kept:
+        until(stored, f"no record after message {mark} was stored", every_s=0.5)

@@ -40,12 +40,12 @@ def test_one_of_each_killed_under_load_loses_nothing(
 ) -> None:
     run = Run(pipeline, f"killed {victims[0]}")
     with Load(cluster, run, run.id) as load:
-        until(lambda: stored(cluster, pipeline, load, 0), "the load does not arrive")
+        until_stored(cluster, pipeline, load, 0)
         before = control.status(cluster, memory=False)
         kill(before.service(name).pid for name in victims)
         until(lambda: came_back(cluster, before, victims), f"{victims} did not come back")
         mark = load.expected.messages
-        until(lambda: stored(cluster, pipeline, load, mark), "nothing arrives after the loss")
+        until_stored(cluster, pipeline, load, mark)
     assert unaccounted(cluster, run, load) == {}
 
 
@@ -57,7 +57,7 @@ def test_goes_on_while_one_of_each_stays_away(cluster: Settings, pipeline: Pipel
     kill([before.guardian_pid, before.supervisor_pid, *(before.service(name).pid for name in LAST)])
     with Load(cluster, run, run.id) as load:
         until(lambda: load.expected.messages > 3_000, "the load is not acknowledged")
-        until(lambda: stored(cluster, pipeline, load, 2_000), "nothing arrives")
+        until_stored(cluster, pipeline, load, 2_000)
     assert unaccounted(cluster, run, load) == {}
     now = control.status(cluster, memory=False)
     assert {one.name for one in now.services if one.state is control.Phase.LOST} == set(LAST)
@@ -65,12 +65,16 @@ def test_goes_on_while_one_of_each_stays_away(cluster: Settings, pipeline: Pipel
     start(cluster, "stream")
 
 
-def stored(settings: Settings, pipeline: Pipeline, load: Load, mark: int) -> bool:
-    """Whether a record that was published as message `mark` or later stands in the table."""
-    load.goes_on()
-    keys = load.keys_since(mark)[:5]
+def until_stored(settings: Settings, pipeline: Pipeline, load: Load, mark: int) -> None:
+    """A record that was published as message `mark` or later stands in the table."""
     with Store(settings.cassandra) as store:
-        return bool(keys) and any(True for _ in store.rows(pipeline, keys))
+
+        def stored() -> bool:
+            load.goes_on()
+            keys = load.keys_since(mark)[:5]
+            return bool(keys) and any(True for _ in store.rows(pipeline, keys))
+
+        until(stored, f"nothing after message {mark} arrives")
 
 
 def came_back(settings: Settings, before: control.StackState, names: tuple[str, ...]) -> bool:

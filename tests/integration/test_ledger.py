@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import psutil
 import pytest
 
 from penstock import ledger
@@ -23,6 +25,7 @@ from penstock.trace import trace
 from penstock.users import User
 
 LIMIT_S = 240
+LOOKS = 8
 FLOW = Flow("r", "a")
 BATCH = Batch("stream", 7, {FLOW: Tally(100, 2)}, {0: (40, 79), 1: (0, 59)})
 
@@ -152,6 +155,44 @@ def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
         (True, "default_time_to_live = 60"),
         (False, "default_time_to_live = 60"),
     ]
+
+
+@pytest.mark.parametrize("wait", [ledger.wait_until_balanced, ledger.wait_until_settled])
+def test_wait_of_many_looks_opens_its_connections_once(
+    stack_settings: Settings, own: Pipeline, broker: Broker, store: Store, wait: Callable[..., object]
+) -> None:
+    broker.ensure_topics(own)
+    store.ensure_table(own)
+    counts = Counts(store, own)
+    counts.ensure()
+    counts.report(FLOW, Report(LOOKS, LOOKS, 0, datetime.now(UTC), {0: LOOKS}))
+    before = connections(stack_settings)
+    looks: list[set[tuple[str, int]]] = []
+
+    def look(_: object) -> None:
+        looks.append(connections(stack_settings) - before)
+        # For the next look to read: no stream carries this topic.
+        headers = {Header.RUN: FLOW.run, Header.ITEM: f"1/{len(looks)}"}
+        broker.publish([Message(own.topic, b"key", b"{}", headers, datetime.now(UTC))])
+        if len(looks) == LOOKS:
+            raise Looked
+
+    with pytest.raises(Looked):
+        wait(stack_settings, own, FLOW.run, LIMIT_S, look)
+    # Both are open from look to look, and no connection was replaced by another.
+    assert {server for server, _ in looks[0]} == {"kafka", "cassandra"}
+    assert looks[-1] == set.union(*looks)
+
+
+def connections(settings: Settings) -> set[tuple[str, int]]:
+    """This process's connections to the servers: server, port at this end."""
+    names = {settings.ports.kafka: "kafka", settings.ports.cassandra: "cassandra"}
+    all_of_them = psutil.Process().net_connections("tcp")
+    return {(names[one.raddr.port], one.laddr.port) for one in all_of_them if one.raddr and one.raddr.port in names}
+
+
+class Looked(Exception):  # noqa: N818 - ends a wait that would never end
+    """Often enough."""
 
 
 def test_reconcile_tells_of_every_run(stack_settings: Settings, pipeline: Pipeline) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.broker import Offsets, Received
 from penstock.contract import From, Pipeline, Record
+from penstock.errors import StoreError
 from penstock.ledger import Account, Ledger
 from penstock.record import Header, letter_id, to_bytes
 from penstock.store import Row
@@ -408,3 +409,24 @@ def test_received_message_knows_its_moment_and_origin() -> None:
     message = Received("t", 2, 7, None, None, {}, AT_MS)
     assert message.timestamp == datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
     assert message.origin == "t/2/7"
+
+
+class Restarted(Lists):
+    """Its table cannot be reached once."""
+
+    def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]:
+        if not self.looked_up:
+            self.looked_up = 1
+            raise StoreError("it was restarted")
+        return super().rows(pipeline, ids)
+
+
+def test_look_after_one_that_failed_midway_counts_every_message_once() -> None:
+    lists, people = Restarted(), 1_500
+    for number in range(people):
+        lists.publish(to_bytes(user(number)), f"1/{number}")
+    with Ledger(USERS, RUN, lists, lists) as ledger:
+        with pytest.raises(StoreError):
+            ledger.refresh()
+        account = ledger.refresh()
+    assert (account.acknowledged, account.in_flight, account.duplicates) == (people, people, 0)

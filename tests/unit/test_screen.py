@@ -1,6 +1,7 @@
 """What people see of the services."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,11 @@ def test_program_is_named_shortly_also_when_it_was_called_by_a_link(
     monkeypatch.setenv("PATH", str(tmp_path / "clone" / on_path) if on_path else "")
     monkeypatch.setattr("sys.argv", [str(tmp_path / "link" / "bin" / "penstock")])
     assert program() == shown_as
+
+
+def test_server_that_does_not_answer_is_shown_with_the_time_since_when() -> None:
+    since = datetime.now().astimezone().replace(hour=0, minute=0, second=12)
+    hung = kafka("kafka").model_copy(update={"state": Phase.NOT_ANSWERING, "silent_since": since.astimezone(UTC)})
+    assert "not answering since 00:00:12" in shown(hung)
+    yesterday = hung.model_copy(update={"silent_since": since - timedelta(days=1)})
+    assert f"since {since - timedelta(days=1):%Y-%m-%d} 00:00:12" in shown(yesterday)

@@ -4,6 +4,7 @@ The only package that knows confluent-kafka; its exceptions end here, as `Broker
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from heapq import nlargest
 from typing import Self
 
@@ -39,12 +40,18 @@ class Broker:
         self._settings = settings
         self._client = Client(settings)
         self._topics = Topics(self._client)
+        self._consumers = read.Consumers(partial(read.open_consumer, self._client))
+        self._uncommitted = read.Consumers(
+            partial(read.open_consumer, self._client, isolation_level="read_uncommitted")
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is buffered between two calls; the connections close with the object."""
+        """Nothing is buffered between two calls; the other connections close with the object."""
+        self._consumers.close()
+        self._uncommitted.close()
 
     def ensure_topics(self, pipeline: Pipeline) -> None:
         """Makes the pipeline's topic and its dead letters if they are absent; returns when both can be written.
@@ -57,7 +64,7 @@ class Broker:
             TopicError: a topic that is there has a property that breaks the promise.
         """
         for topic, partitions in self._topics.ensure(pipeline, self._settings).items():
-            read.held(self._client, topic, partitions)
+            read.held(self._client, self._consumers, topic, partitions)
 
     def publish(self, messages: Iterable[Message], on_progress: Callable[[int], None] = lambda _: None) -> Receipts:
         """Sends every message and waits for every receipt.
@@ -76,14 +83,15 @@ class Broker:
         Raises:
             BrokerError: also when the topic does not exist.
         """
-        return read.held(self._client, topic, self._partitions(topic))
+        return read.held(self._client, self._consumers, topic, self._partitions(topic))
 
     def written(self, topic: str) -> dict[int, int]:
-        """Partition -> offset of the next message that will be written there.
+        """Partition -> offset of the next message that will be written there, whatever transactions are open.
 
-        What stands between `Offsets.end` and that cannot be read yet: a transaction is open there.
+        What stands between `Offsets.end` and that cannot be read yet.
         """
-        return read.written(self._client, topic, self._partitions(topic))
+        every = read.held(self._client, self._uncommitted, topic, self._partitions(topic))
+        return {number: span.end for number, span in every.items()}
 
     def cluster(self, topics: Iterable[str] = ()) -> View:
         """The brokers with the addresses they give to clients, and those of the topics that are there."""
@@ -116,7 +124,7 @@ class Broker:
             for number, span in self.offsets(topic).items()
             if end is None or number in end
         }
-        return read.read(self._client, topic, spans)
+        return read.read(self._client, self._consumers, topic, spans)
 
     def tail(self, topic: str, count: int) -> list[Received]:
         """The newest `count` messages of all partitions, the newest first."""

@@ -1,7 +1,8 @@
 """Reading from one offset to another, without a consumer group."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.cimpl import Message as KafkaMessage
@@ -28,15 +29,47 @@ _LEADERLESS = frozenset(
 )
 
 
-def held(client: Client, topic: str, partitions: list[int], **more: str) -> dict[int, Offsets]:
-    """Partition -> what it holds for a reader, as each one's leader says; `more` are options of that reader.
+class Consumers:
+    """The consumers of one cluster: kept open for the next read, but for one that met an error.
+
+    Two reads at once have one each.
+    """
+
+    def __init__(self, open_one: Callable[[], Consumer]) -> None:
+        self._open_one = open_one
+        self._idle: list[Consumer] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Consumer]:
+        """A consumer to which nothing is assigned, to be left so."""
+        consumer = self._idle.pop() if self._idle else self._open_one()
+        try:
+            yield consumer
+        except BaseException:  # it may still have something assigned, or know a leader that is none any more
+            consumer.close()
+            raise
+        self._idle.append(consumer)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+def held(client: Client, consumers: Consumers, topic: str, partitions: list[int]) -> dict[int, Offsets]:
+    """Partition -> what it holds for these consumers, as each one's leader says.
 
     Waits until each partition has a leader: then it can be written too.
     """
-    consumer = _consumer(client, **more)
 
     def ask(partition: int) -> Offsets:
-        return Offsets(*consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=client.limit_s))
+        with consumers.one() as consumer:
+            try:
+                return Offsets(
+                    *consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=client.limit_s)
+                )
+            except KafkaException:
+                consumer.poll(0)  # serves the callback that keeps the cause
+                raise
 
     retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, KafkaException) and _code(error) in _LEADERLESS),
@@ -47,10 +80,7 @@ def held(client: Client, topic: str, partitions: list[int], **more: str) -> dict
     try:
         return {number: retrying(ask, number) for number in partitions}
     except KafkaException as exception:
-        consumer.poll(0)  # serves the callback that keeps the cause
         raise client.error(f"asking for the offsets of {topic}", exception.args[0]) from exception
-    finally:
-        consumer.close()
 
 
 def _code(exception: KafkaException) -> int:
@@ -58,13 +88,7 @@ def _code(exception: KafkaException) -> int:
     return code
 
 
-def written(client: Client, topic: str, partitions: list[int]) -> dict[int, int]:
-    """Partition -> offset of the next message that will be written there, whatever transactions are open."""
-    every = held(client, topic, partitions, isolation_level="read_uncommitted")
-    return {number: span.end for number, span in every.items()}
-
-
-def read(client: Client, topic: str, spans: dict[int, Offsets]) -> Iterator[Received]:
+def read(client: Client, consumers: Consumers, topic: str, spans: dict[int, Offsets]) -> Iterator[Received]:
     """What stands in `spans`, partition -> offsets; in order within a partition.
 
     Not every offset is a message: transactions leave marks, and what an aborted one had written is left out. So a
@@ -73,8 +97,7 @@ def read(client: Client, topic: str, spans: dict[int, Offsets]) -> Iterator[Rece
     left = {number: span for number, span in spans.items() if span.first < span.end}
     if not left:
         return
-    consumer = _consumer(client)
-    try:
+    with consumers.one() as consumer:
         consumer.assign([TopicPartition(topic, number, span.first) for number, span in left.items()])
         for message in _messages(client, consumer, left):
             at_end = _is_end(client, message)
@@ -87,11 +110,10 @@ def read(client: Client, topic: str, spans: dict[int, Offsets]) -> Iterator[Rece
             elif span:
                 del left[partition]
                 consumer.incremental_unassign([TopicPartition(topic, partition)])
-    finally:
-        consumer.close()
 
 
-def _consumer(client: Client, **more: str) -> Consumer:
+def open_consumer(client: Client, **more: str) -> Consumer:
+    """`more` are options of it."""
     return Consumer(
         client.options(
             **READER,

@@ -185,6 +185,8 @@ class StackSettings(Section):
     """Address that the servers listen on; 0.0.0.0 inside a container, whose engine decides who comes in."""
     pass_environment: Annotated[str, StringConstraints(pattern=_NAMES)] = ""
     """Names of variables of your environment, separated by commas, that the stream and Airflow's parts get too."""
+    silence_s: float = Field(default=300, ge=0, allow_inf_nan=False)
+    """How long a server that was ready may give no good answer before it is restarted; 0 means for ever."""
 
     @model_validator(mode="after")
     def _a_cluster_that_can_be(self) -> Self:

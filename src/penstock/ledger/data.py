@@ -274,7 +274,7 @@ CREATE TABLE letter (origin TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE position (partition INT PRIMARY KEY, last INT NOT NULL);
 """
 _ENTER_MESSAGE = """
-INSERT INTO entry (run, item, origin, partition, offset, on_topic, key, value, written_ms)
+INSERT OR IGNORE INTO entry (run, item, origin, partition, offset, on_topic, key, value, written_ms)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ENTER_REJECTED = "INSERT OR IGNORE INTO entry (run, item, origin, on_topic, state) VALUES (?, ?, ?, 0, 1)"

@@ -21,6 +21,7 @@ from penstock.contract import Pipeline
 from penstock.errors import BrokerError, LedgerError, StoreError
 from penstock.ledger.account import Account
 from penstock.ledger.data import Ledger
+from penstock.ledger.kept import Kept
 from penstock.record import Rejected, from_bytes
 from penstock.store import Counts, Property, RunCounts, Store, Tally, properties
 
@@ -101,7 +102,8 @@ def wait_until_balanced(
     """
 
     def look() -> Balance:
-        [balance] = reconcile(settings, pipeline, run_id)
+        with kept.look() as counted:
+            [balance] = counted.balances(run_id)
         if balance.problem:
             raise LedgerError(f"run {run_id} does not balance: {balance.problem}. {balance.equation()}")
         on_progress(balance.account)
@@ -113,7 +115,8 @@ def wait_until_balanced(
         said = balance.equation() if balance else "nothing was seen of it"
         raise LedgerError(f"run {run_id} does not balance after {limit_s:.0f} s: {said}. {_STREAM}")
 
-    balance: Balance = _until(lambda seen: seen.settled, limit_s, give_up)(look)
+    with Kept(lambda: _counting(settings, pipeline)) as kept:
+        balance: Balance = _until(lambda seen: seen.settled, limit_s, give_up)(look)
     return balance
 
 
@@ -123,13 +126,8 @@ def reconcile(settings: Settings, pipeline: Pipeline, run_id: str | None = None)
     Raises:
         LedgerError: nothing is known of the named run.
     """
-    with Broker(settings.kafka) as broker, Store(settings.cassandra) as store:
-        counts = Counts(store, pipeline)
-        counts.ensure()
-        # In this order: what the stream had passed is among what it had counted.
-        position = counts.position(broker.identity(pipeline.topic))
-        found = [balance_of_counts(run, position) for run in counts.runs(run_id)]
-    return _known(found, pipeline, run_id)
+    with _counting(settings, pipeline) as counted:
+        return counted.balances(run_id)
 
 
 def reconcile_deeply(
@@ -264,6 +262,29 @@ def _until(settled: Callable[[Any], bool], limit_s: float, give_up: Callable[[Re
         wait=wait_exponential(multiplier=0.1, max=2),
         retry_error_callback=give_up,
     )
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What the counts are read with, open."""
+
+    pipeline: Pipeline
+    broker: Broker
+    counts: Counts
+
+    def balances(self, run_id: str | None) -> list[Balance]:
+        # In this order: what the stream had passed is among what it had counted.
+        position = self.counts.position(self.broker.identity(self.pipeline.topic))
+        found = [balance_of_counts(run, position) for run in self.counts.runs(run_id)]
+        return _known(found, self.pipeline, run_id)
+
+
+@contextmanager
+def _counting(settings: Settings, pipeline: Pipeline) -> Iterator[_Counted]:
+    with Broker(settings.kafka) as broker, Store(settings.cassandra) as store:
+        counts = Counts(store, pipeline)
+        counts.ensure()
+        yield _Counted(pipeline, broker, counts)
 
 
 @contextmanager

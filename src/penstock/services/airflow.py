@@ -94,6 +94,7 @@ class Components:
             log=self.settings.home / "logs" / f"airflow-{name}.log",
             environment={**self.environment(), **given.environment},
             needs=("postgres",),
+            probed_through=() if name == "api-server" else ("airflow-api-server",),
             prepare=partial(self.prepare, given, started),
             probe=partial(_probe, self.settings, health, started),
             start_limit_s=180,

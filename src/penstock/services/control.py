@@ -23,12 +23,14 @@ from penstock.services.settings_file import SettingsFile, delete_settings_files
 from penstock.services.spec import Service
 from penstock.services.stack import STACK, load
 from penstock.services.state import (
+    ONCE_READY,
     Phase,
     Recorded,
     RecordedService,
     Request,
     ServiceState,
     StackState,
+    clock_time,
     fingerprint,
     living_guardian,
     living_supervisor,
@@ -49,7 +51,7 @@ _REVIVAL_LIMIT_S = 60.0
 _TAIL_LINES = 20
 # Beyond what its services may take to stop: to kill what did not, and to look everywhere.
 _SUPERVISOR_STOP_LIMIT_S = 30.0
-_RUNNING = (Phase.STARTING, Phase.READY, Phase.STOPPING)
+_RUNNING = (Phase.STARTING, *ONCE_READY, Phase.STOPPING)
 
 
 def up(
@@ -62,13 +64,15 @@ def up(
 ) -> StackState:
     """Returns when these services are ready; what runs besides goes on. At once if they were ready.
 
-    A service that fails does not stop the others: mend it and call again, or call `down`. Interrupted, it stops what it
-    was the first to ask for. `reference` names the function that declares all services, for the supervisor. Where a
-    port is taken, nothing was started.
+    A server that does not answer any more is waited for: it is restarted after `stack.silence_s`. A service that fails
+    does not stop the others: correct it and call again, or call `down`. Interrupted, it stops what it was the first to
+    ask for. `reference` names the function that declares all services, for the supervisor. Where a port is taken,
+    nothing was started.
 
     Raises:
         PortTakenError, ServiceExitedError, ServiceNotReadyError: the first service that could not be started.
-        ServiceError: the stack runs with other settings, or its supervisor ended.
+        ServiceError: the stack runs with other settings, its supervisor ended, or a server does not answer and is
+            never restarted.
     """
     conflicts.check(settings, services, lambda: load(reference)(settings))
     home = Home(settings.home)
@@ -78,7 +82,7 @@ def up(
     try:
         with _locked(home):
             number = _ask(settings, home, names, reference)
-        _follow_until_ready(home, names, number, on_change, limit_s)
+        _follow_until_ready(settings, names, number, on_change, limit_s)
     except PortTakenError:
         conflicts.check(settings, services, lambda: load(reference)(settings))  # taken since we looked: now with advice
         raise
@@ -213,8 +217,9 @@ def _start_supervisor(settings: Settings, home: Home, reference: str) -> None:
 
 
 def _follow_until_ready(
-    home: Home, names: Sequence[str], number: int, on_change: OnChange, limit_s: float | None
+    settings: Settings, names: Sequence[str], number: int, on_change: OnChange, limit_s: float | None
 ) -> None:
+    home = Home(settings.home)
     deadline = None if limit_s is None else time.monotonic() + limit_s
     for recorded in _changes(home, on_change):
         if recorded and recorded.request >= number:
@@ -222,13 +227,26 @@ def _follow_until_ready(
             failure = next((service.failure for service in wanted if service.failure), None)
             if failure:
                 raise failure.error()
-            if {service.name for service in wanted if service.phase is Phase.READY} == set(names):
+            if not settings.stack.silence_s:
+                _check_answering(wanted)
+            if _all_ready(recorded, names):  # one that died may be recorded as ready for another moment
                 return
         if _supervisor(home) is None:
             raise ServiceError(_supervisor_ended(home))
         if deadline is not None and time.monotonic() > deadline:
             unready = [service.name for service in _services(recorded) if service.phase is not Phase.READY]
             raise ServiceError(f"{', '.join(unready)} not ready within {limit_s:.0f} s; see `penstock status`")
+
+
+def _check_answering(services: Sequence[RecordedService]) -> None:
+    """Where nobody restarts a silent server, nobody should wait for it without being told."""
+    for service in services:
+        if service.phase is Phase.NOT_ANSWERING and service.process and service.silent_since:
+            raise ServiceError(
+                f"{service.error}. Process {service.process.pid} runs and has not answered since "
+                f"{clock_time(service.silent_since)}, and stack.silence_s = 0 says not to restart it. Have a look "
+                f"(`penstock logs {service.name}`); once it is killed (kill -9 {service.process.pid}), it is restarted"
+            )
 
 
 def _supervisor_ended(home: Home) -> str:
@@ -353,7 +371,7 @@ def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
         return gone.public()
     if supervised:
         # It died a moment ago, and its supervisor has not said so yet.
-        return gone.public(Phase.RESTARTING if service.phase is Phase.READY else service.phase)
+        return gone.public(Phase.RESTARTING if service.phase in ONCE_READY else service.phase)
     return gone.public(Phase.LOST if service.phase in _RUNNING else Phase.STOPPED)
 
 

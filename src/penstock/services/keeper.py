@@ -1,20 +1,17 @@
-"""Keeps one service: starts it when it can start, knows when it is ready, and starts it again when it dies.
+"""Keeps one service: starts it when it can start, knows when it is ready, and starts it again when it dies or hangs.
 
 Every wait here can be cancelled at any moment; a cancelled keeper leaves its processes to whoever cancelled it.
 """
 
 import asyncio
-import concurrent.futures
 import logging
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from penstock.errors import PenstockError
 from penstock.services import orphans, ports
@@ -22,12 +19,12 @@ from penstock.services.board import Board
 from penstock.services.home import Home
 from penstock.services.logs import tail
 from penstock.services.process import Process, spawn
+from penstock.services.silence import Silence, Watch
 from penstock.services.spec import NotReady, Service
-from penstock.services.state import Failure, Phase, RecordedService
+from penstock.services.state import ONCE_READY, Failure, Phase, RecordedService, clock_time
+from penstock.services.threads import in_thread
 
 log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 ADOPTION_LIMIT_S = 10.0
 """For a server that was ready to answer its new supervisor; longer than any probe takes on a busy machine."""
@@ -77,12 +74,13 @@ class Running:
 
 
 class Keeper:
-    """One service in the hands of the supervisor."""
+    """One service in the hands of the supervisor; `silence_s` is the longest silence before a restart, 0 for none."""
 
-    def __init__(self, service: Service, home: Home, board: Board) -> None:
+    def __init__(self, service: Service, home: Home, board: Board, silence_s: float) -> None:
         self._service = service
         self._home = home
         self._board = board
+        self._silence_s = silence_s
         self._back_off = BackOff()
         self._log_start = 0
 
@@ -100,8 +98,7 @@ class Keeper:
             running = running or await self._start()
             while True:
                 since = time.monotonic()
-                code = await asyncio.shield(running.exit)  # it reaps the child, also when nobody waits any more
-                running = await self._revive(_death(name, code), time.monotonic() - since)
+                running = await self._revive(await self._until_over(running), time.monotonic() - since)
         except StartFailed as failed:
             log.warning("%s failed: %s", name, failed)
             self._board.update(name, phase=Phase.FAILED, process=None, error=str(failed), failure=failed.failure)
@@ -115,7 +112,7 @@ class Keeper:
         if found.process is None or not found.process.alive():
             return None
         running = Running(found.process)
-        was_ready = found.phase is Phase.READY
+        was_ready = found.phase in ONCE_READY
         self._board.update(self._service.name, phase=Phase.STARTING)
         try:
             await self._until_ready(running, ADOPTION_LIMIT_S if was_ready else self._service.start_limit_s)
@@ -126,6 +123,48 @@ class Keeper:
         log.info("%s was found ready: process %s", self._service.name, found.process.pid)
         self._board.update(self._service.name, phase=Phase.READY, failure=None)
         return running
+
+    async def _until_over(self, running: Running) -> str:
+        """Why the service must be started again: it ended, or it was silent for too long and has been stopped."""
+        watching = asyncio.create_task(Watch(self._service, self._silence_s, self._can_tell, self._show).run())
+        # Waiting for it cancels no `exit`: it reaps the child, also when nobody waits any more.
+        either: set[asyncio.Future[Any]] = {running.exit, watching}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watching.cancel()
+        if running.exit.done():
+            return _death(self._service.name, running.exit.result())
+        return await self._end_silent(watching.result())
+
+    async def _end_silent(self, silence: Silence) -> str:
+        name = self._service.name
+        since = clock_time(silence.since)
+        error = f"{name} did not answer for {silence.counted_s:.0f} s, since {since}; the last answer: {silence.answer}"
+        log.warning("%s; stopping it", error)
+        self._board.update(name, phase=Phase.RESTARTING, error=error)
+        recorded = self._board[name]
+        try:
+            await in_thread(lambda: orphans.stop(recorded, self._home.path))
+        except PenstockError:
+            log.exception("%s could not be stopped", name)  # before its next start that is tried again
+        return error
+
+    def _can_tell(self) -> bool:
+        """Whether a bad answer is this server's own: it is not while something that it needs does not answer either."""
+        board, service = self._board, self._service
+        asked = (name for name in (*service.needs, *service.probed_through) if name in board)
+        return all(board[name].phase is Phase.READY for name in asked)
+
+    def _show(self, silence: Silence | None) -> None:
+        name = self._service.name
+        if silence is None:
+            log.info("%s answers again", name)
+            self._board.update(name, phase=Phase.READY)
+        else:
+            error = f"{name} does not answer: {silence.answer}"
+            log.warning("%s", error)
+            self._board.update(name, phase=Phase.NOT_ANSWERING, silent_since=silence.since, error=error)
 
     async def _revive(self, error: str, lived_s: float) -> Running:
         """Starts a service that was healthy until it runs again, however often that fails."""
@@ -243,24 +282,6 @@ class Keeper:
     def _tail(self) -> str:
         """The end of what this start wrote."""
         return "\n".join(tail(self._service.log, _TAIL_LINES, self._log_start)) or "(it wrote nothing)"
-
-
-def in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
-    """Runs blocking work beside the loop. Cancelling abandons it: it may hang, and delays the end of nobody."""
-    future: concurrent.futures.Future[Result] = concurrent.futures.Future()
-
-    def run() -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - handed over, whatever it is
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    threading.Thread(target=run, daemon=True).start()
-    return asyncio.wrap_future(future)
 
 
 async def _gone(process: Process) -> None:

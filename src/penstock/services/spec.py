@@ -39,6 +39,10 @@ class Service:
     """Address of this machine on which the ports must be free."""
     needs: tuple[str, ...] = ()
     """Names of the services that must be ready first."""
+    probed_through: tuple[str, ...] = ()
+    """Names of further services that the probe asks: while one is not ready, a bad answer says nothing of this one."""
+    probe_every_s: float = 15
+    """Between two probes of a server that is ready."""
     prepare: Callable[[], None] = _nothing_to_prepare
     start_limit_s: float = 120
     stop_signal: signal.Signals = signal.SIGTERM

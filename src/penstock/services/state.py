@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -27,14 +28,20 @@ class Phase(StrEnum):
     """For the services it needs."""
     STARTING = "starting"
     READY = "ready"
+    NOT_ANSWERING = "not answering"
+    """It was ready and runs, and gives its probe no good answer any more."""
     RESTARTING = "restarting"
-    """It was ready and died."""
+    """It was ready, and died or was silent for too long."""
     FAILED = "failed"
     """It never was ready, and is not tried again until the next `up`."""
     STOPPING = "stopping"
     STOPPED = "stopped"
     LOST = "lost"
     """It died, and no supervisor lives that would start it again."""
+
+
+ONCE_READY = (Phase.READY, Phase.NOT_ANSWERING)
+"""Of a service that runs, and was ready in this life of it."""
 
 
 class _Frozen(BaseModel):
@@ -56,6 +63,8 @@ class ServiceState(_Frozen):
     """Of all its processes, shared pages divided among their users; None where nobody measured."""
     started_at: AwareDatetime | None = None
     ready_after_s: float | None = None
+    silent_since: AwareDatetime | None = None
+    """When it was asked first without a good answer, while it is not answering."""
     restarts: int = 0
     error: str = ""
 
@@ -122,6 +131,8 @@ class RecordedService(_Frozen):
     stop_limit_s: float
     started_at: AwareDatetime | None = None
     ready_after_s: float | None = None
+    silent_since: AwareDatetime | None = None
+    """Of its last silence: it may answer again."""
     restarts: int = 0
     error: str = ""
     failure: Failure | None = None
@@ -146,9 +157,10 @@ class RecordedService(_Frozen):
         return self.process is not None and self.process.alive()
 
     def public(self, phase: Phase | None = None) -> ServiceState:
+        state = phase or self.phase
         return ServiceState(
             name=self.name,
-            state=phase or self.phase,
+            state=state,
             pid=self.process.pid if self.process else None,
             ports=self.ports,
             host=self.host,
@@ -156,6 +168,7 @@ class RecordedService(_Frozen):
             log=self.log,
             started_at=self.started_at,
             ready_after_s=self.ready_after_s,
+            silent_since=self.silent_since if state is Phase.NOT_ANSWERING else None,
             restarts=self.restarts,
             error=self.error,
         )
@@ -177,6 +190,12 @@ class Request(_Frozen):
 
     number: int = 0
     names: tuple[str, ...] = ()
+
+
+def clock_time(moment: datetime) -> str:
+    """A moment as people here read it: the time of day, and the date where that is not today's."""
+    local = moment.astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == datetime.now().astimezone().date() else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:

@@ -24,11 +24,12 @@ from penstock.services import logs, orphans
 from penstock.services.board import Board
 from penstock.services.guardian import GUARDIAN, Guardian
 from penstock.services.home import Home
-from penstock.services.keeper import BackOff, Keeper, Running, in_thread
+from penstock.services.keeper import BackOff, Keeper, Running
 from penstock.services.process import SUPERVISOR, Process
 from penstock.services.spec import Service
 from penstock.services.stack import STACK, load
 from penstock.services.state import (
+    ONCE_READY,
     Phase,
     RecordedService,
     fingerprint,
@@ -37,11 +38,12 @@ from penstock.services.state import (
     read_request,
     record_supervisor,
 )
+from penstock.services.threads import in_thread
 
 log = logging.getLogger(__name__)
 
 _ROTATION_EVERY_S = 5.0
-_ADOPTABLE = (Phase.STARTING, Phase.READY, Phase.RESTARTING)
+_ADOPTABLE = (Phase.STARTING, *ONCE_READY, Phase.RESTARTING)
 _DETACHED = b"1"
 
 
@@ -55,6 +57,7 @@ class Supervisor:
         self._services = {service.name: service for service in services}
         self._guardian = guardian
         self._revived = revived
+        self._silence_s = settings.stack.silence_s
         self._settings = fingerprint(settings)
         self._board = Board(self._home, self._settings)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -137,7 +140,7 @@ class Supervisor:
                 await in_thread(self._rotate)
 
     def _keep(self, name: str, found: RecordedService | None = None) -> asyncio.Task[None]:
-        keeper = Keeper(self._services[name], self._home, self._board)
+        keeper = Keeper(self._services[name], self._home, self._board, self._silence_s)
         return asyncio.create_task(keeper.keep(found, revive=self._revived))
 
     async def _drop(self, dropped: Sequence[RecordedService]) -> None:

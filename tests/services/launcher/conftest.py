@@ -1,7 +1,6 @@
 """Fixtures of the launcher's tests. What they import is found beside them, here and by the supervisor they start."""
 
 import os
-import random
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +10,10 @@ from typing import Any
 import pytest
 
 from penstock.services.process import MARKER
+from tests.stacks import free_ports
 
+_MOST = 20
+"""Tiny servers of one test."""
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
@@ -32,17 +34,8 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch
 
 @pytest.fixture
 def port() -> Callable[[], int]:
-    """Ports that were free a moment ago, no two the same, and below those that the system gives to connections."""
-    numbers = iter(random.sample(range(22_000, 23_000), k=1_000))
-
-    def free() -> int:
-        for number in numbers:
-            with socket.socket() as listener:
-                if listener.connect_ex(("127.0.0.1", number)):
-                    return number
-        raise AssertionError("no port is free")
-
-    return free
+    """Ports that were free a moment ago, no two the same."""
+    return iter(free_ports(_MOST)).__next__
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import signal
 import psutil
 from tiny_launcher import Declare, Launcher, until
 
+from penstock.services.control import StackState
 from penstock.services.process import Process
 
 
@@ -77,8 +78,8 @@ def test_up_goes_on_while_the_supervisor_is_replaced(launcher: Launcher, tiny: D
         until(lambda: launcher.journal() == ["slow started"] and launcher.guardian())
         launcher.kill_supervisor()
         gate.touch()
-    assert launcher.outcome == launcher.status()
-    assert launcher.status().ready
+    assert isinstance(launcher.outcome, StackState)
+    assert launcher.outcome.ready
 
 
 def test_down_right_after_the_kill_leaves_nothing(launcher: Launcher, tiny: Declare) -> None:

@@ -52,7 +52,7 @@ def test_up_adopts_a_server_that_was_still_starting(launcher: Launcher, tiny: De
     gate = launcher.file("gate")
     tiny("slow", options=("--ready-when", str(gate)))
     with launcher.rising():
-        until(lambda: launcher.journal() == ["slow started"])
+        until(lambda: launcher.journal() == ["slow started"] and launcher.status().service("slow").pid)
         launcher.kill_both()
     with launcher.rising():
         until(lambda: launcher.status().supervisor_pid)

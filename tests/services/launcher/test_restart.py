@@ -42,8 +42,11 @@ def test_a_port_taken_in_between_is_told_and_waited_for(
 ) -> None:
     server = tiny("one")
     launcher.up()
+    supervisor = launcher.supervisor()
+    supervisor.send(signal.SIGSTOP)  # else it might be the first at the port
     launcher.process("one").send(signal.SIGKILL)
     release = hold(server.port)
+    supervisor.send(signal.SIGCONT)
     until(lambda: "held by" in launcher.status().service("one").error)
     release()
     until(lambda: launcher.phase("one") == "ready")

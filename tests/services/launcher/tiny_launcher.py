@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import tiny_stack
 
@@ -24,13 +24,20 @@ Declare = Callable[..., tiny_stack.Tiny]
 """Declares one tiny server more: a name, and whatever else `Tiny` has."""
 
 
-def until(condition: Callable[[], object], limit_s: float = 30) -> None:
-    """Waits for what has no event of its own; fails when it does not come."""
+LIMIT_S = 120
+"""For anything that must come to pass by itself: far beyond what it takes on a quiet machine."""
+
+Found = TypeVar("Found")
+
+
+def until(condition: Callable[[], Found]) -> Found:
+    """Waits for what has no event of its own, and returns it; fails when it does not come."""
     never = threading.Event()
-    deadline = time.monotonic() + limit_s
-    while not condition():
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
         assert time.monotonic() < deadline, "it did not come to pass"
         never.wait(0.02)
+    return found
 
 
 class Launcher:
@@ -44,6 +51,10 @@ class Launcher:
         self._declared: list[tiny_stack.Tiny] = []
         self.outcome: StackState | PenstockError | None = None
         self.declared_in = folder / "declared.json"
+
+    def restarts_after(self, silence_s: float) -> None:
+        """How long a server may be silent; 0 for ever. Before the first `up`."""
+        self.settings = self.settings.model_copy(update={"stack": StackSettings(silence_s=silence_s)})
 
     def declare(self, server: tiny_stack.Tiny) -> tiny_stack.Tiny:
         """Adds a server to those that the stack consists of."""
@@ -61,7 +72,7 @@ class Launcher:
         thread = Thread(target=self._up_quietly, args=names)
         thread.start()
         yield thread
-        thread.join(60)
+        thread.join(LIMIT_S)
         assert not thread.is_alive()
 
     def _up_quietly(self, *names: str) -> None:
@@ -95,10 +106,9 @@ class Launcher:
         return process
 
     def guardian(self) -> Process:
-        until(lambda: living_guardian(self.home))
-        process = living_guardian(self.home)
-        assert process is not None
-        return process
+        found = until(lambda: living_guardian(self.home))
+        assert found is not None
+        return found
 
     def kill_supervisor(self) -> None:
         """The supervisor alone: its guardian brings it back."""

@@ -30,6 +30,10 @@ class Tiny:
     stop_limit_s: float = 10
     prepare: tuple[str, ...] = ()
     """A command to run as the preparation."""
+    asks: int = 0
+    """The port that its probe asks, where that is another server's."""
+    probe_every_s: float = 15
+    answer_timeout_s: float = 2
 
 
 def declare(file: Path, servers: list[Tiny]) -> None:
@@ -45,7 +49,7 @@ def service(
     settings: Settings, journal: Path, name: str, port: int, needs: list[str], options: list[str], **rest: Any
 ) -> Service:
     command = [sys.executable, str(SERVER), "--name", name, "--port", str(port), "--journal", str(journal), *options]
-    prepare = rest["prepare"]
+    prepare, asked = rest["prepare"], rest["asks"] or port
     return Service(
         name=name,
         command=tuple(command),
@@ -53,16 +57,17 @@ def service(
         folder=settings.home / "run" / name,
         ports={"main": port},
         needs=tuple(needs),
-        probe=lambda: ask(port),
+        probe=lambda: ask(asked, rest["answer_timeout_s"]),
+        probe_every_s=rest["probe_every_s"],
         prepare=lambda: None if not prepare else _run(prepare),
         start_limit_s=rest["start_limit_s"],
         stop_limit_s=rest["stop_limit_s"],
     )
 
 
-def ask(port: int) -> None:
+def ask(port: int, timeout_s: float) -> None:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
             answer = connection.recv(16)
     except OSError as error:
         raise NotReady(str(error)) from error

@@ -1,0 +1,40 @@
+"""Clients of servers that many looks share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Generic, Self, TypeVar
+
+Opened = TypeVar("Opened")
+
+
+class Kept(Generic[Opened]):
+    """Opened with the first look, kept for the next ones, and opened anew only after a look that failed.
+
+    A server may be restarted between two looks. A context manager: it closes at the end.
+    """
+
+    def __init__(self, opening: Callable[[], AbstractContextManager[Opened]]) -> None:
+        self._opening = opening
+        self._closing = ExitStack()
+        self._opened: list[Opened] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    @contextmanager
+    def look(self) -> Iterator[Opened]:
+        """What is open, for one look; whatever is raised in it closes it."""
+        try:
+            if not self._opened:
+                self._opened.append(self._closing.enter_context(self._opening()))
+            yield self._opened[0]
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        self._opened.clear()
+        self._closing.close()
