@@ -24,6 +24,7 @@ from typing import Any, NoReturn, Self, TypeVar
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
+from penstock import http
 from penstock.config import SourceSettings
 from penstock.contract import Source
 from penstock.errors import ConfigError, SourceAnswerError, SourceUnavailableError
@@ -40,7 +41,6 @@ _FIRST_PAUSE_S = 1.0
 # github.com/RandomAPI/Randomuser.me-Node); 10 s doubled up to 60 s outlasts that in the default eight attempts.
 _FIRST_PAUSE_OF_A_LIMIT_S = 10.0
 _TOO_LONG = "with more than {} bytes, the limit (source.max_response_bytes)"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,9 @@ class Api:
         self._clock = clock or Clock()
         self._url = _checked_url(settings.url or source.url)
         self._client = httpx.Client(
-            transport=transport,
+            transport=transport or http.transport(),
             timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "penstock"},
-            # A proxy of the environment never stands between this machine and itself.
-            trust_env=self._url.host not in _LOOPBACK,
             follow_redirects=False,
         )
 
@@ -150,6 +148,8 @@ class Api:
                 self._check_status(shown, response)
                 body = self._body(shown, response)
         except httpx.RequestError as error:
+            if remedy := http.untrusted(error):
+                raise SourceUnavailableError(shown, 1, f"{error}. {remedy}") from error
             raise _UnusableError(shown, f"{type(error).__name__}: {error}") from error
         received_at = self._clock.now()
         answer = _parsed(shown, body, response.headers.get("Content-Type", "no content type"))

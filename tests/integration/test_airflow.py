@@ -6,7 +6,6 @@ from typing import Any
 
 import psutil
 import pytest
-from pydantic import SecretStr
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.config import Settings
@@ -14,6 +13,7 @@ from penstock.errors import ScheduleError
 from penstock.schedule import Airflow, DagRun
 from penstock.services import control
 from penstock.services.state import Phase, ServiceState
+from tests.secured import changed
 
 LIMIT_S = 180
 COMPONENTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
@@ -90,7 +90,7 @@ def test_more_records_than_can_be_asked_for_fail_in_the_first_try(airflow: Airfl
 
 def test_only_the_generated_password_logs_in(stack_settings: Settings) -> None:
     with (
-        Airflow(stack_settings.airflow.url, "admin", SecretStr("admin")) as stranger,
+        Airflow(changed(stack_settings, airflow={"username": "admin", "password": "admin"})) as stranger,
         pytest.raises(ScheduleError, match="401"),
     ):
         stranger.unpause("user_info")

@@ -95,9 +95,16 @@ def test_home_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None
     assert (home.grade, home.fix) == (Grade.FAILED, "Name another folder: PENSTOCK_HOME")
 
 
-@pytest.mark.parametrize(("exempt", "grade"), [("", "failed"), ("10.0.0.1, 127.0.0.1", "ok")])
-def test_proxy_that_stands_between_this_machine_and_itself(exempt: str, grade: str) -> None:
-    assert machine.proxies({"https_proxy": "http://proxy:3128", "no_proxy": exempt}).grade == grade
+def test_proxy_never_stands_between_this_machine_and_itself() -> None:
+    found = machine.proxies({"https_proxy": "http://proxy:3128"})
+    assert (found.grade, "this machine" in found.what) == (Grade.OK, True)
+
+
+def test_api_behind_a_proxy_is_looked_for_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(200, datetime.now(UTC)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        found = {one.subject: one for one in examine(changed(settings, source={"url": "http://api.invalid/"}))}
+    assert (found["api"].grade, found["api"].what) == (Grade.OK, "http://api.invalid/ answers")
 
 
 def test_jar_that_is_not_the_locked_one(settings: Settings, tmp_path: Path) -> None:

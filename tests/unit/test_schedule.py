@@ -9,6 +9,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from penstock.config import AirflowSettings, Settings
 from penstock.errors import ScheduleError
 from penstock.schedule import Airflow, DagRun
 
@@ -52,8 +53,8 @@ def airflow(script: Script) -> Iterator[Airflow]:
 
 
 def connect(handler: Callable[[httpx.Request], httpx.Response], *, patience_s: float = 0.1) -> Airflow:
-    transport = httpx.MockTransport(handler)
-    return Airflow("http://airflow:8080/", "admin", SecretStr("pw"), patience_s=patience_s, transport=transport)
+    own = AirflowSettings(url="http://airflow:8080/", username="admin", password=SecretStr("pw"))
+    return Airflow(Settings(airflow=own), patience_s=patience_s, transport=httpx.MockTransport(handler))
 
 
 def test_logs_in_once_for_many_requests(script: Script, airflow: Airflow) -> None:

@@ -14,6 +14,7 @@ from penstock.config.names import PREFIX, as_text, leaves, variable_of
 from penstock.config.sections import Section
 from penstock.config.settings import Settings
 from penstock.errors import ConfigError
+from penstock.network import child_variables
 
 FILE_VARIABLE = "PENSTOCK_CONFIG"
 FILE_NAME = "penstock.toml"
@@ -54,7 +55,7 @@ def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
     contradict them, and a relative `PENSTOCK_CONFIG` means another file in the child's folder.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return {**inherited, **additions}
+    return {**inherited, **child_variables(os.environ), **additions}
 
 
 def _meaning(path: tuple[str, ...]) -> str:

@@ -92,6 +92,10 @@ class Settings(Section):
             raise ValueError(f"the cluster profile runs on this machine only, but hosts are given: {elsewhere}")
         return self
 
+    def own_hosts(self) -> frozenset[str]:
+        """The hosts of the stack's own servers: no proxy stands before them."""
+        return frozenset({*self.hosts.model_dump().values(), *CLUSTER})
+
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""
         return {variable_of(path): as_text(value) for path, value in leaves(self)}

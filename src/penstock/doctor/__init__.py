@@ -15,6 +15,7 @@ from penstock.doctor import cassandra, docker, java, kafka, machine, ports, post
 from penstock.doctor.finding import Finding, Grade, failed
 from penstock.doctor.reach import Address, Server, addresses, reached
 from penstock.errors import PenstockError
+from penstock.network import proxy_of
 from penstock.services.stack import stack
 
 __all__ = ["Finding", "Grade", "examine"]
@@ -97,20 +98,24 @@ def _of_web(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator
     # Whoever names an API or an Airflow of their own expects it to be there; only the local ones may be down.
     yield Server(
         name="airflow",
-        addresses=[_address(settings.airflow.url)],
+        addresses=[_address(settings, settings.airflow.url)],
         setting="airflow.url",
         local=settings.airflow.url == local.airflow.url,
         check=partial(web.airflow, settings),
     )
     yield Server(
         name="api",
-        addresses=[_address(settings.source.url)],
+        addresses=[_address(settings, settings.source.url)],
         setting="source.url",
         local=settings.source.url == local.source.url,
         check=partial(web.api, settings, pipeline),
     )
 
 
-def _address(url: str) -> Address:
+def _address(settings: Settings, url: str) -> Address:
+    """Where a connection to the URL goes: to its host, or to the proxy before it."""
     parts = urlsplit(url)
+    proxy = proxy_of(parts.scheme, parts.hostname or "", settings.own_hosts())
+    if proxy:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
