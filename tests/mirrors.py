@@ -45,10 +45,14 @@ class Mirrors:
         """Puts a jar into the repository."""
         content = name.encode() * 1_000
         jar = Jar("org.example", name, "1.0", "", hashlib.sha256(content).hexdigest(), len(content))
+        self.put_jar(jar, content)
+        return jar
+
+    def put_jar(self, jar: Jar, content: bytes) -> None:
+        """Puts a file where the repository has that jar."""
         file = self.folder / "maven" / jar.remote_path
         file.parent.mkdir(parents=True)
         file.write_bytes(content)
-        return jar
 
 
 def write_wheel(file: Path, name: str, version: str, files: Mapping[str, bytes]) -> None:

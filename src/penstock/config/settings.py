@@ -13,6 +13,7 @@ from penstock.config.sections import (
     LOOPBACK,
     AirflowSettings,
     CassandraSettings,
+    DownloadSettings,
     Folder,
     Heaps,
     Hosts,
@@ -58,6 +59,7 @@ class Settings(Section):
     cassandra: CassandraSettings = CassandraSettings()
     spark: SparkSettings = SparkSettings()
     airflow: AirflowSettings = AirflowSettings()
+    downloads: DownloadSettings = DownloadSettings()
 
     def resolved(self) -> Self:
         """The same settings with every default that depends on another one filled in, and the offset applied.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from penstock.config import Ports, Settings
 from penstock.contract import Pipeline, load_pipeline
-from penstock.doctor import cassandra, docker, java, kafka, machine, ports, postgres, spark, stream, web
+from penstock.doctor import cassandra, docker, downloads, java, kafka, machine, ports, postgres, spark, stream, web
 from penstock.doctor.finding import Finding, Grade, failed
 from penstock.doctor.reach import Address, Server, addresses, reached
 from penstock.errors import PenstockError
@@ -33,6 +33,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield machine.proxies()
     yield java.runtime(settings)
     yield java.cache(settings)
+    yield downloads.index(settings)
+    yield downloads.maven(settings)
     yield from java.lines()
     yield from docker.docker()
     if stands:
