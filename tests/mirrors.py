@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,9 @@ def write_wheel(file: Path, name: str, version: str, files: Mapping[str, bytes])
     record = "".join(f"{path},,\n" for path in (*files, *about, f"{info}/RECORD"))
     with zipfile.ZipFile(file, "w") as packed:
         for path, content in {**files, **about, f"{info}/RECORD": record.encode()}.items():
-            packed.writestr(path, content)
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = (stat.S_IFREG | 0o755) << 16  # a program must be executable
+            packed.writestr(entry, content)
 
 
 @contextmanager

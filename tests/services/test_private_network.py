@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mirrors import Mirrors, mirrors
+from tests.mirrors import Mirrors, mirrors, write_wheel
 
 ROOT = Path(__file__).parents[2]
 STORE, ADDED = Path("/etc/ssl/certs"), Path("/usr/local/share/ca-certificates")
@@ -39,10 +39,9 @@ build-backend = "backend"
 backend-path = ["."]
 """
 BACKEND = """
-from pathlib import Path
-from tests.mirrors import write_wheel
+import shutil
 def build_editable(folder, config_settings=None, metadata_directory=None):
-    write_wheel(Path(folder, "own-1.0-py3-none-any.whl"), "own", "1.0", {})
+    shutil.copy("own-1.0-py3-none-any.whl", folder)
     return "own-1.0-py3-none-any.whl"
 """
 
@@ -94,7 +93,8 @@ def test_set_up_from_the_mirror_of_pips_configuration(mirror: Mirrors, store: Pa
     tiny = mirror.holds_wheel("tiny", "1.0", {"tiny.py": b""})
     (clone / "requirements.lock").write_text(tiny + uv_of_ours(mirror))
     (clone / "pyproject.toml").write_text(PYPROJECT + '[project]\nname = "own"\nversion = "1.0"\n')
-    (clone / "backend.py").write_text(f"import sys\nsys.path.append({str(ROOT)!r})\n{BACKEND}")
+    (clone / "backend.py").write_text(BACKEND)
+    write_wheel(clone / "own-1.0-py3-none-any.whl", "own", "1.0", {})
     (store / "pip.conf").write_text(f"[global]\nindex-url = {mirror.index}\n")
     done = run(store, *with_store(store, clone / "scripts" / "setup"), PIP_CONFIG_FILE=str(store / "pip.conf"))
     assert done.returncode == 0, done.stderr
