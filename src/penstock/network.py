@@ -42,16 +42,21 @@ def trusted(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
 def child_variables(environ: Mapping[str, str], own_hosts: Collection[str] = ()) -> dict[str, str]:
     """The variables by which a child process keeps to the same rules: proxies with their exceptions, and trust.
 
-    There is no `no_proxy` among them where there is no proxy: alone it would disable the proxies of macOS's settings.
+    Files are absolute, as a child works in another folder. Without a proxy there is no `no_proxy`: alone it would
+    disable the proxies of macOS's settings.
     """
-    kept = {name: environ[name] for name in (*PROXY_VARIABLES, *TRUST_VARIABLES) if environ.get(name)}
-    if not any(name in kept for name in PROXY_VARIABLES):
-        return kept
-    given = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    named = [each for part in given.split(",") if (each := part.strip())]
-    # Python takes `*` for every host only where it stands alone.
-    exempt = "*" if "*" in named else ",".join(dict.fromkeys([*named, *THIS_MACHINE, *sorted(own_hosts)]))
-    return {**kept, "no_proxy": exempt, "NO_PROXY": exempt}
+    trust = {name: _absolute(environ[name]) for name in TRUST_VARIABLES if environ.get(name)}
+    proxies = {name: environ[name] for name in PROXY_VARIABLES if environ.get(name)}
+    if not proxies:
+        return trust
+    named = [part.strip() for part in (environ.get("no_proxy") or environ.get("NO_PROXY") or "").split(",")]
+    if named != ["*"]:  # with anything beside it the star is a name like any other
+        named = [*filter(None, dict.fromkeys([*named, *THIS_MACHINE, *sorted(own_hosts)]))]
+    return {**trust, **proxies, "no_proxy": ",".join(named), "NO_PROXY": ",".join(named)}
+
+
+def _absolute(paths: str) -> str:
+    return os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep))
 
 
 def _is_in_exempt_network(host: str) -> bool:

@@ -173,11 +173,11 @@ def test_proxy_that_cannot_be_used_hinders_only_what_needs_it(address: str, plai
 
 
 def test_child_reaches_this_machine_and_the_stack_directly() -> None:
-    given = {"https_proxy": "http://proxy:3128", "NO_PROXY": "a.corp", "SSL_CERT_FILE": "/ca.pem", "SECRET": "x"}
+    given = {"https_proxy": "http://proxy:3128", "NO_PROXY": "a.corp", "SSL_CERT_FILE": "ca.pem", "SECRET": "x"}
     exempt = "a.corp,127.0.0.1,localhost,::1,airflow,broker"
     assert network.child_variables(given, ["broker", "airflow"]) == {
         "https_proxy": "http://proxy:3128",
-        "SSL_CERT_FILE": "/ca.pem",
+        "SSL_CERT_FILE": str(Path("ca.pem").absolute()),
         "no_proxy": exempt,
         "NO_PROXY": exempt,
     }
@@ -188,7 +188,7 @@ def test_child_without_a_proxy_is_told_of_none() -> None:
 
 
 def test_child_whose_proxy_is_for_nobody() -> None:
-    assert network.child_variables({"all_proxy": "http://p", "no_proxy": "a, *"})["no_proxy"] == "*"
+    assert network.child_variables({"all_proxy": "http://p", "no_proxy": " *"})["no_proxy"] == "*"
 
 
 def test_every_child_gets_the_exceptions(plain: pytest.MonkeyPatch) -> None:
