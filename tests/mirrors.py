@@ -81,10 +81,12 @@ def mirrors(folder: Path) -> Iterator[Mirrors]:
 
 
 @contextmanager
-def served_over_tls(authority: Authority, handler: "type[SimpleHTTPRequestHandler] | partial[_Quiet]") -> Iterator[str]:
-    """A server on loopback with a certificate of the authority; yields its address."""
+def served_over_tls(
+    authority: Authority, handler: "type[SimpleHTTPRequestHandler] | partial[_Quiet]", named: str = "127.0.0.1"
+) -> Iterator[str]:
+    """A server on loopback with a certificate of the authority, which names that address; yields its real address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.sign("server"))
+    context.load_cert_chain(*authority.sign("server", address=named))
     with _QuietServer(("127.0.0.1", 0), handler) as server:
         # Each connection's thread does its own handshake, so that one which is refused does not end the server.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

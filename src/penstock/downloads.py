@@ -1,13 +1,15 @@
 """What uv and pip are told about downloads: the package index, the trusted certificates, the hosts without a proxy.
 
-`python -m penstock.downloads` prints it as `export` lines for a shell. Standard library only: `scripts/setup` and the
-image's build evaluate them before a package is installed.
+`python -m penstock.downloads [FOLDER]` prints it as `export` lines for a shell. FOLDER, by default the working folder,
+is where a `penstock.toml` may be. Standard library only: `scripts/setup` and the image's build evaluate the lines
+before any package is installed.
 """
 
 import configparser
 import os
 import shlex
 import ssl
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -46,11 +48,11 @@ def of_pip(option: str, environ: Mapping[str, str]) -> str:
     return next(filter(None, [environ.get(f"PIP_{option.replace('-', '_').upper()}"), *of_files]), "")
 
 
-def configured_index(environ: Mapping[str, str]) -> str:
-    """The setting `downloads.python_index`, as `penstock.config` reads it, which cannot be imported this early."""
+def configured_index(environ: Mapping[str, str], folder: Path) -> str:
+    """The setting `downloads.python_index` for callers in `folder`; `penstock.config` cannot be imported this early."""
     if INDEX_VARIABLE in environ:
         return environ[INDEX_VARIABLE]
-    file = Path(environ.get("PENSTOCK_CONFIG") or "penstock.toml").expanduser()
+    file = folder / Path(environ.get("PENSTOCK_CONFIG") or "penstock.toml").expanduser()
     settings = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
     return str(settings.get("downloads", {}).get("python_index", ""))
 
@@ -76,5 +78,5 @@ def _system_bundle() -> str:
 
 
 if __name__ == "__main__":
-    for name, value in variables(os.environ, configured_index(os.environ)).items():
+    for name, value in variables(os.environ, configured_index(os.environ, Path(*sys.argv[1:]))).items():
         print(f"export {name}={shlex.quote(value)}")  # noqa: T201 - what the shell evaluates

@@ -15,6 +15,11 @@ _PUT_INTO_STORE = (
 )
 
 
+_OTHER_CERTIFICATE = "Give the address that the certificate names, or have the server's certificate renewed"
+# X509_V_ERR_CERT_HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH: no authority would help.
+_NOT_ABOUT_AUTHORITIES = frozenset({10, 62, 64})
+
+
 def transport(own_hosts: Collection[str] = (), authority: str = "") -> httpx.BaseTransport:
     """A transport by the rules of `penstock.network`; may be used by several threads.
 
@@ -34,6 +39,8 @@ def untrusted(error: BaseException, authority_setting: str = "") -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
+            if cause.verify_code in _NOT_ABOUT_AUTHORITIES:
+                return _OTHER_CERTIFICATE
             return f"Is {authority_setting} the authority that signed it?" if authority_setting else _PUT_INTO_STORE
         cause = cause.__cause__ or cause.__context__
     return ""

@@ -92,13 +92,17 @@ def test_pips_files_are_read_where_pip_reads_them(place: str, tmp_path: Path) ->
     assert of_pip("index-url", {"HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}) == ""
 
 
+@pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("by", ["environment", "file"])
-def test_index_is_the_setting_as_the_settings_are_read(by: str, tmp_path: Path) -> None:
+def test_index_is_the_setting_as_the_settings_are_read(
+    by: str, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "penstock.toml").write_text('[downloads]\npython_index = "https://of-the-file"\n')
-    environment = {"PENSTOCK_CONFIG": str(tmp_path / "penstock.toml")}
+    environment = {"PENSTOCK_CONFIG": str(tmp_path / "penstock.toml")} if whole else {}
     if by == "environment":
         environment["PENSTOCK_DOWNLOADS_PYTHON_INDEX"] = "https://of-the-environment"
-    index = configured_index(environment)
+    index = configured_index(environment, Path())
     assert index == f"https://of-the-{by}"
     assert read_settings(environment).downloads.python_index.get_secret_value() == index
 

@@ -210,6 +210,12 @@ def test_private_authority_is_trusted_where_it_is_named(
     assert get(secured) == 200
 
 
+def test_certificate_of_another_address_is_not_taken_for_one_of_another_authority(authority: Authority) -> None:
+    with served_over_tls(authority, Healthy, "127.0.0.2") as url, pytest.raises(httpx.ConnectError) as caught:
+        get(url, authority=str(authority.file))
+    assert "the address that the certificate names" in http.untrusted(caught.value)
+
+
 def test_other_errors_are_none_of_trust(plain: pytest.MonkeyPatch) -> None:
     with pytest.raises(httpx.ConnectError) as caught:
         get("https://127.0.0.1:1/")
