@@ -7,14 +7,20 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac1
 FROM ${BASE_IMAGE} AS packages
 WORKDIR /build
 COPY requirements.lock requirements.runtime.lock ./
+# Where packages come from and whom pip and uv trust, by the settings or pip's configuration in the base.
+COPY src/penstock/__init__.py src/penstock/downloads.py src/penstock/network.py rules/penstock/
+ARG PENSTOCK_DOWNLOADS_PYTHON_INDEX=
+RUN PYTHONPATH=rules python3 -m penstock.downloads > downloads.sh
 # What installs and builds, by its locked hashes; it stays out of the image.
 RUN awk '/^(uv|hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' \
         requirements.lock > tools.lock \
     && python3 -m venv tools \
+    && . ./downloads.sh \
     && tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r tools.lock
 ENV VIRTUAL_ENV=/opt/penstock/venv UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=180
 # Bytecode now: whoever runs the image may not write it.
 RUN python3 -m venv --without-pip "$VIRTUAL_ENV" \
+    && . ./downloads.sh \
     && tools/bin/uv pip install --quiet --no-cache --compile-bytecode --require-hashes -r requirements.runtime.lock
 # What nothing here loads, 210 MB: Spark's state store on RocksDB, Hive, Kubernetes, MLlib and Connect, an older Postgres.
 # A name that is no longer there fails the build.
@@ -27,10 +33,13 @@ RUN cd "$VIRTUAL_ENV"/lib/python3.*/site-packages \
 
 # The jars depend on their locks and the downloader only.
 FROM packages AS jars
-COPY src/penstock/__init__.py src/penstock/errors.py jars/penstock/
+COPY src/penstock/__init__.py src/penstock/errors.py src/penstock/http.py src/penstock/network.py src/penstock/tls.py src/penstock/urls.py \
+    jars/penstock/
 COPY src/penstock/services/__init__.py jars/penstock/services/
 COPY src/penstock/services/jars jars/penstock/services/jars
-RUN PYTHONPATH=jars "$VIRTUAL_ENV/bin/python" -m penstock.services.jars /opt/penstock/cache/jars
+ARG PENSTOCK_DOWNLOADS_MAVEN_REPOSITORY=
+RUN PYTHONPATH=jars "$VIRTUAL_ENV/bin/python" -m penstock.services.jars /opt/penstock/cache/jars \
+        "$PENSTOCK_DOWNLOADS_MAVEN_REPOSITORY"
 
 FROM packages AS package
 COPY pyproject.toml README.md LICENSE ./

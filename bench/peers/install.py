@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.config import read_settings
+
 LATTE, BENTO, DSBULK = "0.29.0", "1.5.0", "1.10.0"
 KAFKA = "4.3.1"
 _DSBULK_JARS = tuple(
@@ -68,9 +70,10 @@ def _fetched(folder: Path, name: str, coordinates: Sequence[str]) -> Installed:
 def _fetch(coordinates: Sequence[str], cache: Path, target: Path) -> None:
     from jgo.maven import MavenContext  # noqa: PLC0415 - takes longer to import than all else here
 
-    from penstock.services.jars.download import addresses  # noqa: PLC0415
+    from penstock.services.jars.download import repository  # noqa: PLC0415
 
-    context = MavenContext(repo_cache=cache, remote_repos=dict(addresses()))
+    mirror = read_settings().downloads.maven_repository.get_secret_value()
+    context = MavenContext(repo_cache=cache, remote_repos={"central": repository(mirror)})
     direct, others = context.resolver.resolve([context.create_dependency(f"{one}!") for one in coordinates])
     for one in (*direct, *(other for other in others if other.scope in ("compile", "runtime"))):
         found = one.artifact.resolve()

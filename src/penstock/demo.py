@@ -7,8 +7,6 @@ Airflow's back: the run is triggered through Airflow's API, and what it shows co
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pydantic import SecretStr
-
 from penstock import ledger, screen
 from penstock.config import Settings
 from penstock.contract import Pipeline, load_pipeline
@@ -16,7 +14,7 @@ from penstock.errors import LedgerError
 from penstock.ingest import IngestReport
 from penstock.schedule import Airflow
 from penstock.services import conflicts, control, jars
-from penstock.services.secrets import load_secrets
+from penstock.services.secrets import with_credentials
 from penstock.services.stack import stack
 
 NEWEST = 8
@@ -68,7 +66,7 @@ def run(settings: Settings, records: int) -> None:
 
 def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
     schedule = pipeline.schedule
-    with Airflow(settings.airflow.url, *_login(settings)) as airflow, screen.spinner("Airflow") as say:
+    with Airflow(with_credentials(settings)) as airflow, screen.spinner("Airflow") as say:
         say(f"Airflow reads the DAG {schedule.dag_id}")
         airflow.wait_until_parsed(schedule.dag_id, PARSE_LIMIT_S)
         airflow.unpause(schedule.dag_id)
@@ -76,13 +74,6 @@ def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestRepo
         airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_LIMIT_S)
         report = airflow.result(schedule.dag_id, run_id, schedule.task_id)
     return IngestReport.model_validate(report)
-
-
-def _login(settings: Settings) -> tuple[str, SecretStr]:
-    if settings.airflow.username:
-        return settings.airflow.username, settings.airflow.password
-    secrets = load_secrets(settings)
-    return secrets.airflow_username, secrets.airflow_password
 
 
 def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> ledger.Balance:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from penstock import http
 from penstock.broker import Broker, Message, Receipts
 from penstock.config import Settings
 from penstock.contract import Pipeline
@@ -118,7 +119,8 @@ def run_ingest(
         StoreError: everything is in Kafka, but Cassandra did not take the report of it.
     """
     run, records, seed = Run(pipeline, run_id, uuid4().hex), pipeline.source.asked(records), seed_for(moment)
-    with Broker(settings.kafka) as broker, Api(pipeline.source, settings.source) as api:
+    over_http = http.transport(settings.own_hosts())
+    with Broker(settings.kafka) as broker, Api(pipeline.source, settings.source, transport=over_http) as api:
         broker.ensure_topics(pipeline)
         report = ingest(run, ahead(api.pages(seed, records)), broker, on_progress)
     Retrying(

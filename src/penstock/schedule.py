@@ -4,7 +4,7 @@ Written against Airflow 3.3 (`airflow/api_fastapi/core_api` in the installed pac
 """
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,14 +17,16 @@ from pydantic import SecretStr
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     retry_if_result,
     stop_after_delay,
     wait_exponential,
     wait_fixed,
 )
 
-from penstock.errors import ScheduleError
+from penstock import http
+from penstock.config import Settings
+from penstock.errors import ConfigError, ScheduleError
 from penstock.urls import shown
 
 log = logging.getLogger(__name__)
@@ -59,30 +61,41 @@ class DagRun:
         return f"{self.dag_id} {self.state}" + (f" ({tasks})" if tasks else "")
 
 
-class Airflow:
-    """One Airflow, as one of its users. An api-server that restarts is waited for, up to `patience_s`.
+@dataclass(frozen=True)
+class Health:
+    """What Airflow says of itself: the state of each part, and its clock (the header `Date`, where there is one)."""
 
-    Every method raises `ScheduleError` when Airflow refuses, or does not answer for that long.
+    parts: Mapping[str, str | None]
+    date: str | None
+
+
+class Airflow:
+    """The Airflow of the settings, for the user of the settings. One that restarts is waited for, up to `patience_s`.
+
+    Every method raises `ScheduleError` when Airflow refuses, or does not answer for that long, and `ConfigError` when
+    its certificate is not trusted.
     """
 
     def __init__(
         self,
-        url: str,
-        username: str,
-        password: SecretStr,
+        settings: Settings,
         *,
         patience_s: float = 60,
+        timeout_s: float = 30,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        url = url.rstrip("/")
+        own = settings.airflow
+        url = own.url.rstrip("/")
         self._url = shown(url)
-        self._username = username
+        self._username = own.username
+        self._authority_setting = "airflow.ssl_ca_location" if own.ssl_ca_location else ""
         self._patience_s = patience_s
+        self._token = _Token(f"{url}/auth/token", own.username, own.password)
         self._client = httpx.Client(
             base_url=f"{url}/api/v2/",
-            auth=_Token(f"{url}/auth/token", username, password),
-            timeout=30,
-            transport=transport,
+            auth=self._token,
+            timeout=timeout_s,
+            transport=transport or http.transport(settings.own_hosts(), own.ssl_ca_location),
         )
 
     def __enter__(self) -> Self:
@@ -92,6 +105,26 @@ class Airflow:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+    def health(self) -> Health:
+        """Asked without credentials."""
+        response = self._ask("GET", "monitor/health", auth=None)
+        answer = self._checked(response)
+        try:
+            parts = {name: part["status"] for name, part in answer.items()}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ScheduleError(
+                f"{shown(str(response.request.url))} answered what no Airflow answers: {answer!r:.200}"
+            ) from error
+        return Health(parts, response.headers.get("Date"))
+
+    def version(self) -> str:
+        """Asked without credentials."""
+        return str(self._send("GET", "version", auth=None)["version"])
+
+    def log_in(self) -> None:
+        """Returns when Airflow accepts the credentials; every other method logs in by itself."""
+        self._checked(self._ask("POST", self._token.url, json=self._token.body(), auth=None))
 
     def wait_until_parsed(self, dag_id: str, limit_s: float) -> None:
         """Returns when Airflow knows the DAG; raises its traceback at once when the DAG's file cannot be parsed."""
@@ -232,7 +265,7 @@ class Airflow:
             return state.outcome.result() if state.outcome else None
 
         retrying = Retrying(
-            retry=retry_if_exception_type(_NOBODY_ANSWERS) | retry_if_result(is_passing),
+            retry=retry_if_exception(_may_pass) | retry_if_result(is_passing),
             stop=stop_after_delay(self._patience_s),
             wait=wait_exponential(multiplier=0.1, max=2),
             retry_error_callback=last,
@@ -240,6 +273,8 @@ class Airflow:
         try:
             response: httpx.Response = retrying(self._client.request, method, path, **more)
         except httpx.RequestError as error:
+            if remedy := http.untrusted(error, self._authority_setting):
+                raise ConfigError(f"Airflow at {self._url} is not trusted: {error}. {remedy}") from error
             raise ScheduleError(
                 f"Airflow at {self._url} did not answer {method} {path} within {self._patience_s:.0f} s: "
                 f"{type(error).__name__}: {error}. Is it running (`penstock status`)? Or set airflow.url."
@@ -254,9 +289,18 @@ class Airflow:
                 "`penstock status` shows the local log-in."
             )
         if response.is_success:
-            return response.json()
+            return self._json(response)
         asked = f"{response.request.method} {shown(str(response.request.url))}"
         raise ScheduleError(f"Airflow answered {asked} with {response.status_code}: {response.text[:2_000]}")
+
+    def _json(self, response: httpx.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ScheduleError(
+                f"{shown(str(response.request.url))} answered {len(response.content)} bytes that are not JSON. "
+                "Is airflow.url that of an Airflow 3?"
+            ) from error
 
 
 class _Token(httpx.Auth):
@@ -265,16 +309,19 @@ class _Token(httpx.Auth):
     requires_response_body = True
 
     def __init__(self, url: str, username: str, password: SecretStr) -> None:
-        self._url = url
+        self.url = url
         self._username = username
         self._password = password
         self._token = ""
 
+    def body(self) -> dict[str, str]:
+        """What asks for a token."""
+        return {"username": self._username, "password": self._password.get_secret_value()}
+
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         for _ in range(2):
             if not self._token:
-                body = {"username": self._username, "password": self._password.get_secret_value()}
-                answer = yield httpx.Request("POST", self._url, json=body)
+                answer = yield httpx.Request("POST", self.url, json=self.body())
                 if not answer.is_success:
                     return  # the refusal is the answer to the request
                 self._token = answer.json()["access_token"]
@@ -283,6 +330,10 @@ class _Token(httpx.Auth):
             if response.status_code != HTTPStatus.UNAUTHORIZED:
                 return
             self._token = ""
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, _NOBODY_ANSWERS) and not http.untrusted(error)
 
 
 def _until(is_enough: Callable[[Any], bool], limit_s: float, give_up: Callable[[RetryCallState], NoReturn]) -> Retrying:

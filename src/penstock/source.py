@@ -24,6 +24,7 @@ from typing import Any, NoReturn, Self, TypeVar
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
+from penstock import http
 from penstock.config import SourceSettings
 from penstock.contract import Source
 from penstock.errors import ConfigError, SourceAnswerError, SourceUnavailableError
@@ -42,7 +43,6 @@ _FIRST_PAUSE_S = 1.0
 _FIRST_PAUSE_OF_A_LIMIT_S = 10.0
 _TOO_LONG = "with more than {} bytes, the limit (source.max_response_bytes)"
 _ENCODED = "In its user name and password : / ? # [ ] @ and % must be percent-encoded"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,9 @@ class Api:
         self._clock = clock or Clock()
         self._url = _checked_url(settings.url or source.url)
         self._client = httpx.Client(
-            transport=transport,
+            transport=transport or http.transport(),
             timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "penstock"},
-            # A proxy of the environment never stands between this machine and itself.
-            trust_env=self._url.host not in _LOOPBACK,
             follow_redirects=False,
         )
 
@@ -165,6 +163,8 @@ class Api:
                 self._check_status(told, response)
                 body = self._body(told, response)
         except httpx.RequestError as error:
+            if remedy := http.untrusted(error):
+                raise SourceUnavailableError(told, 1, f"{error}. {remedy}") from error
             raise _UnusableError(told, f"{type(error).__name__}: {error}") from error
         received_at = self._clock.now()
         answer = _parsed(told, body, response.headers.get("Content-Type", "no content type"))

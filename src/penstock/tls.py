@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import truststore
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from penstock import network
 from penstock.errors import ConfigError
 
 _TRUSTED_PASSWORD = "penstock"  # noqa: S105 - a store of public certificates; Java wants one for its check sum
@@ -69,19 +71,29 @@ def trusted_pem(authority: str) -> str:
 
 
 def client_context(authority: str, who: Identity | None, *, verify_hostname: bool) -> ssl.SSLContext:
-    """What a Python client needs; without an `authority` it trusts those of the system.
+    """What a Python client needs; without an `authority` it trusts those that `penstock.network` says.
 
     Raises:
         ConfigError: a file cannot be read or is not PEM.
     """
+    trusted = (authority, "") if authority else network.trusted()
     try:
-        context = ssl.create_default_context(cafile=authority or None)
+        context = _trusting(*trusted)
         if who:
             context.load_cert_chain(who.certificate, who.key, who.password)
     except (OSError, ValueError) as error:  # ssl.SSLError is the former, too long a password the latter
-        files = ", ".join(str(file) for file in (authority, who and who.certificate, who and who.key) if file)
+        files = ", ".join(str(file) for file in (*trusted, who and who.certificate, who and who.key) if file)
         raise ConfigError(f"certificates and keys in {files} cannot be used: {error}") from error
     context.check_hostname = verify_hostname
+    return context
+
+
+def _trusting(file: str, folder: str) -> ssl.SSLContext:
+    if not file and not folder:
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Not `create_default_context`: from Python 3.13 on it refuses authorities that the system's tools take.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(file or None, folder or None)
     return context
 
 

@@ -15,7 +15,7 @@ from penstock.contract import Pipeline, load_pipeline
 from penstock.errors import PenstockError
 from penstock.schedule import Airflow
 from penstock.services import control, jars
-from penstock.services.secrets import load_secrets
+from penstock.services.secrets import with_credentials
 from penstock.services.state import Phase
 from tests.faults import seams
 from tests.faults.check import Topic
@@ -76,10 +76,7 @@ class Stage:
 
     @contextmanager
     def airflow(self) -> Iterator[Airflow]:
-        secrets = load_secrets(self.settings)
-        with Airflow(
-            self.settings.airflow.url, secrets.airflow_username, secrets.airflow_password, patience_s=180
-        ) as airflow:
+        with Airflow(with_credentials(self.settings), patience_s=180) as airflow:
             yield airflow
 
 

@@ -10,7 +10,7 @@ from penstock.config import Settings
 from penstock.contract import Pipeline, load_pipeline
 from penstock.schedule import Airflow
 from penstock.services import control
-from penstock.services.secrets import load_secrets
+from penstock.services.secrets import with_credentials
 from penstock.store import Store
 from tests.hostile_environment import HOSTILE
 from tests.stacks import processes_of, settings_in, start
@@ -61,8 +61,7 @@ def store(stack_settings: Settings) -> Iterator[Store]:
 @pytest.fixture
 def airflow(stack_settings: Settings) -> Iterator[Airflow]:
     """The stack's Airflow, with the DAG known and unpaused."""
-    secrets = load_secrets(stack_settings)
-    with Airflow(stack_settings.airflow.url, secrets.airflow_username, secrets.airflow_password) as airflow:
+    with Airflow(with_credentials(stack_settings)) as airflow:
         airflow.wait_until_parsed("user_info", 120)
         airflow.unpause("user_info")
         yield airflow

@@ -6,7 +6,6 @@ from typing import Any
 
 import psutil
 import pytest
-from pydantic import SecretStr
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.config import Settings
@@ -14,6 +13,7 @@ from penstock.errors import ScheduleError
 from penstock.schedule import Airflow, DagRun
 from penstock.services import control
 from penstock.services.state import Phase, ServiceState
+from tests.secured import changed
 
 LIMIT_S = 180
 # The scheduler and Postgres are killed in the rounds of faults.
@@ -100,7 +100,7 @@ def test_a_conf_that_is_not_known_fails_in_the_first_attempt_and_says_so(airflow
 
 def test_only_the_generated_password_logs_in(stack_settings: Settings) -> None:
     with (
-        Airflow(stack_settings.airflow.url, "admin", SecretStr("admin")) as stranger,
+        Airflow(changed(stack_settings, airflow={"username": "admin", "password": "admin"})) as stranger,
         pytest.raises(ScheduleError, match="401"),
     ):
         stranger.unpause("user_info")

@@ -4,6 +4,7 @@ import base64
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from penstock.config import Hosts, Settings, read_settings
+from penstock.config import DownloadSettings, Hosts, Settings, read_settings
 from penstock.services.secrets import Secrets
 from penstock.services.spec import Service
 from penstock.services.stack import stack
@@ -166,6 +167,31 @@ def test_what_the_image_installs_are_the_locked_versions() -> None:
         return set(re.findall(r"^\S+==\S+", (ROOT / name).read_text("utf-8"), re.MULTILINE))
 
     assert pins("requirements.runtime.lock") < pins("requirements.lock")
+
+
+@pytest.mark.parametrize(("folder", "module"), [("rules", "downloads"), ("jars", "services.jars.__main__")])
+def test_what_the_build_runs_before_the_package_is_there_has_all_that_it_imports(
+    folder: str, module: str, tmp_path: Path
+) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", "")
+    for line in re.findall(rf"^COPY (src/.* {folder}/.*)$", dockerfile, re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources:
+            place = tmp_path / target
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, place)
+            else:
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, place)
+    command = [sys.executable, "-c", f"import penstock.{module}"]
+    subprocess.run(command, env={"PYTHONPATH": str(tmp_path / folder)}, check=True)
+
+
+def test_settings_of_downloads_reach_the_build() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    build = COMPOSE["x-penstock"]["build"]["args"]
+    assert build == {name: f"${{{name}:-}}" for name in re.findall(r"^ARG (PENSTOCK_\w+)=$", dockerfile, re.MULTILINE)}
+    assert set(build) == {f"PENSTOCK_DOWNLOADS_{name.upper()}" for name in DownloadSettings.model_fields}
 
 
 def test_env_is_made_once_for_its_owner_with_secrets_that_work(tmp_path: Path) -> None:

@@ -18,12 +18,14 @@ from click.testing import CliRunner
 from penstock.cli import cli
 from penstock.config import Settings
 from penstock.contract import load_pipeline
-from penstock.doctor import Grade, examine, java, machine, ports, stream, web
+from penstock.doctor import Grade, downloads, examine, java, machine, ports, stream, web
 from penstock.doctor.clock import clock
 from penstock.errors import SourceError
-from penstock.services.jars.locked import locked
+from penstock.services import jars
+from penstock.services.jars.locked import jars_of, locked
 from penstock.services.stack import stack
 from penstock.source import Api, Clock
+from tests.mirrors import Mirrors, mirrors
 from tests.secured import changed
 
 USERS = load_pipeline("penstock.users:USERS")
@@ -53,6 +55,45 @@ def answering(status: int, date: datetime, asked: list[str] | None = None) -> It
         yield f"http://127.0.0.1:{server.server_port}/api/"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrors]:
+    """A package index and a Maven repository with what the doctor asks for."""
+    with mirrors(tmp_path_factory.mktemp("mirrors")) as running:
+        running.holds_wheel("truststore", "0.10.5", {})
+        running.put_jar(min(jars_of(jars.needed(Settings())), key=lambda jar: jar.size_bytes), b"a jar")
+        yield running
+
+
+@pytest.fixture
+def settings(settings: Settings, mirror: Mirrors, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that name the mirrors, which are trusted: no test here asks another machine."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(mirror.authority))
+    return changed(settings, downloads={"python_index": mirror.index, "maven_repository": mirror.repository})
+
+
+def test_index_and_repository_that_work(settings: Settings) -> None:
+    found = [downloads.index(settings), downloads.maven(settings)]
+    assert [one.grade for one in found] == [Grade.OK, Grade.OK], found
+
+
+def test_index_and_repository_that_are_not_trusted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    found = [downloads.index(settings), downloads.maven(settings)]
+    assert [one.grade for one in found] == [Grade.FAILED, Grade.FAILED]
+    assert "UnknownIssuer" in found[0].what
+    assert "CERTIFICATE_VERIFY_FAILED" in found[1].what
+    assert all("SSL_CERT_FILE" in one.fix for one in found)
+
+
+def test_index_and_repository_that_lack_something(settings: Settings) -> None:
+    address = settings.downloads.maven_repository.get_secret_value().replace("://", "://me:secret@")
+    other = {"python_index": f"{address}/none", "maven_repository": f"{address}/none"}
+    found = [downloads.index(changed(settings, downloads=other)), downloads.maven(changed(settings, downloads=other))]
+    assert [one.grade for one in found] == [Grade.FAILED, Grade.FAILED]
+    assert "secret" not in str(found)
 
 
 def test_nothing_is_wrong_before_the_first_start(settings: Settings) -> None:
@@ -97,9 +138,16 @@ def test_home_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None
     assert (home.grade, home.fix) == (Grade.FAILED, "Name another folder: PENSTOCK_HOME")
 
 
-@pytest.mark.parametrize(("exempt", "grade"), [("", "failed"), ("10.0.0.1, 127.0.0.1", "ok")])
-def test_proxy_that_stands_between_this_machine_and_itself(exempt: str, grade: str) -> None:
-    assert machine.proxies({"https_proxy": "http://proxy:3128", "no_proxy": exempt}).grade == grade
+def test_proxy_never_stands_between_this_machine_and_itself() -> None:
+    found = machine.proxies({"https_proxy": "http://proxy:3128"})
+    assert (found.grade, "this machine" in found.what) == (Grade.OK, True)
+
+
+def test_api_behind_a_proxy_is_looked_for_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(200, datetime.now(UTC)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        found = {one.subject: one for one in examine(changed(settings, source={"url": "http://api.invalid/"}))}
+    assert (found["api"].grade, found["api"].what) == (Grade.OK, "http://api.invalid/ answers")
 
 
 def test_jar_that_is_not_the_locked_one(settings: Settings, tmp_path: Path) -> None:

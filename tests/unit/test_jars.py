@@ -19,9 +19,10 @@ from threading import Event, Thread
 import pytest
 
 from penstock.config import Settings
-from penstock.errors import DownloadError
+from penstock.errors import ConfigError, DownloadError
 from penstock.services import jars
-from penstock.services.jars.download import addresses, download
+from penstock.services.jars.download import download
+from penstock.services.jars.download import repository as mirror
 from penstock.services.jars.locked import SETS, Jar, jars_of, locked, missing, spec_file
 from penstock.services.jars.progress import Progress
 
@@ -96,9 +97,9 @@ def repository() -> Iterator[Repository]:
         yield repository
 
 
-def fetch(wanted: list[Jar], folder: Path, *urls: str) -> list[Progress]:
+def fetch(wanted: list[Jar], folder: Path, url: str) -> list[Progress]:
     seen: list[Progress] = []
-    download(wanted, folder, {str(i): url for i, url in enumerate(urls)}, seen.append)
+    download(wanted, folder, url, seen.append)
     return seen
 
 
@@ -151,14 +152,6 @@ def test_takes_no_more_bytes_than_are_locked(repository: Repository, tmp_path: P
         fetch([jar], tmp_path, repository.url)
 
 
-def test_asks_the_next_repository(repository: Repository, tmp_path: Path) -> None:
-    jar = repository.holds("jar")
-    with served(Repository()) as empty:
-        fetch([jar], tmp_path, empty.url, repository.url)
-        assert sum(empty.asked.values()) == 1
-    assert not missing([jar], tmp_path)
-
-
 def test_tries_again_when_the_repository_is_busy(repository: Repository, tmp_path: Path) -> None:
     jar = repository.holds("jar")
     repository.failures[f"/{jar.remote_path}"] = [503, 429]
@@ -174,7 +167,7 @@ def test_error_says_where_it_looked_and_what_to_do(repository: Repository, tmp_p
     message = str(refusal.value)
     assert f"jar org.example:absent:1.0 could not be fetched; tried: {repository.url}/org/example/" in message
     assert "HTTP 404" in message
-    assert "jgo.conf" in message
+    assert "PENSTOCK_DOWNLOADS_MAVEN_REPOSITORY" in message
     assert "secret" not in message
 
 
@@ -188,7 +181,7 @@ def test_what_came_before_a_failure_is_kept(repository: Repository, tmp_path: Pa
 
 
 def _fetch_apart(wanted: list[Jar], folder: Path, url: str) -> None:
-    download(wanted, folder, {"central": url}, lambda progress: None)
+    download(wanted, folder, url, lambda progress: None)
 
 
 def apart(wanted: list[Jar], folder: Path, url: str) -> multiprocessing.process.BaseProcess:
@@ -249,11 +242,18 @@ def test_of_the_two_kafkas_one_is_needed(settings: Settings, mode: str, unwanted
     assert set(jars.needed(chosen)) == set(SETS) - {unwanted}
 
 
-def test_mirror_of_the_user_takes_the_place_of_maven_central(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    conf = tmp_path / "jgo.conf"
-    conf.write_text("[repositories]\ncentral = http://mirror.example\nmine = http://mine.example\n")
-    monkeypatch.setenv("JGO_CONFIG_FILE", str(conf))
-    assert dict(addresses()) == {"central": "http://mirror.example", "mine": "http://mine.example"}
+def test_mirror_takes_the_place_of_maven_central(repository: Repository, tmp_path: Path) -> None:
+    jar = repository.holds("jar")
+    fetch([jar], tmp_path, mirror(f"{repository.url}/"))
+    assert not missing([jar], tmp_path)
+    assert mirror().startswith("https://")
+
+
+@pytest.mark.parametrize("address", ["me:secret@mirror.example", "ftp://me:secret@x", "https://me:secret@x:port"])
+def test_mirror_that_is_no_address(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"downloads\.maven_repository") as refusal:
+        mirror(address)
+    assert "secret" not in str(refusal.value)
 
 
 def test_classpath_is_the_lock_in_the_cache(settings: Settings) -> None:

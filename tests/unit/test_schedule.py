@@ -9,8 +9,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from penstock.config import AirflowSettings, Settings
 from penstock.errors import ScheduleError
 from penstock.schedule import Airflow, DagRun
+from tests.secured import changed
 
 RUNS = "/api/v2/dags/d/dagRuns"
 DATE = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
@@ -52,8 +54,8 @@ def airflow(script: Script) -> Iterator[Airflow]:
 
 
 def connect(handler: Callable[[httpx.Request], httpx.Response], *, patience_s: float = 0.1) -> Airflow:
-    transport = httpx.MockTransport(handler)
-    return Airflow("http://airflow:8080/", "admin", SecretStr("pw"), patience_s=patience_s, transport=transport)
+    own = AirflowSettings(url="http://airflow:8080/", username="admin", password=SecretStr("pw"))
+    return Airflow(Settings(airflow=own), patience_s=patience_s, transport=httpx.MockTransport(handler))
 
 
 def test_logs_in_once_for_many_requests(script: Script, airflow: Airflow) -> None:
@@ -78,7 +80,8 @@ def test_no_error_shows_a_password_that_stands_in_the_address() -> None:
 
     for handler, match in ((fail, "https://airflow did not answer"), (answer, "GET https://airflow/api")):
         transport = httpx.MockTransport(handler)
-        asking = Airflow("https://me:hidden@airflow/", "me", SecretStr("pw"), patience_s=0.1, transport=transport)
+        own = changed(Settings(), airflow={"url": "https://me:hidden@airflow/", "username": "me", "password": "pw"})
+        asking = Airflow(own, patience_s=0.1, transport=transport)
         with asking, pytest.raises(ScheduleError, match=match) as caught:
             asking.state("d", "r")
         assert "hidden" not in str(caught.value)

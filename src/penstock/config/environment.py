@@ -8,12 +8,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from penstock.config.sections import CLUSTER
 from penstock.config.settings import Settings
+from penstock.network import child_variables
 
 _PERSON = ("HOME", "USER", "LOGNAME")
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"  # the one that every such system has
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 JVM = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JAVA_HOME", "CLASSPATH")
 """What a Java program reads."""
@@ -50,7 +49,7 @@ def pipeline_environment(settings: Settings, environ: Mapping[str, str] | None =
     environ = os.environ if environ is None else environ
     modules = {"PYTHONPATH": _absolute(environ["PYTHONPATH"])} if environ.get("PYTHONPATH") else {}
     named = {name: environ[name] for name in passed(settings) if name in environ}
-    return {"PYTHONUNBUFFERED": "1", **modules, **_proxies(settings, environ), **_trust(environ), **named}
+    return {"PYTHONUNBUFFERED": "1", **modules, **child_variables(environ, settings.own_hosts()), **named}
 
 
 def ignored(settings: Settings, environ: Mapping[str, str] | None = None) -> list[str]:
@@ -70,22 +69,6 @@ def forget(patterns: Iterable[str], kept: Iterable[str] = ()) -> None:
 def passed(settings: Settings) -> tuple[str, ...]:
     """The names of the variables that the user wants to be passed on."""
     return tuple(name for part in settings.stack.pass_environment.split(",") if (name := part.strip()))
-
-
-def _proxies(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The proxies of the environment, which never stand between the servers of the stack."""
-    found = {name: environ[name] for name in _PROXIES if environ.get(name)}
-    if not found:
-        return {}
-    exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if exempt.strip() != "*":  # with anything beside it the star is a name like any other
-        hosts = dict.fromkeys((*CLUSTER, "localhost", "::1", *settings.hosts.model_dump().values()))
-        exempt = ",".join(filter(None, (exempt, *hosts)))
-    return {**found, "no_proxy": exempt, "NO_PROXY": exempt}
-
-
-def _trust(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: _absolute(environ[name]) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)}
 
 
 def _absolute(folders: str) -> str:

@@ -360,3 +360,12 @@ class AirflowSettings(Section):
     """File with the authority that signed the api-server's certificate (PEM); empty means those the system trusts."""
     parallelism: int = Field(default=2, ge=1)
     """Tasks that the local scheduler runs at a time."""
+
+
+class DownloadSettings(Section):
+    """Where packages and jars come from; the addresses are secret, for they may hold a password."""
+
+    python_index: Secret = SecretStr("")
+    """Address of the Python package index; empty means the one that uv or pip is configured to use."""
+    maven_repository: Secret = SecretStr("")
+    """Address of the Maven repository that jars come from; empty means Maven Central."""

@@ -15,6 +15,7 @@ from penstock.config.sections import (
     LOOPBACK,
     AirflowSettings,
     CassandraSettings,
+    DownloadSettings,
     File,
     Folder,
     Heaps,
@@ -62,6 +63,7 @@ class Settings(Section):
     cassandra: CassandraSettings = CassandraSettings()
     spark: SparkSettings = SparkSettings()
     airflow: AirflowSettings = AirflowSettings()
+    downloads: DownloadSettings = DownloadSettings()
     _moved_by: int = PrivateAttr(default=0)
 
     @property
@@ -111,6 +113,10 @@ class Settings(Section):
             if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
                 raise ValueError(f"{'.'.join(path)} holds a zero character, or bytes that are not UTF-8")
         return self
+
+    def own_hosts(self) -> frozenset[str]:
+        """The hosts of the stack's own servers: no proxy stands before them."""
+        return frozenset({*self.hosts.model_dump().values(), *CLUSTER})
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, secrets included: `read_settings` of a child gets the same ones."""

@@ -11,10 +11,24 @@ from urllib.parse import urlsplit
 
 from penstock.config import Ports, Settings
 from penstock.contract import Pipeline, load_pipeline
-from penstock.doctor import cassandra, docker, environment, java, kafka, machine, ports, postgres, spark, stream, web
+from penstock.doctor import (
+    cassandra,
+    docker,
+    downloads,
+    environment,
+    java,
+    kafka,
+    machine,
+    ports,
+    postgres,
+    spark,
+    stream,
+    web,
+)
 from penstock.doctor.finding import Finding, Grade, failed
 from penstock.doctor.reach import Address, Server, addresses, reached
 from penstock.errors import ConfigError, PenstockError
+from penstock.network import proxy_of
 from penstock.services.stack import stack
 from penstock.urls import shown
 
@@ -34,6 +48,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield environment.environment(settings)
     yield java.runtime(settings)
     yield java.cache(settings)
+    yield downloads.index(settings)
+    yield downloads.maven(settings)
     yield from java.lines()
     yield from docker.docker()
     if stands:
@@ -99,24 +115,34 @@ def _of_web(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator
     # Whoever names an API or an Airflow of their own expects it to be there; only the local ones may be down.
     yield Server(
         name="airflow",
-        addresses=[_address(settings.airflow.url)],
+        addresses=[_address(settings, settings.airflow.url)],
         setting="airflow.url",
         local=settings.airflow.url == local.airflow.url,
         check=partial(web.airflow, settings),
     )
     yield Server(
         name="api",
-        addresses=[_address(settings.source.url)],
+        addresses=[_address(settings, settings.source.url)],
         setting="source.url",
         local=settings.source.url == local.source.url,
         check=partial(web.api, settings, pipeline),
     )
 
 
-def _address(url: str) -> Address:
+def _address(settings: Settings, url: str) -> Address:
+    """Where a connection to the URL goes: to its host, or to the proxy before it."""
+    host, port, scheme = _parts(url)
+    proxy = proxy_of(scheme, host, settings.own_hosts())
+    if proxy:
+        host, port, _ = _parts(proxy if "://" in proxy else f"http://{proxy}")
+    return host, port
+
+
+def _parts(url: str) -> tuple[str, int, str]:
+    """Host, port and scheme."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # whose text repeats what it could not read, which may be a piece of a password
-        raise ConfigError(f"{shown(url)} (source.url or airflow.url) is no address") from None
-    return parts.hostname or "", port or (443 if parts.scheme == "https" else 80)
+        raise ConfigError(f"{shown(url)} (source.url, airflow.url or a proxy) is no address") from None
+    return parts.hostname or "", port or (443 if parts.scheme == "https" else 80), parts.scheme

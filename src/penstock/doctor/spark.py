@@ -33,7 +33,7 @@ def spark(settings: Settings, asked: Sequence[str], wheel: str | None = None) ->
     """Of a master that answers, or several; `asked` are their pages."""
     wheel = wheel or metadata.version("pyspark")
     yield fine("spark", f"{settings.spark.master} answers")
-    told = sorted({version for page in asked if (version := _version(page))})
+    told = sorted({version for page in asked if (version := _version(settings, page))})
     if not told:
         fix = f'Where is its page? Say so in [spark.conf]: "{PAGE_PORT}" = "8080"'
         yield note("spark version", f"no page at {', '.join(asked)} tells it", fix)
@@ -52,8 +52,8 @@ def _compared(version: str, wheel: str) -> Finding:
     )
 
 
-def _version(page: str) -> str:
-    answer = get(page, {})
+def _version(settings: Settings, page: str) -> str:
+    answer = get(settings, page, {})
     if isinstance(answer, str) or answer.status_code != HTTPStatus.OK:
         return ""
     found = _VERSION.search(answer.text)

@@ -43,6 +43,15 @@ def load_secrets(settings: Settings) -> Secrets:
     return _kept(settings.home / FILE_NAME).model_copy(update=given)
 
 
+def with_credentials(settings: Settings) -> Settings:
+    """The same settings with the credentials of the local Airflow where they name no user of another one."""
+    if settings.airflow.username:
+        return settings
+    own = load_secrets(settings)
+    named = {"username": own.airflow_username, "password": own.airflow_password}
+    return settings.model_copy(update={"airflow": settings.airflow.model_copy(update=named)})
+
+
 def made(settings: Settings) -> bool:
     """Whether there are secrets already, so that `load_secrets` would make none."""
     return len(_given(settings)) == len(Secrets.model_fields) or (settings.home / FILE_NAME).exists()

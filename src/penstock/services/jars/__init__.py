@@ -47,8 +47,9 @@ def fetch(settings: "Settings", on_progress: Callable[[Progress], None], names: 
     jars = jars_of(needed(settings) if names is None else names)
     if missing(jars, folder(settings)):
         # The HTTP client takes longer to import than a warm call may take.
-        from penstock.services.jars.download import addresses, download  # noqa: PLC0415
+        from penstock.services.jars.download import download, repository  # noqa: PLC0415
 
-        download(jars, folder(settings), addresses(), on_progress)
+        mirror = settings.downloads.maven_repository.get_secret_value()
+        download(jars, folder(settings), repository(mirror), on_progress)
     else:
         on_progress(Progress.complete(jars))

@@ -1,11 +1,11 @@
-"""Brings jars from Maven repositories into a folder: in parallel, checked while they arrive, each under its name only
+"""Brings jars from a Maven repository into a folder: in parallel, checked while they arrive, each under its name only
 when whole."""
 
 import fcntl
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +15,8 @@ from threading import Event, Lock
 import httpx
 from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after_attempt, wait_random_exponential
 
-from penstock.errors import DownloadError
+from penstock.errors import ConfigError, DownloadError
+from penstock.http import transport, untrusted
 from penstock.services.jars.locked import Jar, missing
 from penstock.services.jars.progress import Progress
 from penstock.urls import shown
@@ -29,26 +30,31 @@ _AS_IT_IS = {"Accept-Encoding": "identity"}
 _TIMEOUT = httpx.Timeout(30, connect=10)
 
 
-def addresses() -> Mapping[str, str]:
-    """Names and addresses of the Maven repositories to ask, in order.
+def repository(mirror: str = "") -> str:
+    """The address of the Maven repository to ask: the mirror where one is named, else Maven Central's.
 
-    Maven Central, or the mirror that jgo.conf names `central` under `[repositories]`; then the others named there.
+    Raises:
+        ConfigError: the mirror is no address; it is not shown, for it may hold a password.
     """
-    from jgo.config import GlobalSettings  # noqa: PLC0415 - takes longer to import than a test may take
-    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
+    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415 - takes longer to import than a test may take
 
-    return {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
+    address = (mirror or MAVEN_CENTRAL_URL).rstrip("/")
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"setting downloads.maven_repository is no address: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigError("setting downloads.maven_repository must begin with http:// or https:// and name a host")
+    return address
 
 
-def download(
-    jars: Sequence[Jar], folder: Path, repositories: Mapping[str, str], on_progress: Callable[[Progress], None]
-) -> None:
+def download(jars: Sequence[Jar], folder: Path, address: str, on_progress: Callable[[Progress], None]) -> None:
     """Fetches what `folder` lacks of `jars`; see `penstock.services.jars.fetch` for what is promised."""
     folder.mkdir(parents=True, exist_ok=True)
     with _only_one(folder, lambda: on_progress(_Tally(jars, folder).progress())):
         tally = _Tally(jars, folder)
-        with httpx.Client(follow_redirects=True, timeout=_TIMEOUT, headers=_AS_IT_IS) as client:
-            _fetch_all(_Fetcher(client, folder, repositories, tally), on_progress)
+        with httpx.Client(follow_redirects=True, timeout=_TIMEOUT, headers=_AS_IT_IS, transport=transport()) as client:
+            _fetch_all(_Fetcher(client, folder, address, tally), on_progress)
         on_progress(tally.progress())
 
 
@@ -125,12 +131,12 @@ class _AbandonedError(Exception):
 
 
 class _BrokenError(Exception):
-    """What arrived whole is not the locked file; perhaps the next repository has it."""
+    """What arrived whole is not the locked file."""
 
 
 _REMEDY = (
-    "Check the network and the proxy settings, or name a mirror as `central` under [repositories] in jgo.conf "
-    "(docs/operations.md). What was fetched stays in {folder}, and the next start goes on from there."
+    "Check the network and the proxy settings, or name a mirror of Maven Central: PENSTOCK_DOWNLOADS_MAVEN_REPOSITORY. "
+    "What was fetched stays in {folder}, and the next start goes on from there."
 )
 
 
@@ -138,23 +144,20 @@ _REMEDY = (
 class _Fetcher:
     client: httpx.Client
     folder: Path
-    repositories: Mapping[str, str]
+    address: str
     tally: _Tally
     abandoned: Event = field(default_factory=Event)
 
     def fetch(self, jar: Jar) -> None:
-        """Asks one repository after the other, each a few times where that can help."""
-        attempts: list[str] = []
-        for address in self.repositories.values():
-            url = httpx.URL(f"{address.rstrip('/')}/{jar.remote_path}")
-            try:
-                self._retrying()(self._fetch_from, url, jar)
-            except (httpx.HTTPError, OSError, _BrokenError) as error:
-                # A mirror's address may carry a password.
-                attempts.append(f"{shown(str(url))}: {_words(error)}")
-            else:
-                return
-        raise DownloadError(str(jar), attempts, _REMEDY.format(folder=self.folder))
+        """Asks for it a few times where that can help."""
+        url = httpx.URL(f"{self.address}/{jar.remote_path}")
+        try:
+            self._retrying()(self._fetch_from, url, jar)
+        except (httpx.HTTPError, OSError, _BrokenError) as error:
+            # A mirror's address may carry a password.
+            attempt = f"{shown(str(url))}: {_words(error)}"
+            remedy = untrusted(error) or _REMEDY.format(folder=self.folder)
+            raise DownloadError(str(jar), [attempt], remedy) from error
 
     def _retrying(self) -> Retrying:
         return Retrying(
@@ -206,7 +209,7 @@ def _is_locked(jar: Jar, sha256: str, size_bytes: int) -> None:
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == 429 or error.response.status_code >= 500
-    return isinstance(error, httpx.TransportError)
+    return isinstance(error, httpx.TransportError) and not untrusted(error)
 
 
 def _words(error: Exception) -> str:

@@ -12,9 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import truststore
 from jgo.maven import Artifact, Dependency, MavenContext
 
-from penstock.services.jars.download import addresses
+from penstock.config import read_settings
+from penstock.services.jars.download import repository
 from penstock.services.jars.locked import SETS, spec_file
 
 log = logging.getLogger(__name__)
@@ -64,8 +66,10 @@ def _entry(artifact: Artifact) -> str:
 def main() -> None:
     """Writes all locks into the source tree."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with TemporaryDirectory() as repository:
-        context = MavenContext(repo_cache=Path(repository), remote_repos=dict(addresses()))
+    truststore.inject_into_ssl()  # jgo brings an HTTP client of its own
+    mirror = read_settings().downloads.maven_repository.get_secret_value()
+    with TemporaryDirectory() as cache:
+        context = MavenContext(repo_cache=Path(cache), remote_repos={"central": repository(mirror)})
         for name in SETS:
             file = Path(__file__).with_name(f"{name}.lock.toml")
             file.write_text(lock(name, context), "utf-8")
