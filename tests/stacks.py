@@ -14,7 +14,7 @@ from penstock.services.stack import stack as services_of
 
 # Below Linux's ephemeral range (32768–60999), so that no outgoing connection takes a port between the look and the use.
 FIRST_PORT, LAST_PORT = 10_000, 32_000
-UP_LIMIT_S = 400
+UP_LIMIT_S = 900
 
 
 def free_ports(count: int) -> list[int]:

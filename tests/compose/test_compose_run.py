@@ -3,11 +3,9 @@ data. The tests follow one another on one stack.
 """
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.broker import Broker, Message
 from penstock.config import Settings
@@ -15,6 +13,7 @@ from penstock.services import cql
 from penstock.services.probe import json_answer
 from penstock.users import USERS
 from tests.compose.project import IMAGE, Project
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1_800)
 RECORDS = 1_000
@@ -100,7 +99,3 @@ def balances(project: Project) -> list[dict[str, object]]:
     """What the deep reconciliation says of each run; it ends with 0 only if all balance."""
     lines = project.penstock("reconcile", "--deep", "--json").splitlines()
     return [json.loads(line) for line in lines]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    Retrying(retry=retry_if_result(lambda result: not result), stop=stop_after_delay(300), wait=wait_fixed(0.1))(holds)

@@ -8,7 +8,8 @@ import psutil
 
 from penstock.stream import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_LETTERS, BEFORE_ROWS
 from tests.faults import seams
-from tests.faults.stage import Stage, kill, pause, paused, ready_again, until
+from tests.faults.stage import Stage, kill, pause, paused, ready_again
+from tests.waiting import until
 
 Mended = Callable[[], bool]
 

@@ -17,7 +17,8 @@ from penstock.store import Counts, Store
 from tests.faults.check import Findings, check, check_rows
 from tests.faults.kinds import Fault
 from tests.faults.load import Expected, Load, row_of
-from tests.faults.stage import LIMIT_S, Stage, until
+from tests.faults.stage import Stage
+from tests.waiting import TIMEOUT_S, until
 
 DAG_RECORDS = 20_000
 _BEFORE, _AFTER = 600, 300
@@ -76,7 +77,7 @@ def _play(stage: Stage, fault: Fault, seed: int, say: Callable[[str], None]) -> 
 def _judge(
     stage: Stage, fault: Fault, seed: int, run: Run, expected: Expected, dag: "_DagRun | None", seconds: float
 ) -> Outcome:
-    account = ledger.wait_until_settled(stage.settings, stage.pipeline, run.id, LIMIT_S)
+    account = ledger.wait_until_settled(stage.settings, stage.pipeline, run.id, TIMEOUT_S)
     _until_counted(stage)
     findings = check(stage.settings, stage.topic, account, expected)
     records = expected.messages
@@ -116,8 +117,8 @@ class _DagRun:
         """The run succeeded, and its people are in the table as the API answers for them."""
         stage = self._stage
         with stage.airflow() as airflow:
-            airflow.wait(self._dag_id, self.id, lambda _: None, LIMIT_S)
-        account = ledger.wait_until_settled(stage.settings, stage.pipeline, self.id, LIMIT_S)
+            airflow.wait(self._dag_id, self.id, lambda _: None, TIMEOUT_S)
+        account = ledger.wait_until_settled(stage.settings, stage.pipeline, self.id, TIMEOUT_S)
         if not account.balances(DAG_RECORDS):
             findings.add("account", f"{self.id}: {account.equation(DAG_RECORDS)}")
         with Store(stage.settings.cassandra) as store:

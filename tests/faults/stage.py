@@ -2,9 +2,7 @@
 
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,25 +18,9 @@ from penstock.services.state import Phase
 from tests.faults import seams
 from tests.faults.check import Topic
 from tests.stacks import processes_of, settings_in
+from tests.waiting import never
 
-UP_LIMIT_S = 400
-LIMIT_S = 600
-"""For anything that must come to pass by itself: far beyond what it takes on a quiet machine."""
-
-_never = threading.Event()
-
-
-def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S, every_s: float = 0.1) -> None:
-    """Waits for what has no event of its own.
-
-    Raises:
-        TimeoutError: it did not come to pass.
-    """
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {limit_s:.0f} s")
-        _never.wait(every_s)
+UP_LIMIT_S = 900
 
 
 class Stage:
@@ -113,7 +95,7 @@ def kill(pids: Iterable[int | None]) -> None:
 
 def pause(seconds: float) -> None:
     """Lets time pass where time itself is the fault."""
-    _never.wait(seconds)
+    never.wait(seconds)
 
 
 def paused(pid: int | None, seconds: float) -> None:

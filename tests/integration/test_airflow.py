@@ -1,12 +1,10 @@
 """Runs of the DAG through the real scheduler, also while parts of Airflow are killed."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import psutil
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.config import Settings
 from penstock.errors import ScheduleError
@@ -14,20 +12,14 @@ from penstock.schedule import Airflow, DagRun
 from penstock.services import control
 from penstock.services.state import Phase, ServiceState
 from tests.secured import changed
+from tests.waiting import TIMEOUT_S, until
 
-LIMIT_S = 180
 # The scheduler and Postgres are killed in the rounds of faults.
 COMPONENTS = [
     "airflow-api-server",
     pytest.param("airflow-dag-processor", marks=pytest.mark.thorough),
     pytest.param("airflow-triggerer", marks=pytest.mark.thorough),
 ]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.1))(
-        condition
-    )
 
 
 def service(settings: Settings, name: str) -> ServiceState:
@@ -58,7 +50,7 @@ def start_task(airflow: Airflow, records: int) -> str:
 
 
 def finish(airflow: Airflow, run: str) -> dict[str, Any]:
-    airflow.wait("user_info", run, ignore, LIMIT_S)
+    airflow.wait("user_info", run, ignore, TIMEOUT_S)
     report: dict[str, Any] = airflow.result("user_info", run, "streaming_task")
     return report
 
@@ -93,7 +85,7 @@ def test_a_whole_number_may_be_written_as_a_fraction(airflow: Airflow) -> None:
 def test_a_conf_that_is_not_known_fails_in_the_first_attempt_and_says_so(airflow: Airflow) -> None:
     run = airflow.trigger("user_info", datetime.now(UTC), {"record": 5})
     with pytest.raises(ScheduleError, match="conf has record, which the DAG user_info does not know"):
-        airflow.wait("user_info", run, ignore, LIMIT_S)
+        airflow.wait("user_info", run, ignore, TIMEOUT_S)
     tries = {task.name: task.tries for task in airflow.state("user_info", run).tasks}
     assert tries["streaming_task"] == 1
 

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from itertools import islice
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.broker import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Broker, Message, Offsets
 from penstock.config import KafkaSettings, Settings
 from penstock.contract import Pipeline
 from penstock.errors import BrokerError, DeliveryError, TopicError
 from tests.strangers import alter, transaction
+from tests.waiting import until
 
 AT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
 
@@ -35,10 +35,6 @@ def own(request: pytest.FixtureRequest, broker: Broker, pipeline: Pipeline) -> P
     own = pipeline.model_copy(update={"topic": re.sub(r"[^\w.-]", "_", request.node.name)})
     broker.ensure_topics(own)
     return own
-
-
-def until(condition: Callable[[], bool]) -> None:
-    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(60), wait=wait_fixed(0.1))(condition)
 
 
 def message(own: Pipeline, number: int, value: bytes = b"{}") -> Message:

@@ -12,8 +12,9 @@ from penstock.services import control
 from penstock.store import Store
 from tests.faults.check import Topic, check
 from tests.faults.load import Load
-from tests.faults.stage import kill, until
+from tests.faults.stage import kill
 from tests.stacks import processes_of, settings_in, start
+from tests.waiting import until
 
 pytestmark = pytest.mark.thorough
 FIRST = ("kafka", "cassandra", "spark-worker")
@@ -33,7 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     assert processes_of(settings.home) == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("victims", [FIRST, LAST], ids=["the first ones", "the last ones"])
 def test_one_of_each_killed_under_load_loses_nothing(
     cluster: Settings, pipeline: Pipeline, victims: tuple[str, ...]
@@ -49,7 +50,7 @@ def test_one_of_each_killed_under_load_loses_nothing(
     assert unaccounted(cluster, run, load) == {}
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_goes_on_while_one_of_each_stays_away(cluster: Settings, pipeline: Pipeline) -> None:
     """Nobody brings them back: supervisor and guardian are killed first. The driver must not end either."""
     run = Run(pipeline, "without one of each")

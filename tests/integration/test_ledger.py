@@ -23,8 +23,8 @@ from penstock.store import Batch, Counts, Flow, Report, Store, Tally
 from penstock.stream.batches import prepare
 from penstock.trace import trace
 from penstock.users import User
+from tests.waiting import TIMEOUT_S
 
-LIMIT_S = 240
 LOOKS = 8
 FLOW = Flow("r", "a")
 BATCH = Batch("stream", 7, {FLOW: Tally(100, 2)}, {0: (40, 79), 1: (0, 59)})
@@ -108,7 +108,7 @@ def test_counts_and_data_agree_on_a_run(stack_settings: Settings, pipeline: Pipe
     moment = datetime.now(UTC)
     for records in (50, 300):
         run_ingest(stack_settings, pipeline, run, moment, records)
-    quick = ledger.wait_until_balanced(stack_settings, pipeline, run, LIMIT_S)
+    quick = ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     [deep] = ledger.reconcile_deeply(stack_settings, pipeline, run)
     assert quick.equation() == "fetched 300 = stored 300 + dead-lettered 0"
     assert replace(quick.account, duplicates=deep.account.duplicates) == deep.account
@@ -120,7 +120,7 @@ def test_record_that_was_taken_and_is_not_there_is_found_deeply(
 ) -> None:
     run = f"test__{uuid4()}"
     run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 40)
-    ledger.wait_until_balanced(stack_settings, pipeline, run, LIMIT_S)
+    ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     key = next(m.key for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
     delete = f"DELETE FROM {pipeline.keyspace}.{pipeline.table} WHERE {pipeline.key} = {(key or b'').decode()}"  # noqa: S608
     store.define(delete)
@@ -178,7 +178,7 @@ def test_wait_of_many_looks_opens_its_connections_once(
             raise Looked
 
     with pytest.raises(Looked):
-        wait(stack_settings, own, FLOW.run, LIMIT_S, look)
+        wait(stack_settings, own, FLOW.run, TIMEOUT_S, look)
     # Both are open from look to look, and no connection was replaced by another.
     assert {server for server, _ in looks[0]} == {"kafka", "cassandra"}
     assert looks[-1] == set.union(*looks)
@@ -198,7 +198,7 @@ class Looked(Exception):  # noqa: N818 - ends a wait that would never end
 def test_reconcile_tells_of_every_run(stack_settings: Settings, pipeline: Pipeline) -> None:
     run = f"test__{uuid4()}"
     run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 5)
-    ledger.wait_until_balanced(stack_settings, pipeline, run, LIMIT_S)
+    ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     done = reconcile(stack_settings, "--json")
     assert [json.loads(line)["run"] for line in done.stdout.splitlines()].index(run) == 0
 

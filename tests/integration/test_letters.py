@@ -1,14 +1,12 @@
 """Dead letters on the real stack: listed, mended, replayed, resolved by the stream; and the trace of single records."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock import ledger
 from penstock.broker import Broker, Message
@@ -23,8 +21,8 @@ from penstock.simulator.faults import Reply, always, whole
 from penstock.store import Row, Store
 from penstock.trace import trace
 from tests.integration.test_cli import penstock
+from tests.waiting import TIMEOUT_S, until
 
-LIMIT_S = 240
 SENT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
 
 
@@ -49,14 +47,8 @@ def letters(broker: Broker, run: Run) -> list[Letter]:
         return list(book.read().letters(Choice(run=run.id, resolved=True)))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.2))(
-        condition
-    )
-
-
 def settled(settings: Settings, run: Run) -> ledger.Account:
-    return ledger.wait_until_settled(settings, run.pipeline, run.id, LIMIT_S)
+    return ledger.wait_until_settled(settings, run.pipeline, run.id, TIMEOUT_S)
 
 
 def resolved(broker: Broker, run: Run, count: int) -> None:

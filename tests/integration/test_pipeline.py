@@ -24,19 +24,17 @@ from penstock.simulator.faults import failing, first
 from penstock.source import Api, seed_for
 from penstock.store import Store
 from tests.stacks import start
-
-RUN_LIMIT_S = 240
-SETTLE_LIMIT_S = 240
+from tests.waiting import TIMEOUT_S
 
 
 def run_dag(airflow: Airflow, moment: datetime, records: int) -> IngestReport:
     run_id = airflow.trigger("user_info", moment, {"records": records})
-    airflow.wait("user_info", run_id, lambda _: None, RUN_LIMIT_S)
+    airflow.wait("user_info", run_id, lambda _: None, TIMEOUT_S)
     return IngestReport.model_validate(airflow.result("user_info", run_id, "streaming_task"))
 
 
 def settled(settings: Settings, pipeline: Pipeline, run_id: str) -> ledger.Account:
-    return ledger.wait_until_settled(settings, pipeline, run_id, SETTLE_LIMIT_S)
+    return ledger.wait_until_settled(settings, pipeline, run_id, TIMEOUT_S)
 
 
 def answers_of_the_api(settings: Settings, pipeline: Pipeline, moment: datetime, records: int) -> list[dict[str, Any]]:
@@ -194,7 +192,6 @@ def test_broker_that_is_down_when_the_task_starts_delays_the_run(
     assert control.status(stack_settings, memory=False).service("kafka").restarts == kafka.restarts + 1
 
 
-@pytest.mark.timeout(600)
 def test_down_and_up_in_mid_stream_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
     run_id = f"test__{uuid4()}"
     with stream_suspended(stack_settings):

@@ -20,8 +20,9 @@ from penstock.errors import StoreError, StreamError
 from penstock.record import to_bytes
 from penstock.store import Counts, Flow, Row, Store
 from tests.disks import filled, small_disk
-from tests.integration.test_stream import LIMIT_S, OWN, log_of, publish, started, streaming, until, user
+from tests.integration.test_stream import OWN, log_of, publish, started, streaming, user
 from tests.stacks import free_ports
+from tests.waiting import TIMEOUT_S, until
 
 RECORDS = 120
 
@@ -66,7 +67,7 @@ def ending(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 def end_of(settings: Settings) -> int:
     """Exit code of a stream that ends by itself."""
     with ending(settings) as process:
-        return process.wait(LIMIT_S)
+        return process.wait(TIMEOUT_S)
 
 
 def rows(store: Store, own: Pipeline) -> dict[UUID, Row]:
@@ -131,7 +132,7 @@ def test_full_disk_ends_the_stream_and_room_lets_it_go_on(
             until(lambda: "batch 0: stored" in log_of(settings))
             with filled(place, but_mib=0):
                 publish(broker, other, [to_bytes(user(2))])
-                assert process.wait(LIMIT_S) == StreamError.exit_code
+                assert process.wait(TIMEOUT_S) == StreamError.exit_code
                 assert end_of(settings) == StreamError.exit_code
         assert log_of(settings).count(f"The disk of {place}/users is full: make room there.") == 2
         with streaming(settings):
@@ -146,7 +147,7 @@ def test_table_that_is_changed_under_the_stream_ends_it(
         until(lambda: log_of(settings).count("reading") > begun)
         store.define(f"ALTER TABLE {own.keyspace}.{own.table} DROP phone")
         publish(broker, own, [to_bytes(user(RECORDS))])
-        assert process.wait(LIMIT_S) == StoreError.exit_code
+        assert process.wait(TIMEOUT_S) == StoreError.exit_code
     assert "is not the declared one: phone is absent" in log_of(settings)
     store.define(f"ALTER TABLE {own.keyspace}.{own.table} ADD phone text")
     with streaming(settings):
@@ -209,7 +210,7 @@ def test_topic_that_was_made_again_is_not_read_from_the_middle(
         until(lambda: "batch 0: stored" in log_of(running))
         with suspended(process.pid):
             make_again(settings, own, broker)
-        assert process.wait(LIMIT_S) == StreamError.exit_code
+        assert process.wait(TIMEOUT_S) == StreamError.exit_code
     assert said in log_of(running)
     assert end_of(settings) == StreamError.exit_code
     assert said in log_of(settings)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,6 @@ import psutil
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock import ledger
 from penstock.broker import Broker, Message
@@ -28,19 +27,13 @@ from penstock.users import User
 from tests.secured import changed
 from tests.stacks import free_ports
 from tests.strangers import transaction
+from tests.waiting import TIMEOUT_S, until
 
-LIMIT_S = 240
-STOP_LIMIT_S = 30
+STOP_LIMIT_S = 120
 READS = "SparkDataStreaming: reading"
 # Not long ago: Kafka deletes what is older than its retention, by this time.
 SENT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 OWN = "from penstock.users import USERS\nOWN = USERS.model_copy(update=dict(topic={0!r}, table={0!r}))\n"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.2))(
-        condition
-    )
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +152,11 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
         with transaction(address, own.topic, [to_bytes(user(4_100))]):
             run_ingest(settings, own, run, datetime.now(UTC), 100)
             assert balance(settings, own, run) == (True, "")
-        ledger.wait_until_balanced(settings, own, run, LIMIT_S)
+        ledger.wait_until_balanced(settings, own, run, TIMEOUT_S)
         add_partition(settings, own, number)
         late = Producer({"bootstrap.servers": address})
         late.produce(own.topic, to_bytes(user(4_200)), partition=number, headers={Header.RUN.value: b"late"})
-        assert late.flush(LIMIT_S) == 0
+        assert late.flush(TIMEOUT_S) == 0
         until(lambda: Counts(store, own).position(broker.identity(own.topic)).get(number) == 0)
     assert balance(settings, own, run) == balance(settings, own, "late") == (False, "")
     assert list(store.rows(own, [UUID(int=4_000 + n) for n in (0, 1, 2, 3, 4, 100)])) == []
@@ -181,7 +174,7 @@ def balance(settings: Settings, own: Pipeline, run: str) -> tuple[bool, str]:
 def add_partition(settings: Settings, own: Pipeline, there: int) -> None:
     kafka = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
     for added in kafka.create_partitions([NewPartitions(own.topic, there + 1)]).values():
-        added.result(LIMIT_S)
+        added.result(TIMEOUT_S)
 
 
 def test_kill_9_loses_nothing_and_leaves_nothing(
@@ -221,5 +214,5 @@ def test_checkpoint_of_another_topic_is_refused_in_plain_words(own: Pipeline, se
         f"from own_pipeline import OWN\nOTHER = OWN.model_copy(update=dict(topic={other.topic!r}))\n"
     )
     process = started(settings.model_copy(update={"pipeline": "other_pipeline:OTHER"}))
-    assert process.wait(LIMIT_S) == StreamError.exit_code
+    assert process.wait(TIMEOUT_S) == StreamError.exit_code
     assert f"marks how far topic {own.topic} was read" in log_of(settings)

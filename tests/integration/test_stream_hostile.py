@@ -21,8 +21,8 @@ from penstock.record import LARGEST_VALUE_BYTES, Header, Reason
 from penstock.services import control
 from penstock.store import Store
 from tests.hostile import Hostile, corpus, encoded, user
+from tests.waiting import TIMEOUT_S
 
-SETTLE_LIMIT_S = 240
 SEED = 41_000
 MEBIBYTE = 1024 * 1024
 Headers = Sequence[tuple[str, str | bytes | None]]
@@ -51,7 +51,7 @@ def published(
         key = None if number % 3 else b"\xff\x00"
         producer.produce(pipeline.topic, message.value, key, headers=said, on_delivery=receive)
         producer.poll(0)
-    assert producer.flush(SETTLE_LIMIT_S) == 0
+    assert producer.flush(TIMEOUT_S) == 0
     return found
 
 
@@ -99,7 +99,7 @@ def test_ten_thousand_hostile_messages_become_rows_and_letters(
 ) -> None:
     sent = published(stack_settings, pipeline, run, corpus(SEED, 10_000))
     letters, users = expected_letters(sent), expected_rows(sent)
-    account = ledger.wait_until_settled(stack_settings, pipeline, run, SETTLE_LIMIT_S)
+    account = ledger.wait_until_settled(stack_settings, pipeline, run, TIMEOUT_S)
     assert account.equation(10_000) == f"fetched 10000 = stored {len(users)} + dead-lettered {len(letters)}"
     assert letters_of(broker, pipeline, run) == letters
     assert rows(store, pipeline, users) == users
@@ -127,7 +127,7 @@ def test_large_messages_do_not_end_the_stream(
 ) -> None:
     sent = published(stack_settings, pipeline, run, large(Random(SEED)))
     users = expected_rows(sent)
-    account = ledger.wait_until_settled(stack_settings, pipeline, run, SETTLE_LIMIT_S)
+    account = ledger.wait_until_settled(stack_settings, pipeline, run, TIMEOUT_S)
     assert account.equation(9) == "fetched 9 = stored 4 + dead-lettered 5"
     assert letters_of(broker, pipeline, run) == expected_letters(sent)
     assert rows(store, pipeline, users) == users
@@ -146,6 +146,6 @@ def test_headers_of_any_size_number_and_kind_change_nothing(
         [("", b""), ("penstock.reason", b"invented"), (Header.ORIGIN_OFFSET.value, b"-1")],
     ]
     sent = published(stack_settings, pipeline, run, [Hostile("headers", b"{", Reason.MALFORMED_JSON)] * 6, *headers)
-    account = ledger.wait_until_settled(stack_settings, pipeline, run, SETTLE_LIMIT_S)
+    account = ledger.wait_until_settled(stack_settings, pipeline, run, TIMEOUT_S)
     assert account.equation(6) == "fetched 6 = stored 0 + dead-lettered 6"
     assert letters_of(broker, pipeline, run) == expected_letters(sent)

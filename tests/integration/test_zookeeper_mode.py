@@ -11,11 +11,11 @@ from penstock.config import Settings, StackSettings
 from penstock.contract import Pipeline
 from penstock.ingest import run_ingest
 from penstock.services import control
-from tests.faults.stage import kill, until
+from tests.faults.stage import kill
 from tests.stacks import processes_of, settings_in, start
+from tests.waiting import TIMEOUT_S, until
 
 pytestmark = pytest.mark.thorough
-SETTLE_LIMIT_S = 240
 MOMENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
 
 
@@ -41,7 +41,7 @@ def test_every_record_arrives_and_again_after_both_were_killed(zookeeping: Setti
 
 def _carried(settings: Settings, pipeline: Pipeline, run_id: str) -> str:
     report = run_ingest(settings, pipeline, run_id, MOMENT, 500)
-    return ledger.wait_until_settled(settings, pipeline, run_id, SETTLE_LIMIT_S).equation(report.fetched)
+    return ledger.wait_until_settled(settings, pipeline, run_id, TIMEOUT_S).equation(report.fetched)
 
 
 def _came_back(settings: Settings, before: control.StackState) -> bool:

@@ -1,13 +1,12 @@
 """A disk that is full under a server: nothing acknowledged is lost, and the server is back as soon as there is room."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.broker import Broker, Message
 from penstock.config import Settings
@@ -18,8 +17,8 @@ from penstock.store import Counts, Store, durable
 from penstock.users import USERS
 from tests.disks import filled, small_disk
 from tests.stacks import settings_in, start
+from tests.waiting import until
 
-LIMIT_S = 120
 MOST = 1_000
 """Messages, or rows, of 100 kB: more than any disk here holds."""
 FEW = 5
@@ -38,12 +37,6 @@ def stack_on(settings: Settings, name: str, size_mib: int) -> Iterator[Path]:
             yield place
         finally:
             control.down(settings)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    Retrying(retry=retry_if_result(lambda met: not met), stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.2))(
-        condition
-    )
 
 
 def said_of(settings: Settings, name: str) -> str:

@@ -13,10 +13,11 @@ from penstock.services.spark import spark_master, spark_worker
 from penstock.store import Store
 from penstock.store.connector import spark_conf
 from tests import revealed
-from tests.integration.test_stream import OWN, log_of, publish, streaming, until, user
+from tests.integration.test_stream import OWN, log_of, publish, streaming, user
 from tests.secured import CORE, changed, let_in_by_scram
 from tests.services.servers import running
 from tests.stacks import processes_of
+from tests.waiting import until
 
 KEY_STORE_PASSWORD = "spark.cassandra.connection.ssl.keyStore.password"
 

@@ -17,6 +17,7 @@ from penstock.services.java import find_java
 from penstock.services.own import stream
 from penstock.services.spec import NotReady
 from tests.stacks import processes_of, settings_in, start
+from tests.waiting import TIMEOUT_S, until
 
 APP = Path(__file__).with_name("endless_app.py")
 
@@ -40,18 +41,10 @@ class Cluster:
         return found.state, found.pid
 
 
-def until(condition: Callable[[], bool]) -> None:
-    def check() -> None:
-        if not condition():
-            raise NotReady("not yet")
-
-    eventually(check)
-
-
 def eventually(check: Callable[[], None]) -> None:
-    Retrying(stop=stop_after_delay(180), wait=wait_fixed(0.1), retry=retry_if_exception_type(NotReady), reraise=True)(
-        check
-    )
+    Retrying(
+        stop=stop_after_delay(TIMEOUT_S), wait=wait_fixed(0.1), retry=retry_if_exception_type(NotReady), reraise=True
+    )(check)
 
 
 @pytest.fixture(scope="module")
