@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 LIMIT_S = 60
 
@@ -26,8 +27,15 @@ def transaction(address: str, topic: str, values: Iterable[bytes], partition: in
 
 
 def alter(address: str, topic: str, name: str, value: str) -> None:
-    """Gives a topic another property."""
+    """Gives a topic another property; returns when its broker says so."""
+    admin = AdminClient({"bootstrap.servers": address})  # one that is collected takes its requests with it
     entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for changed in AdminClient({"bootstrap.servers": address}).incremental_alter_configs([resource]).values():
+    for changed in admin.incremental_alter_configs([resource]).values():
         changed.result(LIMIT_S)
+
+    def said() -> bool:
+        asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        return bool(admin.describe_configs([asked])[asked].result(LIMIT_S)[name].value == value)
+
+    Retrying(retry=retry_if_result(lambda it: not it), stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.05))(said)
