@@ -27,15 +27,15 @@ def _suite(name: str, *arguments: str) -> Part:
     return Part(name, ("pytest", *arguments))
 
 
-UNIT = _suite("unit", "tests/unit")
-CONTAINERS = _suite("containers", "tests/compose")
-# The longest first, so that none is left over at the end.
-_SUITES = (
-    _suite("integration", "tests/integration"),
+_UNIT = _suite("unit", "tests/unit")
+# Those with a whole stack are far from one another, for two stacks take much of two processors even when idle.
+_INTEGRATION = _suite("integration", "tests/integration")
+_SMALL = (
     _suite("services", "tests/services", "--ignore=tests/services/launcher"),
     _suite("spark", "tests/spark"),
     _suite("launcher", "tests/services/launcher"),
 )
+_CONTAINERS = _suite("containers", "tests/compose")
 
 
 def parts(*, thorough: bool, containers: bool, unit: bool, seed: str) -> Sequence[Part]:
@@ -46,7 +46,7 @@ def parts(*, thorough: bool, containers: bool, unit: bool, seed: str) -> Sequenc
     """
     drawn = () if thorough else ("--drawn",)
     faults = Part("faults", ("tests.faults", "--with-defects", "--seed", seed, *drawn), pytest=False)
-    chosen = (*_SUITES[:1], faults, *([CONTAINERS] if containers else ()), *_SUITES[1:], *([UNIT] if unit else ()))
+    chosen = (_INTEGRATION, *([_UNIT] if unit else ()), *_SMALL, faults, *([_CONTAINERS] if containers else ()))
     return tuple(_narrowed(part, thorough=thorough) for part in chosen)
 
 
