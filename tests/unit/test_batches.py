@@ -36,6 +36,6 @@ def test_no_batch_meets_the_limit_of_a_node(pipeline: Pipeline, value_bytes: int
     columns = len(pipeline.columns) - 1
     least = 4 if pipeline is USERS else 0  # its required texts
     values = max(columns * value_bytes, least)
-    # The key and the write time count for the connector, each cell's 20 bytes and the row's own for the node: 62 measured.
+    # The key and the write time count for the connector, each cell's 20 bytes and the row's own 62 for the node.
     rows = batch_bytes(pipeline, LIMIT_BYTES) // (16 + 8 + values)
     assert 1 <= rows * (values + 20 * columns + 62) <= LIMIT_BYTES
