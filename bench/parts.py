@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from bench import drain, ingest, latency, numbers, pipelines
+from bench import absent, drain, ingest, latency, numbers, pipelines
 from bench.dataset import Dataset, fill, halved, make
 from bench.peers import install, others
 from bench.peers.contender import Contender
@@ -68,23 +68,16 @@ def safety(home: Path, cache: Path, options: Options, results: Path) -> None:
     _keep(results / "safety.json", about, found.outcomes, found.absent)
 
 
-def absent(home: Path, cache: Path, options: Options, results: Path) -> None:
-    """Ours, with absent values kept and cleared: records of which all fields have values, and of which half have."""
+def absents(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """Absent values kept and cleared: of records of which all fields have values, and of which half have."""
     records = options.records[0]
     whole = make(cache / "data", pipelines.USERS_CREATED, records)
-    with place(home) as where:
-        entries = []
-        for fields, dataset in {"whole": whole, "half": halved(whole)}.items():
-            for mode in ("keep", "clear"):
-                own = replace(dataset, pipeline=getattr(pipelines, f"USERS_{fields}_{mode}".upper()))
-                fill(where.settings, own)
-                entries.append(drain.Entry(ours(where.settings), own, label=f"{fields}-{mode}"))
-        found = drain.rounds(where, entries, options.rounds, options.warm_up)
-        about = _about(where, options, [ours(where.settings)]) | {"records": records}
-    _keep(results / "absent.json", about, found.outcomes, found.absent)
-    for fields in ("whole", "half"):
-        clear, keep = ([one["rate"] for one in found.outcomes[f"{fields}-{mode}"]] for mode in ("clear", "keep"))
-        print(f"{fields}: rows/s cleared ÷ kept {numbers.ratio(clear, keep)}")
+    datasets = {"whole": whole, "half": halved(whole)}
+    with place(home, services=("cassandra",)) as where:
+        outcomes = absent.rounds(where, datasets, options.rounds)
+        about = _about(where, options, []) | {"records": records, "value_bytes": whole.mean_bytes()}
+    _keep(results / "absent.json", about, outcomes)
+    print("\n".join(absent.ratios(outcomes, list(datasets))))
 
 
 def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:
@@ -153,7 +146,7 @@ RUN: Mapping[str, Callable[[Path, Path, Options, Path], None]] = {
     "latency": latencies,
     "ingest": ingests,
     "safety": safety,
-    "absent": absent,
+    "absent": absents,
     "startup": startup,
     "peers": peers,
 }

@@ -1,6 +1,6 @@
 """Where contenders meet: one Kafka, one Cassandra and one Spark of the launcher, one table, in a home of their own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +65,13 @@ class Place:
 
 
 @contextmanager
-def place(home: Path, *more: str) -> Iterator[Place]:
+def place(home: Path, *more: str, services: Sequence[str] = SERVICES) -> Iterator[Place]:
     """The servers, and `more` of them, on free ports; stopped at the end, when nothing of them may be left."""
     settings = settings_in(home)
     pipeline = load_pipeline(settings.pipeline)
     try:
         jars.fetch(settings, lambda _: None)
-        control.up(settings, stack(settings, (*SERVICES, *more)))
+        control.up(settings, stack(settings, (*services, *more)))
         with Store(settings.cassandra) as store:
             yield Place(settings, pipeline, store)
     finally:
