@@ -7,7 +7,6 @@ from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 from penstock.config import read_settings
 from penstock.contract import load_pipeline
-from penstock.urls import shown
 
 SETTINGS = read_settings()
 PIPELINE = load_pipeline(SETTINGS.pipeline)
@@ -22,7 +21,7 @@ with DAG(
     default_args={"owner": PIPELINE.schedule.owner, **RETRIES},
     params={"records": Param(PIPELINE.schedule.records, **RECORDS)},
     tags=["penstock"],
-    doc_md=f"Records of {shown(PIPELINE.source.url)} to the Kafka topic {PIPELINE.topic}.",
+    doc_md=f"Fetches {PIPELINE.name} into the Kafka topic {PIPELINE.topic}, and sees them arrive in the table.",
 ):
 
     @task(task_id=PIPELINE.schedule.task_id, retry_exponential_backoff=3, execution_timeout=timedelta(hours=1))
