@@ -26,6 +26,7 @@ from penstock.users import USERS
 from tests.services.servers import Server, kill, running
 from tests.stacks import settings_in
 
+ROWS = 5_000
 TABLE = "CREATE TABLE tests.kept (id uuid PRIMARY KEY, value text)"
 INSERT = "INSERT INTO tests.kept (id, value) VALUES (?, ?)"
 IDS = "SELECT id FROM tests.kept"
@@ -93,9 +94,10 @@ def with_lag(settings: Settings, lag_ms: int) -> Settings:
     )
 
 
+@pytest.mark.thorough
 def test_keeps_acknowledged_rows_over_kill_9_where_nobody_waits(settings: Settings) -> None:
     settings = with_lag(settings, 0)
-    ids = [uuid4() for _ in range(20_000)]
+    ids = [uuid4() for _ in range(ROWS)]
     with running(cassandra, settings) as server:
         define(settings)
         insert(settings, ids)
@@ -106,7 +108,7 @@ def test_keeps_acknowledged_rows_over_kill_9_where_nobody_waits(settings: Settin
 
 def test_keeps_what_was_waited_for_over_kill_9_and_on_other_ports(settings: Settings, tmp_path: Path) -> None:
     settings = with_lag(settings, 1_000)  # so long that without the wait rows would surely be lost
-    ids = [uuid4() for _ in range(20_000)]
+    ids = [uuid4() for _ in range(ROWS)]
     with running(cassandra, settings) as server, Store(settings.cassandra) as store:
         define(settings)
         Counts(store, USERS).ensure()

@@ -22,6 +22,7 @@ from tests.waiting import until
 KEY_STORE_PASSWORD = "spark.cassandra.connection.ssl.keyStore.password"
 
 
+@pytest.mark.thorough  # the next one has everything but the log-in by PLAIN, which doctor tries
 def test_records_go_through_a_guarded_cluster(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:
     carries(changed(guarded, spark={"master": "local[2]"}), own, tmp_path)
 
