@@ -1,6 +1,7 @@
 """`scripts/test` and `scripts/test-all`: all parts of the tests, and where the time went."""
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from tests.parts.play import Outcome, Stage, judged, show
 
 def main() -> int:
     options = _options()
+    # What runs in the background of a shell ignores it, and so would the commands that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began_s = time.monotonic()
     spent_s = {name: float(seconds) for name, _, seconds in (one.partition("=") for one in options.spent)}
     chosen = parts(thorough=options.all, containers=options.containers, unit=not options.checked, seed=options.seed)
