@@ -271,6 +271,8 @@ def _cluster(settings: CassandraSettings) -> Cluster:
         ssl_context=_context(settings) if settings.ssl else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=settings.request_timeout_s,
+        # The driver's own 2 s are too few on a busy machine, and a stream that cannot begin is not begun again.
+        control_connection_timeout=settings.request_timeout_s,
         # Seconds; the driver's own limit is ten minutes, far longer than a node takes to come back.
         reconnection_policy=ExponentialReconnectionPolicy(base_delay=0.5, max_delay=10),
     )
