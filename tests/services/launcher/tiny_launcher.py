@@ -54,7 +54,8 @@ class Launcher:
 
     def restarts_after(self, silence_s: float) -> None:
         """How long a server may be silent; 0 for ever. Before the first `up`."""
-        self.settings = self.settings.model_copy(update={"stack": StackSettings(silence_s=silence_s)})
+        stack = self.settings.stack.model_copy(update={"silence_s": silence_s})
+        self.settings = self.settings.model_copy(update={"stack": stack})
 
     def declare(self, server: tiny_stack.Tiny) -> tiny_stack.Tiny:
         """Adds a server to those that the stack consists of."""
