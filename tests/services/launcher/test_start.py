@@ -133,7 +133,9 @@ def test_a_port_that_was_taken_since_the_look_stops_with_advice_that_is_taken(
         said = str(launcher.outcome)
         assert "Stop this stack first: penstock down; the data stay. Give every command --port-offset" in said
         launcher.down()
-        launcher.settings = Settings(home=launcher.settings.home, stack=launcher.settings.stack, port_offset=300).resolved()
+        launcher.settings = Settings(
+            home=launcher.settings.home, stack=launcher.settings.stack, port_offset=300
+        ).resolved()
         assert launcher.up("first").ready
 
 
