@@ -90,6 +90,11 @@ def test_a_fernet_key_that_is_none_is_refused_with_the_way_to_make_one(key: str)
     assert CORE not in said
 
 
+@pytest.mark.parametrize("password", ["md5" + "0a" * 16, f"SCRAM-SHA-256$4096:{CORE}"])
+def test_a_password_that_postgres_takes_for_a_hash_is_refused(password: str) -> None:
+    assert "hash of another password" in refused("PENSTOCK_SECRETS_POSTGRES_PASSWORD", password)
+
+
 @pytest.mark.parametrize("key", ["-_" * 21 + "0=", f"{'0' * 43}=,{'1' * 42}0="])
 def test_one_fernet_key_and_several_are_taken(key: str) -> None:
     assert kept(FERNET, key) == key

@@ -5,6 +5,7 @@ A message about a value never holds the value, nor a part of it.
 
 import base64
 import binascii
+import re
 import unicodedata
 from typing import Annotated, TypeVar
 
@@ -71,8 +72,16 @@ def _plain(value: str | SecretStr) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
+def _no_hash(value: SecretStr) -> SecretStr:
+    """Postgres takes such a text for the hash of an unknown password: https://www.postgresql.org/docs/18/sql-createrole.html"""
+    if re.match(r"md5[0-9a-f]{32}$|SCRAM-SHA-256\$", value.get_secret_value()):
+        raise ValueError("Postgres takes it for the hash of another password")
+    return value
+
+
 UserName = Annotated[str, AfterValidator(_checked)]
 Secret = Annotated[SecretStr, AfterValidator(_checked)]
+DatabasePassword = Annotated[SecretStr, AfterValidator(_checked), AfterValidator(_no_hash)]
 SigningKey = Annotated[SecretStr, AfterValidator(_checked), AfterValidator(_unexpanded)]
 """What Airflow signs with."""
 FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from penstock.config.credentials import FernetKey, LoginName, Secret, SigningKey, UserName
+from penstock.config.credentials import DatabasePassword, FernetKey, LoginName, Secret, SigningKey, UserName
 
 LOOPBACK = "127.0.0.1"
 CLUSTER = (LOOPBACK, "127.0.0.2", "127.0.0.3")
@@ -219,7 +219,7 @@ class Heaps(Section):
 class SecretSettings(Section):
     """What the servers of the stack prove themselves with; empty means generated, and kept in `home`."""
 
-    postgres_password: Secret = SecretStr("")
+    postgres_password: DatabasePassword = SecretStr("")
     """Of Airflow's role in Postgres; empty means generated."""
     airflow_username: LoginName = ""
     """Of the log-in to the local Airflow; empty means admin."""

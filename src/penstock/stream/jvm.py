@@ -25,11 +25,14 @@ Spark's own is `(?i)secret|password|token|access[.]?key`; the rest is of Kafka's
 def launch(options: Mapping[str, str]) -> None:
     """Starts the JVM with those of the `options` that are not secret, unless this process has one already.
 
+    Secret is what our expression or the user's own says: a user's may be about the pages only.
+
     The session must be given all of them afterwards; the secret ones then reach executors with the rest. Options of
     the JVM itself (`spark.driver.extraJavaOptions`) stand on its command line, whatever is in them.
     """
-    pattern = _pattern(options.get(REDACTION, SECRET))
-    conf = SparkConf().setAll([(name, value) for name, value in options.items() if not pattern.search(name)])
+    secret = (_pattern(SECRET), _pattern(options.get(REDACTION, SECRET)))
+    shown = [(name, value) for name, value in options.items() if not any(one.search(name) for one in secret)]
+    conf = SparkConf().setAll(shown)
     with _settings_left_out():
         SparkContext._ensure_initialized(conf=conf)
 
