@@ -5,7 +5,7 @@ Only the way into Cassandra is measured, in which alone the two differ: no Kafka
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,15 +45,6 @@ def rounds(place: Place, datasets: dict[str, Dataset], count: int) -> dict[str, 
             if counts:
                 outcomes.setdefault(name, []).append(outcome)
     return outcomes
-
-
-def ratios(outcomes: dict[str, list[dict[str, Any]]], names: Sequence[str]) -> Iterator[str]:
-    """Cleared by kept, round by round."""
-    for name in names:
-        for what in ("rate", "cassandra_cpu_us", "spark_cpu_us"):
-            clear, keep = ([one[what] for one in outcomes[f"{name}-{mode}"]] for mode in ("clear", "keep"))
-            found = numbers.ratio(clear, keep)
-            yield f"{name}: {what}, cleared ÷ kept: {found.median:.2f} ({found.least:.2f}–{found.most:.2f})"
 
 
 def _written(place: Place, spark: SparkSession, dataset: Dataset, mode: str) -> dict[str, Any]:

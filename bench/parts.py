@@ -77,7 +77,6 @@ def absents(home: Path, cache: Path, options: Options, results: Path) -> None:
         outcomes = absent.rounds(where, datasets, options.rounds)
         about = _about(where, options, []) | {"records": records, "value_bytes": whole.mean_bytes()}
     _keep(results / "absent.json", about, outcomes)
-    print("\n".join(absent.ratios(outcomes, list(datasets))))
 
 
 def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:

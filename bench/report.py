@@ -35,6 +35,11 @@ _AIMS: Mapping[str, Sequence[Aim]] = {
         Aim("malformed-2", "malformed-0", "rate", ""),
         Aim("malformed-10", "malformed-0", "rate", "≥ 0.9"),
     ),
+    "absent": tuple(
+        Aim(f"{fields}-clear", f"{fields}-keep", key, "")
+        for fields in ("whole", "half")
+        for key in ("rate", "cassandra_cpu_us", "spark_cpu_us")
+    ),
 }
 """By part; those of the drain are meant for the large backlog."""
 _SMALL, _LARGE = "drain-200000", "drain-2000000"
