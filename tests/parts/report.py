@@ -66,9 +66,11 @@ def keep_result(table: str, *, passed: bool, seed: str, page: Path = RELIABILITY
     page.write_text(f"{before}{BEGIN}{text}{END}{after}", "utf-8")
 
 
-def last_result(page: str) -> Result:
-    """The result that the page shows."""
+def last_result(page: str) -> Result | None:
+    """The result that the page shows; None before the first one."""
     line = page.partition(BEGIN)[2].partition(END)[0].strip().partition("\n")[0]
+    if not line.startswith("`"):
+        return None
     word, _, on, _, _, commit_ = line.partition("` ")[2].rstrip(":").split()
     return Result(date.fromisoformat(on), commit_.removesuffix("-dirty"), word == "passed")
 

@@ -83,6 +83,8 @@ def test_table_says_where_the_time_went(tmp_path: Path) -> None:
 def test_result_of_all_tests_is_not_older_than_what_it_covers() -> None:
     """An expected failure says that it is older; a week later this fails."""
     result = report.last_result(report.RELIABILITY.read_text("utf-8"))
+    if result is None:
+        pytest.xfail("scripts/test-all has no result yet")
     changed = report.last_change_since(result.commit)
     assert result.passed, "the last scripts/test-all failed"
     if changed:
@@ -99,8 +101,10 @@ def test_every_second_attempt_has_its_cause_found() -> None:
 def test_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", "utf-8")
+    assert report.last_result(page.read_text("utf-8")) is None
     report.keep_result("| a table |", passed=True, seed="7", page=page)
     result = report.last_result(page.read_text("utf-8"))
+    assert result is not None
     assert (result.passed, result.commit) == (True, report.commit().removesuffix("-dirty"))
     assert result.on >= date(2026, 11, 27)
     assert page.read_text("utf-8").startswith("before\n")
