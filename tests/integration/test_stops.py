@@ -209,20 +209,23 @@ def test_topic_that_was_made_again_is_not_read_from_the_middle(
     with ending(running) as process:
         until(lambda: "batch 0: stored" in log_of(running))
         with suspended(process.pid):
-            make_again(settings, own, broker)
+            make_again(settings, own, broker, 6 * RECORDS)
         assert process.wait(TIMEOUT_S) == StreamError.exit_code
     assert said in log_of(running)
+    make_again(settings, own, broker, 4)
     assert end_of(settings) == StreamError.exit_code
     assert said in log_of(settings)
 
 
-def make_again(settings: Settings, own: Pipeline, broker: Broker) -> None:
-    """Deletes the topic, and makes one with more messages, so that every offset of a checkpoint exists again."""
+def make_again(settings: Settings, own: Pipeline, broker: Broker, messages: int) -> None:
+    """Deletes the topic, and makes one with `messages`: with many every offset of a checkpoint exists again, with few
+    none does.
+    """
     with admin(settings) as kafka:
         for deleted in kafka.delete_topics([own.topic]).values():
             deleted.result()
     until(lambda: broker.identity(own.topic) == "")
-    publish(broker, own, [to_bytes(user(number)) for number in range(6 * RECORDS)])
+    publish(broker, own, [to_bytes(user(number)) for number in range(messages)])
 
 
 @contextmanager

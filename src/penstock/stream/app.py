@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,7 +13,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.config import Settings
 from penstock.contract import Pipeline
-from penstock.errors import PenstockError, StalledError, StreamError
+from penstock.errors import BrokerError, PenstockError, StalledError, StoreError, StreamError
 from penstock.store import Store
 from penstock.store.connector import batch_conf, spark_conf
 from penstock.stream.batches import MicroBatches, Sinks, prepare
@@ -196,5 +196,7 @@ def _follow(query: StreamingQuery, batches: MicroBatches, watch: Watch) -> None:
             if isinstance(batches.failure, PenstockError):
                 raise batches.failure
             cause = batches.failure or query.exception()
+            with suppress(BrokerError, StoreError):
+                batches.check_same(str(query.id))
             place = checkpoint(batches.settings, batches.pipeline)
             raise ended(query.name, cause, place, batches.pipeline) from cause

@@ -30,7 +30,7 @@ from penstock.store.table import REBUILD
 from penstock.stream.counting import Counting, counted
 from penstock.stream.kafka import write_letters
 from penstock.stream.progress import Progress, checkpoint
-from penstock.stream.stops import ANEW, FOREIGN, said
+from penstock.stream.stops import ANEW, FOREIGN, is_final, said
 from penstock.transform import good, rejected, resolved
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class MicroBatches:
             self.sinks.letters(resolved(batch, self.pipeline), self.settings.kafka)
             self.beside.counts.resolve(counting.resolved_items())
         before(BEFORE_COUNTS)
-        self._check_same(self.beside.broker.identity(self.pipeline.topic), self.beside.store.table_id(self.pipeline))
+        self.check_same()
         self.beside.counts.add(Batch(self._stream, number, counting.flows(), self._spans(batch, number)))
         return counting
 
@@ -161,6 +161,20 @@ class MicroBatches:
         with durable(beside.store, self.pipeline):
             beside.counts.bind(stream, beside.topic_id, beside.table_id)
         self._stream = stream
+
+    def check_same(self, stream: str = "") -> None:
+        """Is this still the topic, and the table, of the start, and those that the checkpoint of query `stream` speaks of?
+
+        What Spark or Cassandra say when it is not depends on the moment and on the new one's offsets.
+
+        Raises:
+            StreamError: it is not.
+            BrokerError, StoreError: that cannot be asked.
+        """
+        beside = self.beside
+        if stream and (bound := beside.counts.bound_to(stream)):
+            self._check_same(*bound)
+        self._check_same(beside.broker.identity(self.pipeline.topic), beside.store.table_id(self.pipeline))
 
     def _check_same(self, topic_id: str, table_id: str) -> None:
         """Raises StreamError when topic or table is another than at the start; one that is not there has no identity,
@@ -197,4 +211,6 @@ class MicroBatches:
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, (*FOREIGN, StoreError, BrokerError)) and not isinstance(error, Py4JNetworkError)
+    if isinstance(error, Py4JNetworkError):
+        return False
+    return isinstance(error, (StoreError, BrokerError)) or (isinstance(error, FOREIGN) and not is_final(error))

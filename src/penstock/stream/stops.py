@@ -99,15 +99,22 @@ def ended(name: str, cause: BaseException | None, place: str, pipeline: Pipeline
     """What to say of a query that ended by itself."""
     if cause is None:
         return StreamError(f"query {name} was stopped from outside; a restart goes on from its checkpoint.")
-    found = (_REMEDIES.get(condition.partition(".")[0]) for condition in _conditions(cause))
-    remedy = next((text for text in found if text), None)
-    if remedy is None and _is_full(place):
-        remedy = FULL.format(place=place)
+    remedy = _remedy(cause) or (FULL.format(place=place) if _is_full(place) else "")
     remedy = remedy or "The checkpoint still marks what was stored, and a restart goes on from there."
     return StreamError(
         f"query {name} ended: {said(cause)}. {remedy.format(topic=pipeline.topic)} The whole story is in the log "
         "(`penstock logs stream`)."
     )
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether another attempt ends in the same way, whatever Kafka and Cassandra do meanwhile."""
+    return bool(_remedy(error))
+
+
+def _remedy(error: BaseException) -> str:
+    found = (_REMEDIES.get(condition.partition(".")[0], "") for condition in _conditions(error))
+    return next(filter(None, found), "")
 
 
 def said(error: BaseException | None) -> str:
@@ -122,15 +129,16 @@ def said(error: BaseException | None) -> str:
 def _conditions(error: BaseException) -> Iterator[str]:
     """Spark's error conditions along the causes, the outermost first."""
     found: Any = error
-    while isinstance(found, PySparkException):
-        yield found.getCondition() or ""
-        found = getattr(found, "_cause", None)
-    if isinstance(error, Py4JJavaError):
-        for cause in _java_causes(error.java_exception):
+    while found is not None:
+        if isinstance(found, PySparkException):
+            yield found.getCondition() or ""
+        # What the exception was in the JVM: of a `CapturedException`, of a `Py4JJavaError`.
+        for cause in _java_causes(getattr(found, "_origin", None) or getattr(found, "java_exception", None)):
             try:
                 yield cause.getCondition() or ""
             except Py4JError:  # not one of Spark's own
                 continue
+        found = getattr(found, "_cause", None)
 
 
 def _java_causes(exception: Any) -> Iterator[Any]:
