@@ -163,7 +163,7 @@ class MicroBatches:
         self._stream = stream
 
     def check_same(self, stream: str = "") -> None:
-        """Is this still the topic, and the table, of the start, and those that the checkpoint of query `stream` speaks of?
+        """Are these still the topic and the table of the start, and those of the checkpoint of query `stream`?
 
         What Spark or Cassandra say when it is not depends on the moment and on the new one's offsets.
 
