@@ -37,7 +37,10 @@ MOMENTS = [
 ]
 PATHS = ["/", "/dev/null", "/dev/null/x", ".", "..", "~nobody-of-that-name/x", "/proc/1/x", "a" * 300]
 TEXTS = ["", " ", "-", "--", "*", "a\nb", "\x1b[31m", "علی 😀", "\udcff", "x" * 70_000, "';--", "%s{0}", "rtl\u202e"]
-_CHARACTERS = st.characters(exclude_characters="\0")  # a command line cannot hold it
+# What a command line can hold: no NUL, and of the surrogates those that stand for bytes that are no text (PEP 383).
+_CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=("Cs",)) | st.characters(
+    min_codepoint=0xDC80, max_codepoint=0xDCFF, categories=("Cs",)
+)
 ODD = [*NUMBERS, *MOMENTS, *PATHS, *TEXTS]
 
 
