@@ -8,9 +8,11 @@ FROM ${BASE_IMAGE} AS packages
 WORKDIR /build
 COPY requirements.lock requirements.runtime.lock ./
 # Where packages come from and whom pip and uv trust, by the settings or pip's configuration in the base.
-COPY src/penstock/__init__.py src/penstock/downloads.py src/penstock/network.py rules/penstock/
+COPY src/penstock/__init__.py rules/penstock/
+COPY src/penstock/network/__init__.py src/penstock/network/downloads.py src/penstock/network/proxies.py \
+    rules/penstock/network/
 ARG PENSTOCK_DOWNLOADS_PYTHON_INDEX=
-RUN PYTHONPATH=rules python3 -m penstock.downloads > downloads.sh
+RUN PYTHONPATH=rules python3 -m penstock.network.downloads > downloads.sh
 # What installs and builds, by its locked hashes; it stays out of the image.
 RUN awk '/^(uv|hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' \
         requirements.lock > tools.lock \
@@ -33,12 +35,12 @@ RUN cd "$VIRTUAL_ENV"/lib/python3.*/site-packages \
 
 # The jars depend on their locks and the downloader only.
 FROM packages AS jars
-COPY src/penstock/__init__.py src/penstock/errors.py src/penstock/http.py src/penstock/network.py src/penstock/tls.py src/penstock/urls.py \
-    jars/penstock/
-COPY src/penstock/services/__init__.py jars/penstock/services/
-COPY src/penstock/services/jars jars/penstock/services/jars
+COPY src/penstock/__init__.py src/penstock/errors.py src/penstock/urls.py jars/penstock/
+COPY src/penstock/network jars/penstock/network
+COPY src/penstock/servers/__init__.py jars/penstock/servers/
+COPY src/penstock/servers/jars jars/penstock/servers/jars
 ARG PENSTOCK_DOWNLOADS_MAVEN_REPOSITORY=
-RUN PYTHONPATH=jars "$VIRTUAL_ENV/bin/python" -m penstock.services.jars /opt/penstock/cache/jars \
+RUN PYTHONPATH=jars "$VIRTUAL_ENV/bin/python" -m penstock.servers.jars /opt/penstock/cache/jars \
         "$PENSTOCK_DOWNLOADS_MAVEN_REPOSITORY"
 
 FROM packages AS package
@@ -64,7 +66,7 @@ ENV PATH=/opt/penstock/venv/bin:$PATH \
     PENSTOCK_HOME=/var/lib/penstock \
     PENSTOCK_CACHE=/opt/penstock/cache \
     PENSTOCK_STACK_LISTEN=0.0.0.0
-RUN python -c "from penstock.config import read_settings as read; from penstock.services.java import find_java; find_java(read())"
+RUN python -c "from penstock.config import read_settings as read; from penstock.servers.java import find_java; find_java(read())"
 USER penstock
 WORKDIR /home/penstock
 ENTRYPOINT ["penstock"]

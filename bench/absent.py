@@ -18,13 +18,13 @@ from bench import numbers
 from bench.dataset import Dataset
 from bench.peers.contender import STOP_LIMIT_S
 from bench.place import Place
-from penstock.services import jars
-from penstock.services.java import find_java
-from penstock.services.spark import driver_environment
-from penstock.store.connector import batch_conf, write
+from penstock.servers import jars
+from penstock.servers.java import find_java
+from penstock.servers.spark import driver_environment
 from penstock.stream.app import session
-from penstock.stream.stops import FOREIGN
-from penstock.transform import WRITETIME
+from penstock.stream.connectors.cassandra import batch_conf, write
+from penstock.stream.failures import FOREIGN
+from penstock.stream.judge import WRITETIME
 
 MODES = ("keep", "clear")
 _CORES = 2

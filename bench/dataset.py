@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.digest import Digest, digest
-from penstock.broker import Broker, Message
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.ingest import Run
-from penstock.record import Header, Rejected, from_api, to_bytes
+from penstock.kafka import Broker, Message
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header, Rejected, from_api, to_bytes
 from penstock.simulator.people import Question, answer
 from penstock.source import seed_for
 

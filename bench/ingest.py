@@ -12,9 +12,9 @@ import psutil
 
 from bench.dataset import Dataset
 from bench.place import Place
-from penstock.broker import Broker
 from penstock.ingest import Run, ingest, run_ingest
-from penstock.services.java import find_java
+from penstock.kafka import Broker
+from penstock.servers.java import find_java
 from penstock.simulator.people import Question, answer
 from penstock.source import Page
 from penstock.urls import shown

@@ -18,8 +18,8 @@ from bench import numbers
 from bench.dataset import Dataset, messages
 from bench.peers.contender import Contender, running
 from bench.place import Place
-from penstock.broker import Broker, Message
-from penstock.store import Store
+from penstock.cassandra import Store
+from penstock.kafka import Broker, Message
 
 LOOK_S = 0.02
 """Between two looks for rows: what is read is up to this late."""

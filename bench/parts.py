@@ -20,8 +20,8 @@ from bench.peers import install, others
 from bench.peers.contender import Contender
 from bench.peers.spark import ours, tutorial
 from bench.place import Place, place
-from penstock.broker import Broker
 from penstock.config import Settings
+from penstock.kafka import Broker
 
 ROOT = Path(__file__).parents[1]
 _NO_CODE = (":!bench/results", ":!docs", ":!*.md")

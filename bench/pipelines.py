@@ -1,6 +1,6 @@
 """The users pipeline over topics of other names, so that one Kafka holds several backlogs."""
 
-from penstock.contract import Pipeline
+from penstock.pipelines.contract import Pipeline
 from penstock.users import USERS
 
 MALFORMED_PERCENT = (0, 2, 10)

@@ -8,12 +8,13 @@ from pathlib import Path
 import psutil
 
 from bench.digest import Digest, digest, token_ranges
+from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.contract import Pipeline, load_pipeline
-from penstock.services import control, jars
-from penstock.services.stack import stack
+from penstock.launcher import control
+from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.servers import jars
+from penstock.servers.stack import STACK, stack
 from penstock.source import ahead
-from penstock.store import Store
 from tests.stacks import processes_of, settings_in
 
 SERVICES = ("kafka", "cassandra", "spark-master", "spark-worker")
@@ -71,7 +72,7 @@ def place(home: Path, *more: str, services: Sequence[str] = SERVICES) -> Iterato
     pipeline = load_pipeline(settings.pipeline)
     try:
         jars.fetch(settings, lambda _: None)
-        control.up(settings, stack(settings, (*services, *more)))
+        control.up(settings, stack(settings, (*services, *more)), reference=STACK)
         with Store(settings.cassandra) as store:
             yield Place(settings, pipeline, store)
     finally:

@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from penstock import ledger
+from penstock.audit import ledger
 from penstock.config import Settings
-from penstock.contract import load_pipeline
 from penstock.ingest import run_ingest
-from penstock.services import control, jars
-from penstock.services.jars.locked import jars_of
-from penstock.services.stack import stack
+from penstock.launcher import control
+from penstock.pipelines.contract import load_pipeline
+from penstock.servers import jars
+from penstock.servers.jars.locked import jars_of
+from penstock.servers.stack import STACK, stack
 from tests.stacks import settings_in
 
 ALONE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
@@ -35,7 +36,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def up(settings: Settings, *names: str) -> None:
-    control.up(settings, stack(settings, names))
+    control.up(settings, stack(settings, names), reference=STACK)
 
 
 def first_row(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
 
 from penstock.config import read_settings
-from penstock.contract import load_pipeline
+from penstock.pipelines.contract import load_pipeline
 
 SETTINGS = read_settings()
 PIPELINE = load_pipeline(SETTINGS.pipeline)
@@ -33,7 +33,7 @@ with DAG(
 
     @task(execution_timeout=timedelta(hours=1))
     def reconcile(report: dict[str, Any]) -> str:
-        from penstock.ledger import wait_until_balanced
+        from penstock.audit.ledger import wait_until_balanced
 
         return wait_until_balanced(SETTINGS, PIPELINE, report["run"], limit_s=300).equation()
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from penstock.record import DEEPEST_NESTING, LARGEST_VALUE_BYTES, Header, Reason
+from penstock.pipelines.record import DEEPEST_NESTING, LARGEST_VALUE_BYTES, Header, Reason
 
 FIELDS = ("id", "first_name", "last_name", "gender", "address", "post_code", "email", "username", "phone", "picture")
 REQUIRED = ("id", "first_name", "last_name", "email", "username")

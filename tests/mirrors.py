@@ -12,7 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from penstock.services.jars.locked import Jar
+from penstock.servers.jars.locked import Jar
 from tests.certificates import Authority
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from penstock import tls
+from penstock.cassandra import Store
 from penstock.config import Settings
 from penstock.errors import StoreError
-from penstock.services.cassandra import cassandra
-from penstock.services.java import Java
-from penstock.services.kafka import kafka
-from penstock.services.spec import NotReady, Service
-from penstock.store import Store
+from penstock.launcher.service import NotReady, Service
+from penstock.network import tls
+from penstock.servers.cassandra import cassandra
+from penstock.servers.java import Java
+from penstock.servers.kafka import kafka
 from tests.certificates import Authority
 
 CORE = "hush4711"

@@ -70,7 +70,7 @@ def _fetched(folder: Path, name: str, coordinates: Sequence[str]) -> Installed:
 def _fetch(coordinates: Sequence[str], cache: Path, target: Path) -> None:
     from jgo.maven import MavenContext  # noqa: PLC0415 - takes longer to import than all else here
 
-    from penstock.services.jars.download import repository  # noqa: PLC0415
+    from penstock.servers.jars.download import repository  # noqa: PLC0415
 
     mirror = read_settings().downloads.maven_repository.get_secret_value()
     context = MavenContext(repo_cache=cache, remote_repos={"central": repository(mirror)})

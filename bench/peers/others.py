@@ -8,7 +8,7 @@ from bench.dataset import Dataset
 from bench.peers import install
 from bench.peers.contender import Command, Contender
 from bench.place import Place
-from penstock.services.java import find_java
+from penstock.servers.java import find_java
 
 DSBULK_HEAP = "1g"
 LEVEL = "LOCAL_QUORUM"

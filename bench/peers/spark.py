@@ -9,9 +9,9 @@ from bench.dataset import Dataset
 from bench.peers.contender import Command, Contender
 from bench.place import Place
 from penstock.config import Settings
-from penstock.services import jars, own
-from penstock.services.java import find_java
-from penstock.services.spark import driver_environment
+from penstock.servers import apps, jars
+from penstock.servers.java import find_java
+from penstock.servers.spark import driver_environment
 
 Offsets = Literal["earliest", "latest"]
 SPARK = "4.2.0"
@@ -26,7 +26,7 @@ def ours(settings: Settings, starting_offsets: Offsets = "earliest") -> Contende
             update={"checkpoint": str(folder / "checkpoint"), "starting_offsets": starting_offsets}
         )
         changed = place.settings.model_copy(update={"spark": spark, "pipeline": reference(dataset)})
-        service = own.stream(changed, find_java(changed))
+        service = apps.stream(changed, find_java(changed))
         service.prepare()
         return Command(service.command, service.environment)
 

@@ -75,8 +75,8 @@ def up(settings: "Settings", services: tuple[str, ...]) -> None:
 @with_settings
 def down(settings: "Settings", delete_data: bool) -> None:
     """Stop every server; the data stay unless told otherwise."""
-    from penstock.screen import ServicesScreen
-    from penstock.services import control
+    from penstock.launcher import control
+    from penstock.views.screen import ServicesScreen
 
     with ServicesScreen("Stopping") as screen:
         control.down(settings, delete_data=delete_data, on_change=screen.update)
@@ -87,8 +87,8 @@ def down(settings: "Settings", delete_data: bool) -> None:
 @with_settings
 def status(settings: "Settings", as_json: bool) -> None:
     """What runs, since when, on which ports, with how much memory, and how to log in to Airflow."""
-    from penstock import screen
-    from penstock.services import control
+    from penstock.launcher import control
+    from penstock.views import screen
 
     state = control.status(settings)
     if as_json:
@@ -104,7 +104,7 @@ def status(settings: "Settings", as_json: bool) -> None:
 @with_settings
 def logs(settings: "Settings", service: str, lines: int, follow: bool) -> None:
     """The end of one server's log."""
-    from penstock.services import control
+    from penstock.launcher import control
 
     for line in control.follow(settings, service, lines) if follow else control.tail(settings, service, lines):
         click.echo(line)
@@ -123,9 +123,10 @@ def simulate(settings: "Settings", faults: int | None) -> None:
     try:
         serve(settings.ports.simulator, host=settings.stack.listen, faults=plan)
     except PortTakenError:
-        from penstock.services import conflicts, own
+        from penstock.launcher import conflicts
+        from penstock.servers import apps
 
-        simulator = own.simulator(settings)
+        simulator = apps.simulator(settings)
         conflicts.check(settings, [simulator], lambda: [simulator])  # says who has it, and what to do
         raise
 
@@ -144,9 +145,9 @@ def ingest(
     settings: "Settings", records: int | None, logical_date: datetime | None, run_id: str | None, as_json: bool
 ) -> None:
     """Fetch records from the API and publish them to Kafka: what the DAG's task does."""
-    from penstock import screen
-    from penstock.contract import load_pipeline
     from penstock.ingest import run_ingest
+    from penstock.pipelines.contract import load_pipeline
+    from penstock.views import screen
 
     pipeline = load_pipeline(settings.pipeline)
     moment = logical_date or datetime.now(UTC).replace(microsecond=0)
@@ -165,7 +166,7 @@ def ingest(
 def stream(settings: "Settings", master: str | None) -> None:
     """Carry records from Kafka into Cassandra with Spark until stopped (Ctrl-C or SIGTERM)."""
     from penstock.commands.spark import ready_for_spark
-    from penstock.contract import load_pipeline
+    from penstock.pipelines.contract import load_pipeline
     from penstock.stream import run as carry
 
     if master:
@@ -180,9 +181,9 @@ def stream(settings: "Settings", master: str | None) -> None:
 @with_settings
 def users(settings: "Settings", limit: int, as_json: bool) -> None:
     """Show rows of the table."""
-    from penstock import screen
-    from penstock.contract import load_pipeline
-    from penstock.store import Store
+    from penstock.cassandra import Store
+    from penstock.pipelines.contract import load_pipeline
+    from penstock.views import screen
 
     pipeline = load_pipeline(settings.pipeline)
     with Store(settings.cassandra) as store:
@@ -201,7 +202,7 @@ def users(settings: "Settings", limit: int, as_json: bool) -> None:
 @with_settings
 def schema(settings: "Settings", form: str) -> None:
     """Print what is derived from the declaration: the message's JSON Schema, the table, Spark's schema, the docs."""
-    from penstock.contract import load_pipeline
+    from penstock.pipelines.contract import load_pipeline
 
     pipeline = load_pipeline(settings.pipeline)
     forms: dict[str, Callable[[], str]] = {

@@ -7,15 +7,17 @@ Airflow's back: the run is triggered through Airflow's API, and what it shows co
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from penstock import ledger, screen
+from penstock.airflow import Airflow
+from penstock.audit import ledger
 from penstock.config import Settings
-from penstock.contract import Pipeline, load_pipeline
 from penstock.errors import LedgerError
 from penstock.ingest import IngestReport
-from penstock.schedule import Airflow
-from penstock.services import conflicts, control, jars
-from penstock.services.secrets import with_credentials
-from penstock.services.stack import stack
+from penstock.launcher import conflicts, control
+from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.servers import jars
+from penstock.servers.secrets import with_credentials
+from penstock.servers.stack import STACK, stack
+from penstock.views import screen
 
 NEWEST = 8
 """Users shown at the end."""
@@ -36,7 +38,7 @@ def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
     conflicts.check(settings, services, lambda: stack(settings))  # before minutes of downloads
     fetch_jars(settings)
     with screen.ServicesScreen("Starting") as view:
-        return control.up(settings, services, on_change=view.update)
+        return control.up(settings, services, reference=STACK, on_change=view.update)
 
 
 def demo(settings: Settings, records: int) -> None:

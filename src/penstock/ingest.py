@@ -17,14 +17,14 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from penstock import http
-from penstock.broker import Broker, Message, Receipts
+from penstock.cassandra import Counts, Flow, Report, Store, durable
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.errors import ConfigError, DeliveryError, SourceAnswerError, StoreError
-from penstock.record import Header, Rejected, from_api, to_bytes
+from penstock.kafka import Broker, Message, Receipts
+from penstock.network import http
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header, Rejected, from_api, to_bytes
 from penstock.source import Api, Page, ahead, seed_for
-from penstock.store import Counts, Flow, Report, Store, durable
 from penstock.urls import shown
 
 log = logging.getLogger(__name__)

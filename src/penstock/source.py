@@ -24,11 +24,11 @@ from typing import Any, NoReturn, Self, TypeVar
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
-from penstock import http
 from penstock.config import SourceSettings
-from penstock.contract import Source
 from penstock.errors import ConfigError, SourceAnswerError, SourceUnavailableError
-from penstock.record import at_path
+from penstock.network import http
+from penstock.pipelines.contract import Source
+from penstock.pipelines.record import at_path
 from penstock.urls import ShownUrl, shown
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from penstock.contract import From, Pipeline, Record, Schedule, Source, Text
+from penstock import From, Pipeline, Record, Schedule, Source, Text
 
 
 class User(Record):

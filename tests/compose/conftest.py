@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.broker import Broker
 from penstock.config import Settings
+from penstock.kafka import Broker
 from tests.compose.engine import engine
 from tests.compose.project import Project, make_env
 

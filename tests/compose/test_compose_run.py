@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from penstock.broker import Broker, Message
 from penstock.config import Settings
-from penstock.services import cql
-from penstock.services.probe import json_answer
+from penstock.kafka import Broker, Message
+from penstock.servers import cql
+from penstock.servers.probe import json_answer
 from penstock.users import USERS
 from tests.compose.project import IMAGE, Project
 from tests.waiting import until

@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from penstock.config import Settings
-from penstock.services import control, jars
-from penstock.services.java import find_java
-from penstock.services.spark import driver_environment
+from penstock.launcher import control
+from penstock.servers import jars
+from penstock.servers.java import find_java
+from penstock.servers.spark import driver_environment
 from penstock.users import USERS
 from tests.faults.defects import DEFECTS, Defect, Verdict, play_defects
 from tests.faults.defects import drawn as drawn_defects
@@ -40,7 +41,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
     )
-    for client in ("cassandra", "penstock.broker"):  # that a server is away is what is done to it
+    for client in ("cassandra", "penstock.kafka"):  # that a server is away is what is done to it
         logging.getLogger(client).setLevel(logging.CRITICAL)
     # Told to end, it still stops its servers.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

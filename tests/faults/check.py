@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from penstock import ledger
-from penstock.broker import Broker, Received
+from penstock.audit import ledger
+from penstock.audit.ledger import Account
+from penstock.cassandra import Row as StoredRow
+from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.contract import Pipeline
-from penstock.ledger import Account
-from penstock.record import Header, Rejected, from_bytes
-from penstock.store import Row as StoredRow
-from penstock.store import Store
+from penstock.kafka import Broker, Received
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header, Rejected, from_bytes
 from tests.faults.load import Expected
 
 _EXAMPLES = 3

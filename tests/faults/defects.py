@@ -15,17 +15,17 @@ from confluent_kafka import Producer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
-from penstock import ledger
-from penstock.broker import Broker, Message
+from penstock.audit import ledger
+from penstock.cassandra import Store
 from penstock.config import CassandraSettings, KafkaSettings, Settings
-from penstock.contract import Pipeline
 from penstock.ingest import Run
-from penstock.store import Store
-from penstock.store.connector import write
+from penstock.kafka import Broker, Message
+from penstock.pipelines.contract import Pipeline
 from penstock.stream import Sinks, app
 from penstock.stream.batches import MicroBatches, prepare
-from penstock.stream.kafka import write_letters
-from penstock.transform import WRITETIME
+from penstock.stream.connectors.cassandra import write
+from penstock.stream.connectors.kafka import write_letters
+from penstock.stream.judge import WRITETIME
 from tests.faults.check import Findings, Topic, check
 from tests.faults.load import Expected, messages
 from tests.stacks import free_ports

@@ -14,10 +14,10 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from penstock.broker import Broker, Message, Receipts
 from penstock.config import Settings
 from penstock.ingest import Run
-from penstock.record import Reason
+from penstock.kafka import Broker, Message, Receipts
+from penstock.pipelines.record import Reason
 from penstock.simulator.people import Question, answer
 
 PER_SECOND = 300

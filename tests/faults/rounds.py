@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from penstock import ledger
-from penstock.broker import Broker
+from penstock.audit import ledger
+from penstock.audit.ledger.kept import Kept
+from penstock.cassandra import Counts, Store
 from penstock.errors import StoreError
 from penstock.ingest import Run
-from penstock.ledger.kept import Kept
+from penstock.kafka import Broker
 from penstock.source import Api, seed_for
-from penstock.store import Counts, Store
 from tests.faults.check import Findings, check, check_rows
 from tests.faults.kinds import Fault
 from tests.faults.load import Expected, Load, row_of

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from penstock.config import Settings, read_settings
-from penstock.contract import load_pipeline
-from penstock.services import jars
-from penstock.services.spec import Service
-from penstock.services.stack import stack as real_stack
+from penstock.launcher.service import Service
+from penstock.pipelines.contract import load_pipeline
+from penstock.servers import jars
+from penstock.servers.stack import stack as real_stack
 
 REFERENCE = "tests.faults.seams:stack"
 ROOT = Path(__file__).parents[2]

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import psutil
 
+from penstock.airflow import Airflow
 from penstock.config import Settings
-from penstock.contract import Pipeline, load_pipeline
 from penstock.errors import PenstockError
-from penstock.schedule import Airflow
-from penstock.services import control, jars
-from penstock.services.secrets import with_credentials
-from penstock.services.state import Phase
+from penstock.launcher import control
+from penstock.launcher.state import Phase
+from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.servers import jars
+from penstock.servers.secrets import with_credentials
 from tests.faults import seams
 from tests.faults.check import Topic
 from tests.stacks import processes_of, settings_in

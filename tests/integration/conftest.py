@@ -5,13 +5,13 @@ from uuid import uuid4
 
 import pytest
 
-from penstock.broker import Broker
+from penstock.airflow import Airflow
+from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.contract import Pipeline, load_pipeline
-from penstock.schedule import Airflow
-from penstock.services import control
-from penstock.services.secrets import with_credentials
-from penstock.store import Store
+from penstock.kafka import Broker
+from penstock.launcher import control
+from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.servers.secrets import with_credentials
 from tests.hostile_environment import HOSTILE
 from tests.stacks import processes_of, settings_in, start
 

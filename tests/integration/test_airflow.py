@@ -6,11 +6,11 @@ from typing import Any
 import psutil
 import pytest
 
+from penstock.airflow import Airflow, DagRun
 from penstock.config import Settings
 from penstock.errors import ScheduleError
-from penstock.schedule import Airflow, DagRun
-from penstock.services import control
-from penstock.services.state import Phase, ServiceState
+from penstock.launcher import control
+from penstock.launcher.state import Phase, ServiceState
 from tests.secured import changed
 from tests.waiting import TIMEOUT_S, until
 

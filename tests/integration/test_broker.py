@@ -14,10 +14,10 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
-from penstock.broker import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Broker, Message, Offsets
 from penstock.config import KafkaSettings, Settings
-from penstock.contract import Pipeline
 from penstock.errors import BrokerError, DeliveryError, TopicError
+from penstock.kafka import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Broker, Message, Offsets
+from penstock.pipelines.contract import Pipeline
 from tests.strangers import alter, transaction
 from tests.waiting import until
 
@@ -228,7 +228,7 @@ def told(refused: threading.Event) -> Iterator[None]:
             if "refused" in record.getMessage():
                 refused.set()
 
-    listener, logger = Listener(), logging.getLogger("penstock.broker")
+    listener, logger = Listener(), logging.getLogger("penstock.kafka")
     logger.addHandler(listener)
     try:
         yield

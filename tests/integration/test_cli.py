@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from penstock.config import Settings, child_environment
-from penstock.services import control
+from penstock.launcher import control
 from tests.stacks import penstock, start
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock import ledger
+from penstock.audit import ledger
+from penstock.cassandra import Store
 from penstock.config import Settings, StackSettings
-from penstock.contract import Pipeline
 from penstock.ingest import Run
-from penstock.services import control
-from penstock.store import Store
+from penstock.launcher import control
+from penstock.pipelines.contract import Pipeline
 from tests.faults.check import Topic, check
 from tests.faults.load import Load
 from tests.faults.stage import kill

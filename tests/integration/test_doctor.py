@@ -6,7 +6,7 @@ from dataclasses import replace
 from penstock.config import Settings
 from penstock.doctor import Finding, Grade, examine, web
 from penstock.doctor.versions import AIRFLOW
-from penstock.services.secrets import load_secrets
+from penstock.servers.secrets import load_secrets
 from tests.secured import changed
 
 

@@ -12,16 +12,16 @@ from uuid import UUID, uuid4
 import psutil
 import pytest
 
-from penstock import ledger
-from penstock.broker import Broker, Message
+from penstock.audit import ledger
+from penstock.audit.trace import trace
+from penstock.cassandra import Batch, Counts, Flow, Report, Store, Tally
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.errors import LedgerError
 from penstock.ingest import run_ingest
-from penstock.record import Header, to_bytes
-from penstock.store import Batch, Counts, Flow, Report, Store, Tally
+from penstock.kafka import Broker, Message
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header, to_bytes
 from penstock.stream.batches import prepare
-from penstock.trace import trace
 from penstock.users import User
 from tests.waiting import TIMEOUT_S
 

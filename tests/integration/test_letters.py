@@ -8,18 +8,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from penstock import ledger
-from penstock.broker import Broker, Message
+from penstock.audit import ledger
+from penstock.audit.letters import Book, Choice, Letter
+from penstock.audit.trace import trace
+from penstock.cassandra import Row, Store
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.errors import LetterError, TraceError
 from penstock.ingest import Run, run_ingest
-from penstock.letters import Book, Choice, Letter
-from penstock.record import Header, Reason, letter_id
+from penstock.kafka import Broker, Message
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header, Reason, letter_id
 from penstock.simulator import Simulator
 from penstock.simulator.faults import Reply, always, whole
-from penstock.store import Row, Store
-from penstock.trace import trace
 from tests.integration.test_cli import penstock
 from tests.waiting import TIMEOUT_S, until
 

@@ -11,18 +11,18 @@ from uuid import UUID, uuid4
 import psutil
 import pytest
 
-from penstock import ledger
-from penstock.broker import Broker, Message
+from penstock.airflow import Airflow
+from penstock.audit import ledger
+from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.ingest import IngestReport, Run, run_ingest
-from penstock.record import Header, Reason
-from penstock.schedule import Airflow
-from penstock.services import control
+from penstock.kafka import Broker, Message
+from penstock.launcher import control
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header, Reason
 from penstock.simulator import Simulator
 from penstock.simulator.faults import failing, first
 from penstock.source import Api, seed_for
-from penstock.store import Store
 from tests.stacks import start
 from tests.waiting import TIMEOUT_S
 

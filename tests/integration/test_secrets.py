@@ -3,7 +3,7 @@
 from pydantic import SecretStr
 
 from penstock.config import Settings
-from penstock.services.secrets import load_secrets
+from penstock.servers.secrets import load_secrets
 from tests import revealed
 
 

@@ -13,12 +13,12 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from penstock.broker import Broker
+from penstock.cassandra import Counts, Flow, Row, Store
 from penstock.config import Settings, child_environment
-from penstock.contract import Pipeline
 from penstock.errors import StoreError, StreamError
-from penstock.record import to_bytes
-from penstock.store import Counts, Flow, Row, Store
+from penstock.kafka import Broker
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import to_bytes
 from tests.disks import filled, small_disk
 from tests.integration.test_stream import OWN, log_of, publish, started, streaming, user
 from tests.stacks import free_ports

@@ -9,11 +9,11 @@ import pytest
 from cassandra import ProtocolVersion
 from cassandra.cluster import Cluster, ExecutionProfile, Session
 
+from penstock.cassandra import Property, Store, properties
 from penstock.config import Settings
-from penstock.contract import From, Pipeline, Record, Text
 from penstock.errors import StoreError
-from penstock.store import Property, Store, properties
-from penstock.store.connector import batch_conf
+from penstock.pipelines.contract import From, Pipeline, Record, Text
+from penstock.stream.connectors.cassandra import batch_conf
 from penstock.users import USERS
 
 AT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
@@ -150,7 +150,7 @@ def test_datacenter_that_does_not_exist_is_named(stack_settings: Settings) -> No
 
 
 def test_nodes_say_how_large_a_batch_may_be(store: Store) -> None:
-    """16 MiB in the local stack (`services/cassandra.py`), which the stream's batches stay far below."""
+    """16 MiB in the local stack (`servers/cassandra.py`), which the stream's batches stay far below."""
     assert store.batch_limit_bytes() == 16 * 1024 * 1024
     assert batch_conf(store, USERS) == {"spark.cassandra.output.batch.size.bytes": str(96 * 1024)}
 

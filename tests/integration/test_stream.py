@@ -15,14 +15,14 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from penstock import ledger
-from penstock.broker import Broker, Message
+from penstock.audit import ledger
+from penstock.cassandra import Counts, Row, Store
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.errors import StreamError
 from penstock.ingest import run_ingest
-from penstock.record import Header, Reason, to_bytes
-from penstock.store import Counts, Row, Store
+from penstock.kafka import Broker, Message
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header, Reason, to_bytes
 from penstock.users import User
 from tests.secured import changed
 from tests.stacks import free_ports

@@ -13,13 +13,13 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka.cimpl import Message as KafkaMessage
 
-from penstock import ledger
-from penstock.broker import LARGEST_MESSAGE_BYTES, Broker
+from penstock.audit import ledger
+from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.contract import Pipeline
-from penstock.record import LARGEST_VALUE_BYTES, Header, Reason
-from penstock.services import control
-from penstock.store import Store
+from penstock.kafka import LARGEST_MESSAGE_BYTES, Broker
+from penstock.launcher import control
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import LARGEST_VALUE_BYTES, Header, Reason
 from tests.hostile import Hostile, corpus, encoded, user
 from tests.waiting import TIMEOUT_S
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock import ledger
+from penstock.audit import ledger
 from penstock.config import Settings, StackSettings
-from penstock.contract import Pipeline
 from penstock.ingest import run_ingest
-from penstock.services import control
+from penstock.launcher import control
+from penstock.pipelines.contract import Pipeline
 from tests.faults.stage import kill
 from tests.stacks import processes_of, settings_in, start
 from tests.waiting import TIMEOUT_S, until

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from penstock.config import Settings
-from penstock.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline, load_pipeline
 from tests.secured import guarded_cassandra, guarded_kafka, let_in_by_password, secured
 from tests.services.servers import running
 from tests.stacks import settings_in

@@ -6,8 +6,8 @@ Prints `started again` once the second one answers and nothing of the first one 
 import psutil
 
 from penstock.config import Settings, read_settings
-from penstock.services.postgres import postgres
-from penstock.services.secrets import load_secrets
+from penstock.servers.postgres import postgres
+from penstock.servers.secrets import load_secrets
 from tests.services.servers import running
 
 

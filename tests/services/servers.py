@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from penstock.config import Settings
-from penstock.services import jars
-from penstock.services.java import Java, find_java
-from penstock.services.process import spawn
-from penstock.services.spec import NotReady, Service
+from penstock.launcher.process import spawn
+from penstock.launcher.service import NotReady, Service
+from penstock.servers import jars
+from penstock.servers.java import Java, find_java
 
 Server = subprocess.Popen[bytes]
 

@@ -14,14 +14,14 @@ from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import BatchStatement, BatchType
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from penstock.cassandra import Counts, Store, durable
 from penstock.config import CassandraSettings, Settings
-from penstock.contract import RESERVED_IN_CQL
 from penstock.errors import StoreError
-from penstock.services import cql
-from penstock.services.cassandra import cassandra
-from penstock.services.jars import classpath
-from penstock.services.spec import NotReady
-from penstock.store import Counts, Store, durable
+from penstock.launcher.service import NotReady
+from penstock.pipelines.contract import RESERVED_IN_CQL
+from penstock.servers import cql
+from penstock.servers.cassandra import cassandra
+from penstock.servers.jars import classpath
 from penstock.users import USERS
 from tests.services.servers import Server, kill, running
 from tests.stacks import settings_in

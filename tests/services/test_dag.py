@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.config import child_environment
-from penstock.services.airflow import dags_folder
+from penstock.servers.airflow import dags_folder
 
 
 @pytest.fixture(scope="module")

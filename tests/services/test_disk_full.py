@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from penstock.broker import Broker, Message
+from penstock.cassandra import Counts, Store, durable
 from penstock.config import Settings
 from penstock.errors import DeliveryError, StoreError
-from penstock.services import control
-from penstock.services.state import Phase
-from penstock.store import Counts, Store, durable
+from penstock.kafka import Broker, Message
+from penstock.launcher import control
+from penstock.launcher.state import Phase
 from penstock.users import USERS
 from tests.disks import filled, small_disk
 from tests.stacks import settings_in, start

@@ -10,8 +10,8 @@ import pytest
 from penstock.config import Settings
 from penstock.doctor import Grade, machine
 from penstock.doctor.ports import leftovers
-from penstock.services import control
-from penstock.services.home import Home
+from penstock.launcher import control
+from penstock.launcher.home import Home
 from tests.disks import filled, small_disk
 from tests.stacks import processes_of, start
 

@@ -15,23 +15,23 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from penstock.broker import Broker
+from penstock.cassandra import Store
 from penstock.config import Settings, StackSettings
-from penstock.contract import Pipeline
 from penstock.doctor import Finding, Grade
 from penstock.doctor.cassandra import cassandra
 from penstock.doctor.kafka import kafka
 from penstock.doctor.postgres import postgres
 from penstock.doctor.spark import pages, spark
 from penstock.doctor.versions import CASSANDRA, KAFKA, POSTGRES
-from penstock.services.java import Java
-from penstock.services.kafka import kafka as service
-from penstock.services.postgres import postgres as postgres_service
-from penstock.services.secrets import FILE_NAME, load_secrets
-from penstock.services.spark import spark_master
-from penstock.services.spec import Service
-from penstock.services.zookeeper import zookeeper
-from penstock.store import Store
+from penstock.kafka import Broker
+from penstock.launcher.service import Service
+from penstock.pipelines.contract import Pipeline
+from penstock.servers.java import Java
+from penstock.servers.kafka import kafka as service
+from penstock.servers.postgres import postgres as postgres_service
+from penstock.servers.secrets import FILE_NAME, load_secrets
+from penstock.servers.spark import spark_master
+from penstock.servers.zookeeper import zookeeper
 from tests.secured import changed
 from tests.services.servers import running
 from tests.stacks import free_ports, settings_in

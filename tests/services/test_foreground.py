@@ -9,8 +9,8 @@ import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from penstock.config import Settings, child_environment
-from penstock.services import foreground
-from penstock.services.spec import NotReady, Service
+from penstock.launcher import foreground
+from penstock.launcher.service import NotReady, Service
 from tests.hostile_environment import HOSTILE
 from tests.stacks import penstock
 

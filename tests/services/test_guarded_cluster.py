@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from penstock.broker import Broker
+from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.errors import BrokerError, StoreError
-from penstock.record import to_bytes
-from penstock.services.spark import spark_master, spark_worker
-from penstock.store import Store
-from penstock.store.connector import spark_conf
+from penstock.kafka import Broker
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import to_bytes
+from penstock.servers.spark import spark_master, spark_worker
+from penstock.stream.connectors.cassandra import spark_conf
 from tests import revealed
 from tests.integration.test_stream import OWN, log_of, publish, streaming, user
 from tests.secured import CORE, changed, let_in_by_scram

@@ -7,7 +7,7 @@ import pytest
 
 from penstock.config import Settings
 from penstock.errors import ConfigError
-from penstock.services.java import Java, find_java
+from penstock.servers.java import Java, find_java
 
 
 def run(*command: str | Path) -> str:

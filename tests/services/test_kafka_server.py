@@ -10,9 +10,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from penstock.config import Settings
 from penstock.errors import ServiceError
-from penstock.services.java import find_java
-from penstock.services.kafka import kafka
-from penstock.services.spec import NotReady
+from penstock.launcher.service import NotReady
+from penstock.servers.java import find_java
+from penstock.servers.kafka import kafka
 from tests.services.servers import kill, running
 from tests.stacks import settings_in
 

@@ -16,11 +16,11 @@ from sqlalchemy import NullPool, create_engine, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from penstock.config import Settings, child_environment
-from penstock.services.airflow import Components
-from penstock.services.postgres import MAJOR, connect, postgres
-from penstock.services.process import spawn
-from penstock.services.secrets import Secrets, load_secrets
-from penstock.services.spec import NotReady, Service
+from penstock.launcher.process import spawn
+from penstock.launcher.service import NotReady, Service
+from penstock.servers.airflow import Components
+from penstock.servers.postgres import MAJOR, connect, postgres
+from penstock.servers.secrets import Secrets, load_secrets
 from tests.hostile_environment import HOSTILE
 from tests.secured import NASTY
 

@@ -27,8 +27,8 @@ exec "$@"
 FETCH = """
 import sys
 from pathlib import Path
-from penstock.services.jars.download import download
-from penstock.services.jars.locked import Jar
+from penstock.servers.jars.download import download
+from penstock.servers.jars.locked import Jar
 download([Jar("org.example", "own", "1.0", "", sys.argv[1], int(sys.argv[2]))], Path("jars"), sys.argv[3], print)
 """
 # The set-up ends with an editable installation of the project; this is one without a build tool.
@@ -87,7 +87,13 @@ def test_jars_are_fetched_from_a_mirror_that_the_system_trusts(mirror: Mirrors, 
 
 def test_set_up_from_the_mirror_of_pips_configuration(mirror: Mirrors, store: Path) -> None:
     clone = store / "clone"
-    for name in ("scripts/setup", "src/penstock/__init__.py", "src/penstock/downloads.py", "src/penstock/network.py"):
+    for name in (
+        "scripts/setup",
+        "src/penstock/__init__.py",
+        "src/penstock/network/__init__.py",
+        "src/penstock/network/downloads.py",
+        "src/penstock/network/proxies.py",
+    ):
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, clone / name)
     tiny = mirror.holds_wheel("tiny", "1.0", {"tiny.py": b""})

@@ -12,10 +12,10 @@ import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from penstock.config import Settings, child_environment
-from penstock.services import control
-from penstock.services.java import find_java
-from penstock.services.own import stream
-from penstock.services.spec import NotReady
+from penstock.launcher import control
+from penstock.launcher.service import NotReady
+from penstock.servers.apps import stream
+from penstock.servers.java import find_java
 from tests.stacks import processes_of, settings_in, start
 from tests.waiting import TIMEOUT_S, until
 

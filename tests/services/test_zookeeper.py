@@ -7,10 +7,10 @@ import pytest
 
 from penstock.config import Settings, StackSettings
 from penstock.errors import ServiceError
-from penstock.services.java import find_java
-from penstock.services.kafka import kafka
-from penstock.services.spec import NotReady
-from penstock.services.zookeeper import wait_until_gone, zookeeper
+from penstock.launcher.service import NotReady
+from penstock.servers.java import find_java
+from penstock.servers.kafka import kafka
+from penstock.servers.zookeeper import wait_until_gone, zookeeper
 from tests.services.servers import kill, running
 from tests.services.test_kafka_server import create, held, produce
 from tests.stacks import settings_in

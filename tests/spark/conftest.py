@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from penstock.config import Settings
-from penstock.services.java import find_java
+from penstock.servers.java import find_java
 
 
 @pytest.fixture(scope="session")

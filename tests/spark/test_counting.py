@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pyspark.sql import Row, SparkSession
 
-from penstock.record import Header, letter_id, to_bytes
-from penstock.store import Flow, Tally
+from penstock.cassandra import Flow, Tally
+from penstock.pipelines.record import Header, letter_id, to_bytes
 from penstock.stream.counting import Counting, counted, with_flows
-from penstock.transform import good, transform
+from penstock.stream.judge import good, transform
 from penstock.users import USERS, User
 
 KAFKA = (

@@ -9,9 +9,9 @@ from typing import Annotated
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from penstock.contract import From, Pipeline, Record
-from penstock.record import Header, Reason, Rejected, from_bytes
-from penstock.transform import rejected, transform
+from penstock.pipelines.contract import From, Pipeline, Record
+from penstock.pipelines.record import Header, Reason, Rejected, from_bytes
+from penstock.stream.judge import rejected, transform
 from penstock.users import USERS
 from tests.hostile import KINDS, TOO_LARGE, Hostile, corpus, encoded, user
 from tests.spark.test_transform import HOSTILE, HOSTILE_TYPES, KAFKA, READING, READINGS

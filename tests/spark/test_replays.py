@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from penstock.record import Header, Reason, letter_id, replayed_letter, to_bytes, write_time_ms
-from penstock.transform import WRITETIME, good, rejected, resolved, resolves, transform
+from penstock.pipelines.record import Header, Reason, letter_id, replayed_letter, to_bytes, write_time_ms
+from penstock.stream.judge import WRITETIME, good, rejected, resolved, resolves, transform
 from penstock.users import USERS, User
 
 KAFKA = (

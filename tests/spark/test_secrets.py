@@ -10,8 +10,8 @@ from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 from penstock.config import CassandraSettings, KafkaSettings, Settings
-from penstock.store.connector import spark_conf
-from penstock.stream.kafka import kafka_options
+from penstock.stream.connectors.cassandra import spark_conf
+from penstock.stream.connectors.kafka import kafka_options
 
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
 some = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,9 +10,9 @@ import pytest
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from penstock.contract import From, Pipeline, Record, Text
-from penstock.record import Header, Reason, Rejected, from_bytes, to_bytes
-from penstock.transform import WRITETIME, good, rejected, transform
+from penstock.pipelines.contract import From, Pipeline, Record, Text
+from penstock.pipelines.record import Header, Reason, Rejected, from_bytes, to_bytes
+from penstock.stream.judge import WRITETIME, good, rejected, transform
 from penstock.users import USERS
 
 KAFKA = (

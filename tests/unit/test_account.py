@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from penstock.errors import ServiceError
-from penstock.services.account import check_entry
+from penstock.servers.unprivileged import check_entry
 
 # Masks of capability.h: what root has in Docker, and that without the right to change how capabilities count.
 READ_SEARCH, OVERRIDE, SETPCAP = 1 << 2, 1 << 1, 1 << 8

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from penstock.contract import From, Pipeline, Record
-from penstock.store.connector import batch_bytes
+from penstock.pipelines.contract import From, Pipeline, Record
+from penstock.stream.connectors.cassandra import batch_bytes
 from penstock.users import USERS
 
 LIMIT_BYTES = 50 * 1024

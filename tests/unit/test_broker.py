@@ -3,10 +3,10 @@
 from confluent_kafka import Consumer, KafkaError
 from pydantic import SecretStr
 
-from penstock.broker import Broker
-from penstock.broker.client import READER, Client
 from penstock.config import KafkaSettings
-from penstock.stream.kafka import source_options
+from penstock.kafka import Broker
+from penstock.kafka.client import READER, Client
+from penstock.stream.connectors.kafka import source_options
 
 SECURE = KafkaSettings(
     bootstrap_servers="kafka:9093",

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from penstock.config import DownloadSettings, Hosts, Settings, read_settings
-from penstock.services.secrets import Secrets
-from penstock.services.spec import Service
-from penstock.services.stack import stack
+from penstock.launcher.service import Service
+from penstock.servers.secrets import Secrets
+from penstock.servers.stack import stack
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
@@ -169,7 +169,7 @@ def test_what_the_image_installs_are_the_locked_versions() -> None:
     assert pins("requirements.runtime.lock") < pins("requirements.lock")
 
 
-@pytest.mark.parametrize(("folder", "module"), [("rules", "downloads"), ("jars", "services.jars.__main__")])
+@pytest.mark.parametrize(("folder", "module"), [("rules", "network.downloads"), ("jars", "servers.jars.__main__")])
 def test_what_the_build_runs_before_the_package_is_there_has_all_that_it_imports(
     folder: str, module: str, tmp_path: Path
 ) -> None:

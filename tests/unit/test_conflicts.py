@@ -15,15 +15,15 @@ import pytest
 
 from penstock.config import Ports, Settings, SparkSettings, read_settings
 from penstock.errors import PortTakenError, ServiceError
-from penstock.services.conflicts import check, conflicts, free_offset, remedy
-from penstock.services.home import Home
-from penstock.services.java import Java
-from penstock.services.own import stream
-from penstock.services.ports import lent_ports
-from penstock.services.process import MARKER, Process, boot_id
-from penstock.services.spec import Service
-from penstock.services.stack import stack
-from penstock.services.state import Phase, Recorded, RecordedService
+from penstock.launcher.conflicts import check, conflicts, free_offset, remedy
+from penstock.launcher.home import Home
+from penstock.launcher.ports import lent_ports
+from penstock.launcher.process import MARKER, Process, boot_id
+from penstock.launcher.service import Service
+from penstock.launcher.state import Phase, Recorded, RecordedService
+from penstock.servers.apps import stream
+from penstock.servers.java import Java
+from penstock.servers.stack import stack
 from tests.stacks import free_ports
 
 NOWHERE = Path("nowhere")

@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 from pydantic import AwareDatetime, Field, ValidationError
 
-from penstock.contract import From, Pipeline, Record, Text, load_pipeline
 from penstock.errors import ContractError
-from penstock.record import Reason, Rejected, from_api, from_bytes, to_bytes
+from penstock.pipelines.contract import From, Pipeline, Record, Text, load_pipeline
+from penstock.pipelines.record import Reason, Rejected, from_api, from_bytes, to_bytes
 from penstock.users import USERS, User
 
 ID = "10cd8b3e-6196-4359-863a-5f09769aa5ad"
@@ -199,7 +199,7 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_error(
 
 
 def test_refuses_to_load_what_is_no_pipeline() -> None:
-    with pytest.raises(ContractError, match=r"is a ModelMetaclass, not a penstock\.contract\.Pipeline"):
+    with pytest.raises(ContractError, match=r"is a ModelMetaclass, not a penstock\.Pipeline"):
         load_pipeline("penstock.users:User")
 
 

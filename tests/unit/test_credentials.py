@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from penstock import tls
 from penstock.config import SecretSettings, Settings, read_settings
 from penstock.config.names import leaves, variable_of
 from penstock.errors import ConfigError
-from penstock.services.airflow import Components, configuration
-from penstock.services.secrets import load_secrets
-from penstock.store.connector import spark_conf
+from penstock.network import tls
+from penstock.servers.airflow import Components, configuration
+from penstock.servers.secrets import load_secrets
+from penstock.stream.connectors.cassandra import spark_conf
+from penstock.stream.connectors.kafka import kafka_options
 from penstock.stream.jvm import SECRET
-from penstock.stream.kafka import kafka_options
 from tests.certificates import Authority
 from tests.secured import CORE, NASTY, changed, secured
 

@@ -11,7 +11,7 @@ import pytest
 from penstock import config
 from penstock.cli import cli
 from penstock.doctor import machine
-from penstock.record import Reason
+from penstock.pipelines.record import Reason
 from penstock.users import USERS
 
 ROOT = Path(__file__).parents[2]

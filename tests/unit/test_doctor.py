@@ -17,13 +17,13 @@ from click.testing import CliRunner
 
 from penstock.cli import cli
 from penstock.config import Settings
-from penstock.contract import load_pipeline
 from penstock.doctor import Grade, downloads, examine, java, machine, ports, stream, web
 from penstock.doctor.clock import clock
 from penstock.errors import SourceError
-from penstock.services import jars
-from penstock.services.jars.locked import jars_of, locked
-from penstock.services.stack import stack
+from penstock.pipelines.contract import load_pipeline
+from penstock.servers import jars
+from penstock.servers.jars.locked import jars_of, locked
+from penstock.servers.stack import stack
 from penstock.source import Api, Clock
 from tests.mirrors import Mirrors, mirrors
 from tests.secured import changed

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.config import read_settings
-from penstock.downloads import configured_index, of_pip, variables
+from penstock.network.downloads import configured_index, of_pip, variables
 from tests.mirrors import Mirrors, mirrors
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +109,6 @@ def test_index_is_the_setting_as_the_settings_are_read(
 
 def test_shell_gets_what_needs_quotes_and_no_package_is_needed() -> None:
     environment = {"PYTHONPATH": str(ROOT / "src"), "PENSTOCK_DOWNLOADS_PYTHON_INDEX": "https://a b'$(false)/"}
-    command = [sys.executable, "-S", "-m", "penstock.downloads"]
+    command = [sys.executable, "-S", "-m", "penstock.network.downloads"]
     lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert "UV_DEFAULT_INDEX=https://a b'$(false)/" in shlex.split(lines)

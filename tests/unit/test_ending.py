@@ -14,7 +14,7 @@ import pytest
 from penstock.cli import cli
 from penstock.commands.ending import INTERRUPTED, READER_LEFT, UNFORESEEN, Commands, run
 from penstock.errors import LedgerError, PenstockError
-from penstock.screen import out
+from penstock.views.screen import out
 
 ODD = "Ali Yılmaz, علی, 😀, \ud800"
 """Letters that Latin-1 lacks, one beyond 16 bits, and half of one, which no encoding has."""

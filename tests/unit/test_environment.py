@@ -15,12 +15,12 @@ import pytest
 from penstock.commands.spark import forget_other_sparks
 from penstock.config import Settings, child_environment, ignored, pipeline_environment, read_settings
 from penstock.doctor.environment import environment as environment_finding
-from penstock.services.airflow import configuration
-from penstock.services.guardian import Guardian
-from penstock.services.process import MARKER, spawn
-from penstock.services.settings_file import SettingsFile
-from penstock.services.spec import Service
-from penstock.services.stack import stack
+from penstock.launcher.process import MARKER, spawn
+from penstock.launcher.service import Service
+from penstock.launcher.settings_file import SettingsFile
+from penstock.launcher.watchdog import Guardian
+from penstock.servers.airflow import configuration
+from penstock.servers.stack import stack
 from tests.hostile_environment import HOSTILE
 from tests.secured import changed
 
@@ -254,7 +254,7 @@ def test_a_stream_by_hand_keeps_what_it_was_told_to_keep(settings: Settings, mon
 def test_java_of_the_user_is_judged_as_the_servers_will_run_it(
     settings: Settings, hostile: None, tmp_path: Path
 ) -> None:
-    from penstock.services.java import find_java
+    from penstock.servers.java import find_java
 
     java = tmp_path / "java" / "bin" / "java"
     java.parent.mkdir(parents=True)

@@ -10,11 +10,11 @@ from itertools import count
 
 import pytest
 
-from penstock.broker import Message, Receipts
 from penstock.config import SourceSettings
 from penstock.errors import SourceAnswerError, SourceError, SourceUnavailableError
 from penstock.ingest import IngestReport, Run, ingest
-from penstock.record import Header
+from penstock.kafka import Message, Receipts
+from penstock.pipelines.record import Header
 from penstock.simulator import Fault, Faults, Plan, Simulator
 from penstock.simulator import faults as spoil
 from penstock.simulator.plan import ENDING, LYING, PASSING

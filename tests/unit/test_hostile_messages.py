@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.record import DEEPEST_NESTING, LARGEST_VALUE_BYTES, Header, Reason, Rejected, from_bytes, to_bytes
+from penstock.pipelines.record import (
+    DEEPEST_NESTING,
+    LARGEST_VALUE_BYTES,
+    Header,
+    Reason,
+    Rejected,
+    from_bytes,
+    to_bytes,
+)
 from penstock.users import USERS
 from tests.hostile import KINDS, corpus, encoded, user
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.broker import Message, Receipts
 from penstock.errors import ConfigError, DeliveryError, SourceAnswerError
 from penstock.ingest import IngestReport, Run, ingest, records_asked
-from penstock.record import Header
+from penstock.kafka import Message, Receipts
+from penstock.pipelines.record import Header
 from penstock.source import Page
 from penstock.users import USERS
 

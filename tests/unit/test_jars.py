@@ -20,11 +20,11 @@ import pytest
 
 from penstock.config import Settings
 from penstock.errors import ConfigError, DownloadError
-from penstock.services import jars
-from penstock.services.jars.download import download
-from penstock.services.jars.download import repository as mirror
-from penstock.services.jars.locked import SETS, Jar, jars_of, locked, missing, spec_file
-from penstock.services.jars.progress import Progress
+from penstock.servers import jars
+from penstock.servers.jars.download import download
+from penstock.servers.jars.download import repository as mirror
+from penstock.servers.jars.locked import SETS, Jar, jars_of, locked, missing, spec_file
+from penstock.servers.jars.progress import Progress
 
 
 @dataclass

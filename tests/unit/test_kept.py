@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from penstock.broker.read import Consumers
+from penstock.audit.ledger.kept import Kept
 from penstock.errors import StoreError
-from penstock.ledger.kept import Kept
+from penstock.kafka.read import Consumers
 
 
 class Server:

@@ -11,17 +11,17 @@ import pytest
 
 from penstock.config import Settings, StackSettings
 from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
-from penstock.services import ports
-from penstock.services.home import Home
-from penstock.services.keeper import BackOff
-from penstock.services.layout import claim
-from penstock.services.logs import follow, rotate, tail
-from penstock.services.nodes import brokers, cassandras, names, workers
-from penstock.services.orphans import Seen, belonging
-from penstock.services.process import Process, is_of, owner
-from penstock.services.spec import Service
-from penstock.services.stack import choose, load
-from penstock.services.state import Failure, fingerprint, read_recorded
+from penstock.launcher import ports
+from penstock.launcher.home import Home
+from penstock.launcher.logs import follow, rotate, tail
+from penstock.launcher.process import Process, is_of, owner
+from penstock.launcher.process_tree import Seen, belonging
+from penstock.launcher.runner import BackOff
+from penstock.launcher.selection import choose, load
+from penstock.launcher.service import Service
+from penstock.launcher.state import Failure, fingerprint, read_recorded
+from penstock.servers.data_format import claim
+from penstock.servers.nodes import brokers, cassandras, names, workers
 
 ROOT = Process(100, 5.0)
 
@@ -63,7 +63,7 @@ def test_refuses_a_stack_that_cannot_be(services: tuple[Service, ...], names: li
         choose(services, names)
 
 
-@pytest.mark.parametrize("reference", ["no_such_module:stack", "penstock.services.stack:nothing", ":", "penstock"])
+@pytest.mark.parametrize("reference", ["no_such_module:stack", "penstock.servers.stack:nothing", ":", "penstock"])
 def test_refuses_a_reference_to_nothing(reference: str) -> None:
     with pytest.raises(ServiceError, match="cannot be imported as module:function"):
         load(reference)

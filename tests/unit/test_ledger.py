@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from penstock.broker import Offsets, Received
-from penstock.contract import From, Pipeline, Record
+from penstock.audit.ledger import Account, Ledger
+from penstock.cassandra import Row
 from penstock.errors import StoreError
-from penstock.ledger import Account, Ledger
-from penstock.record import Header, letter_id, to_bytes
-from penstock.store import Row
+from penstock.kafka import Offsets, Received
+from penstock.pipelines.contract import From, Pipeline, Record
+from penstock.pipelines.record import Header, letter_id, to_bytes
 from penstock.users import USERS, User
 
 RUN = "manual__2025-03-12"

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.broker import Message, Offsets, Receipts, Received
+from penstock.audit.letters import Body, Book, Choice, Letter, Outcome, State, dismiss, export, fixes, replay
 from penstock.errors import LetterError
-from penstock.letters import Body, Book, Choice, Letter, Outcome, State, dismiss, export, fixes, replay
-from penstock.record import Header, Reason, letter_id, to_bytes
-from penstock.screen import plain
+from penstock.kafka import Message, Offsets, Receipts, Received
+from penstock.pipelines.record import Header, Reason, letter_id, to_bytes
 from penstock.users import USERS, User
+from penstock.views.screen import plain
 
 AT_MS = 1_741_789_800_123
 AT = "2025-03-12T14:30:00.123Z"

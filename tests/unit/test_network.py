@@ -11,12 +11,12 @@ from threading import Thread
 import httpx
 import pytest
 
-from penstock import http, network
+from penstock.airflow import Airflow
 from penstock.config import Settings, pipeline_environment
 from penstock.doctor import Grade, web
 from penstock.errors import ConfigError, ScheduleError, SourceUnavailableError
-from penstock.schedule import Airflow
-from penstock.services.probe import json_answer
+from penstock.network import http, proxies
+from penstock.servers.probe import json_answer
 from penstock.source import Api, Clock
 from penstock.users import USERS
 from tests.certificates import Authority
@@ -77,7 +77,7 @@ def answering() -> Iterator[Answering]:
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment that says nothing of proxies and trust."""
-    for name in (*network.PROXY_VARIABLES, *network.TRUST_VARIABLES, "no_proxy", "NO_PROXY"):
+    for name in (*proxies.PROXY_VARIABLES, *proxies.TRUST_VARIABLES, "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -115,14 +115,14 @@ def get(url: str, *own_hosts: str, authority: str = "") -> int:
 def test_host_that_no_proxy_stands_before(host: str, plain: pytest.MonkeyPatch) -> None:
     plain.setenv("all_proxy", "http://proxy:3128")
     plain.setenv("no_proxy", "x, .corp,10.0.0.0/8,fe80::/10")
-    assert network.proxy_of("http", host, ["broker"]) is None
+    assert proxies.proxy_of("http", host, ["broker"]) is None
 
 
 @pytest.mark.parametrize(("scheme", "meant"), [("http", "http://one:1"), ("https", "http://two:2")])
 def test_proxy_of_the_scheme_else_of_all(scheme: str, meant: str, plain: pytest.MonkeyPatch) -> None:
     plain.setenv("http_proxy", "http://one:1")
     plain.setenv("ALL_PROXY", "http://two:2")
-    assert network.proxy_of(scheme, "api.example") == meant
+    assert proxies.proxy_of(scheme, "api.example") == meant
 
 
 def test_other_hosts_are_asked_through_the_proxy(proxy: Answering) -> None:
@@ -175,7 +175,7 @@ def test_proxy_that_cannot_be_used_hinders_only_what_needs_it(address: str, plai
 def test_child_reaches_this_machine_and_the_stack_directly() -> None:
     given = {"https_proxy": "http://proxy:3128", "NO_PROXY": "a.corp", "SSL_CERT_FILE": "ca.pem", "SECRET": "x"}
     exempt = "a.corp,127.0.0.1,localhost,::1,airflow,broker"
-    assert network.child_variables(given, ["broker", "airflow"]) == {
+    assert proxies.child_variables(given, ["broker", "airflow"]) == {
         "https_proxy": "http://proxy:3128",
         "SSL_CERT_FILE": str(Path("ca.pem").absolute()),
         "no_proxy": exempt,
@@ -184,11 +184,11 @@ def test_child_reaches_this_machine_and_the_stack_directly() -> None:
 
 
 def test_child_without_a_proxy_is_told_of_none() -> None:
-    assert network.child_variables({"no_proxy": "a"}) == {}
+    assert proxies.child_variables({"no_proxy": "a"}) == {}
 
 
 def test_child_whose_proxy_is_for_nobody() -> None:
-    assert network.child_variables({"all_proxy": "http://p", "no_proxy": " *"})["no_proxy"] == "*"
+    assert proxies.child_variables({"all_proxy": "http://p", "no_proxy": " *"})["no_proxy"] == "*"
 
 
 def test_every_child_gets_the_exceptions(plain: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from penstock.cli import cli
 from penstock.commands.ending import READER_LEFT, UNFORESEEN, run
 from penstock.config import Settings, read_settings
-from penstock.contract import load_pipeline
 from penstock.errors import ConfigError, ContractError
+from penstock.pipelines.contract import load_pipeline
 from tests.stacks import free_ports
 
 NUMBERS = ["0", "1", "-1", "20.0", "1e3", "2147483647", "2147483648", "9" * 30, "9" * 5_000, "NaN", "0x10", "१२"]
@@ -154,7 +154,7 @@ def test_every_odd_value_of_every_setting_is_taken_or_refused_in_words() -> None
 
 @pytest.mark.parametrize("value", [value for value in ODD if ":" not in value] + [":", ".:x", "a:b:c", "penstock:cli"])
 def test_every_odd_name_of_a_pipeline_is_refused_in_words(value: str) -> None:
-    with pytest.raises(ContractError, match=r"not a penstock\.contract\.Pipeline|no pipeline at"):
+    with pytest.raises(ContractError, match=r"not a penstock\.Pipeline|no pipeline at"):
         load_pipeline(value)
 
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from penstock.ledger.account import Account
-from penstock.ledger.reconcile import balance_of_counts, balance_of_data
-from penstock.store import Report, RunCounts, Tally
+from penstock.audit.ledger.account import Account
+from penstock.audit.ledger.reconcile import balance_of_counts, balance_of_data
+from penstock.cassandra import Report, RunCounts, Tally
 
 AT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
 PASSED = {0: 99, 1: 99}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.contract import From, Record
-from penstock.record import Reason, Rejected, from_api, from_bytes, to_bytes
+from penstock.pipelines.contract import From, Record
+from penstock.pipelines.record import Reason, Rejected, from_api, from_bytes, to_bytes
 from penstock.users import USERS, User
 
 ANSWER = Path(__file__).parents[1] / "data" / "randomuser-1.4.json"

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from penstock.airflow import Airflow, DagRun
 from penstock.config import AirflowSettings, Settings
 from penstock.errors import ScheduleError
-from penstock.schedule import Airflow, DagRun
 from tests.secured import changed
 
 RUNS = "/api/v2/dags/d/dagRuns"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from penstock import screen
-from penstock.screen import ServicesScreen, program, rows_table, services_table
-from penstock.services.control import Phase, ServiceState, StackState
+from penstock.launcher.control import Phase, ServiceState, StackState
 from penstock.users import USERS
+from penstock.views import screen
+from penstock.views.screen import ServicesScreen, program, rows_table, services_table
 
 
 def shown(*services: ServiceState) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from penstock.config import SecretSettings, Settings
 from penstock.errors import ConfigError
-from penstock.services.secrets import FILE_NAME, Secrets, load_secrets
+from penstock.servers.secrets import FILE_NAME, Secrets, load_secrets
 
 
 def test_the_same_home_keeps_its_secrets(tmp_path: Path) -> None:

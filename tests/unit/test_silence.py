@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.services.silence import Silence, Watch
-from penstock.services.spec import NotReady, Service
+from penstock.launcher.service import NotReady, Service
+from penstock.launcher.silence import Silence, Watch
 
 NOW = datetime(2025, 3, 12, 14, 3, 12, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from penstock.errors import PortTakenError
-from penstock.record import from_api
+from penstock.pipelines.record import from_api
 from penstock.simulator import RateLimit, Simulator
 from penstock.simulator.people import answer, question
 from penstock.users import USERS, User

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from penstock.config import SourceSettings
-from penstock.contract import Source
 from penstock.errors import ConfigError, SourceAnswerError, SourceError, SourceUnavailableError
+from penstock.pipelines.contract import Source
 from penstock.simulator import Fault, Faults, RateLimit, Reply, Simulator
 from penstock.simulator import faults as spoil
 from penstock.source import Api, Clock, Page, ahead, seed_for

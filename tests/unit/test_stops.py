@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import StreamError
-from penstock.stream.stops import only_one
+from penstock.stream.failures import only_one
 
 
 def test_a_checkpoint_is_held_against_who_comes_by_a_link(tmp_path: Path) -> None:

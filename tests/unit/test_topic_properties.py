@@ -2,8 +2,8 @@
 
 import pytest
 
-from penstock.broker.properties import Flaw, flaws, wanted
 from penstock.config import KafkaSettings
+from penstock.kafka.properties import Flaw, flaws, wanted
 from penstock.users import USERS
 
 HOUR_MS = 3_600_000

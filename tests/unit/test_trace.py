@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from penstock.screen import show_trace
-from penstock.store import Property, Row
-from penstock.trace import KEPT, Sighting, Trace, have_expired, mentioning, newest, readable, written
+from penstock.audit.trace import KEPT, Sighting, Trace, have_expired, mentioning, newest, readable, written
+from penstock.cassandra import Property, Row
 from penstock.users import USERS
+from penstock.views.screen import show_trace
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from penstock.errors import StalledError
-from penstock.stream.watch import STALL_S, Watch
+from penstock.stream.stall import STALL_S, Watch
 
 
 @dataclass

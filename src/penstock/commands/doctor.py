@@ -21,8 +21,8 @@ def doctor(settings: "Settings", as_json: bool) -> None:
 
     Exit code 1 when something is wrong. A server of the local stack that is not running is not.
     """
-    from penstock import screen
     from penstock.doctor import Grade, examine
+    from penstock.views import screen
 
     worst = 0
     for finding in examine(settings):

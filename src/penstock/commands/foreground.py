@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @with_settings
 def serve(settings: "Settings", service: str) -> None:
     """Become one server of the stack, in the foreground: what a container runs. Starts nothing that it needs."""
-    from penstock.services import foreground
-    from penstock.services.stack import stack
+    from penstock.launcher import foreground
+    from penstock.servers.stack import stack
 
     foreground.serve(settings, stack(settings), service)
 
@@ -28,9 +28,9 @@ def serve(settings: "Settings", service: str) -> None:
 @with_settings
 def ready(settings: "Settings", service: str) -> None:
     """Ask a server that runs here whether a client could use it: exit 0, or 1 and why not. For health checks."""
-    from penstock.services import foreground
-    from penstock.services.spec import NotReady
-    from penstock.services.stack import stack
+    from penstock.launcher import foreground
+    from penstock.launcher.service import NotReady
+    from penstock.servers.stack import stack
 
     try:
         foreground.check(stack(settings), service)

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 @with_settings
 def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: bool) -> None:
     """Per run: fetched = acknowledged = stored + dead-lettered + in flight. Exit code 7 when it cannot balance."""
-    from penstock import ledger, screen
-    from penstock.contract import load_pipeline
+    from penstock.audit import ledger
     from penstock.errors import LedgerError
+    from penstock.pipelines.contract import load_pipeline
+    from penstock.views import screen
 
     pipeline = load_pipeline(settings.pipeline)
     if deep:
@@ -52,10 +53,10 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
 @with_settings
 def rebuild(settings: "Settings", from_beginning: bool) -> None:
     """Write the row of every record in Kafka again, with its own write time: after the table was emptied or lost."""
-    from penstock import screen
     from penstock.commands.spark import ready_for_spark
-    from penstock.contract import load_pipeline
+    from penstock.pipelines.contract import load_pipeline
     from penstock.stream import rebuild as run
+    from penstock.views import screen
 
     if not from_beginning:
         raise click.UsageError("say --from-beginning: the whole topic is read.")

@@ -13,10 +13,10 @@ from penstock.commands import example, with_settings
 from penstock.commands.values import COUNT, KEY, NAME, NOTE
 
 if TYPE_CHECKING:
-    from penstock.broker import Broker
+    from penstock.audit.letters import Book, Choice, Outcome
     from penstock.config import Settings
-    from penstock.contract import Pipeline
-    from penstock.letters import Book, Choice, Outcome
+    from penstock.kafka import Broker
+    from penstock.pipelines.contract import Pipeline
 
 _reason = click.option("--reason", type=NAME, help="Only those rejected for this reason, e.g. wrong_type.")
 _run = click.option("--run", type=NAME, help="Only those of this run.")
@@ -41,7 +41,7 @@ def list_letters(
     """Which records were rejected, why and where from; the newest first."""
     from dataclasses import asdict
 
-    from penstock import screen
+    from penstock.views import screen
 
     choice = _choice(reason, run, resolved=resolved)
     with _opened(settings) as (_, _, book):
@@ -59,8 +59,8 @@ def list_letters(
 @with_settings
 def show(settings: "Settings", identity: str, as_json: bool) -> None:
     """Everything of one letter: its headers, what became of it, its original bytes."""
-    from penstock import screen
-    from penstock.letters import exported
+    from penstock.audit.letters import exported
+    from penstock.views import screen
 
     with _opened(settings) as (_, _, book):
         choice = _choice(None, None, (identity,), resolved=True)
@@ -79,7 +79,7 @@ def show(settings: "Settings", identity: str, as_json: bool) -> None:
 @with_settings
 def export(settings: "Settings", reason: str | None, run: str | None, resolved: bool, file: Path) -> None:
     """Write letters to a file, one JSON object a line; edit `value`, then replay the file."""
-    from penstock import letters
+    from penstock.audit import letters
 
     with _opened(settings) as (_, _, book):
         count = letters.export(book.bodies(_choice(reason, run, resolved=resolved)), file)
@@ -102,7 +102,8 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
     """
     from datetime import UTC, datetime
 
-    from penstock import letters, screen
+    from penstock.audit import letters
+    from penstock.views import screen
 
     if sum(map(bool, (ids, reason, file))) != 1:
         raise click.UsageError("say which letters: either IDs, or --reason, or --file")
@@ -133,7 +134,7 @@ def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str | None)
     """
     from datetime import UTC, datetime
 
-    from penstock import letters
+    from penstock.audit import letters
 
     with _opened(settings) as (pipeline, broker, book):
         chosen = list(book.letters(_choice(None, None, ids, resolved=True)))
@@ -149,10 +150,10 @@ def trace(settings: "Settings", wanted: str, as_json: bool) -> None:
     """Where one record is: fetched by which run, its messages in Kafka, its micro-batch, its row, its dead letters."""
     from dataclasses import asdict
 
-    from penstock import screen
-    from penstock.broker import Broker
-    from penstock.contract import load_pipeline
-    from penstock.trace import trace as search
+    from penstock.audit.trace import trace as search
+    from penstock.kafka import Broker
+    from penstock.pipelines.contract import load_pipeline
+    from penstock.views import screen
 
     pipeline = load_pipeline(settings.pipeline)
     with Broker(settings.kafka) as broker:
@@ -168,10 +169,10 @@ def trace(settings: "Settings", wanted: str, as_json: bool) -> None:
 @contextmanager
 def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, Book]]":
     """The pipeline, its Kafka, and its dead letters as they are now."""
-    from penstock import screen
-    from penstock.broker import Broker
-    from penstock.contract import load_pipeline
-    from penstock.letters import Book
+    from penstock.audit.letters import Book
+    from penstock.kafka import Broker
+    from penstock.pipelines.contract import load_pipeline
+    from penstock.views import screen
 
     pipeline = load_pipeline(settings.pipeline)
     with Broker(settings.kafka) as broker, Book(pipeline, broker) as book:
@@ -181,9 +182,9 @@ def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, Book]]":
 
 
 def _choice(reason: str | None, run: str | None, ids: tuple[str, ...] = (), *, resolved: bool) -> "Choice":
+    from penstock.audit.letters import Choice
     from penstock.errors import ConfigError
-    from penstock.letters import Choice
-    from penstock.record import Reason
+    from penstock.pipelines.record import Reason
 
     if reason is not None and reason not in list(Reason):
         raise ConfigError(f"--reason is {reason!r}; there are: {', '.join(Reason)}")

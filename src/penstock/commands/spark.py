@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 def ready_for_spark(settings: "Settings") -> Sequence[Path]:
     """Fetches the jars and returns Spark's; from now on this process finds Java where pyspark looks for it."""
     from penstock.demo import fetch_jars
-    from penstock.services import jars
-    from penstock.services.java import find_java
-    from penstock.services.spark import driver_environment
+    from penstock.servers import jars
+    from penstock.servers.java import find_java
+    from penstock.servers.spark import driver_environment
 
     java = find_java(settings)  # before minutes of downloads
     fetch_jars(settings)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from penstock.config.settings import Settings
-from penstock.network import child_variables
+from penstock.network.proxies import child_variables
 
 _PERSON = ("HOME", "USER", "LOGNAME")
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"  # the one that every such system has

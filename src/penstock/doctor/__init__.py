@@ -10,7 +10,6 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from penstock.config import Ports, Settings
-from penstock.contract import Pipeline, load_pipeline
 from penstock.doctor import (
     cassandra,
     docker,
@@ -28,8 +27,9 @@ from penstock.doctor import (
 from penstock.doctor.finding import Finding, Grade, failed
 from penstock.doctor.reach import Address, Server, addresses, reached
 from penstock.errors import ConfigError, PenstockError
-from penstock.network import proxy_of
-from penstock.services.stack import stack
+from penstock.network.proxies import proxy_of
+from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.servers.stack import stack
 from penstock.urls import shown
 
 __all__ = ["Finding", "Grade", "examine"]

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from penstock.cassandra import Store, properties
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.versions import CASSANDRA, Line
 from penstock.errors import StoreError
-from penstock.store import Store, properties
+from penstock.pipelines.contract import Pipeline
 
 _LOCAL = "SELECT release_version, data_center FROM system.local"
 _PEERS = "SELECT data_center FROM system.peers"

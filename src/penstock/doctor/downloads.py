@@ -7,15 +7,15 @@ from pathlib import Path
 
 import httpx
 
-from penstock import http
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import LIMIT_S
-from penstock.downloads import variables
 from penstock.errors import ConfigError
-from penstock.services import jars
-from penstock.services.jars.download import repository
-from penstock.services.jars.locked import Jar, jars_of, missing
+from penstock.network import http
+from penstock.network.downloads import variables
+from penstock.servers import jars
+from penstock.servers.jars.download import repository
+from penstock.servers.jars.locked import Jar, jars_of, missing
 
 _PACKAGE = "truststore"
 """A small one that we need; any other would do."""

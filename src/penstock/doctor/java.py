@@ -8,10 +8,10 @@ from importlib import metadata
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.errors import ConfigError
-from penstock.services import jars
-from penstock.services.jars.locked import Jar, jars_of, locked
-from penstock.services.java import find_java
-from penstock.services.spark import SCALA
+from penstock.servers import jars
+from penstock.servers.jars.locked import Jar, jars_of, locked
+from penstock.servers.java import find_java
+from penstock.servers.spark import SCALA
 
 _SCALA = re.compile(r"_(2\.1\d)$")
 

@@ -3,13 +3,13 @@
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 
-from penstock.broker import Broker, Flaw, View
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import LIMIT_S, problem
 from penstock.doctor.versions import KAFKA, Line
 from penstock.errors import BrokerError
+from penstock.kafka import Broker, Flaw, View
+from penstock.pipelines.contract import Pipeline
 
 
 def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterator[Finding]:

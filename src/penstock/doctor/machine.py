@@ -12,7 +12,7 @@ import psutil
 
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine
-from penstock.network import PROXY_VARIABLES
+from penstock.network.proxies import PROXY_VARIABLES
 
 _GIB = 1024**3
 # README: what the whole stack takes.

@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.errors import ServiceError
-from penstock.services import control, orphans
-from penstock.services.conflicts import conflicts, remedy
-from penstock.services.ports import loan
-from penstock.services.process import MARKER, is_of
-from penstock.services.spec import Service
+from penstock.launcher import control, process_tree
+from penstock.launcher.conflicts import conflicts, remedy
+from penstock.launcher.ports import loan
+from penstock.launcher.process import MARKER, is_of
+from penstock.launcher.service import Service
 
 
 def ports(settings: Settings, services: tuple[Service, ...]) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def leftovers(settings: Settings) -> Finding:
         return failed("leftovers", f"without a supervisor, which was killed: {', '.join(living)}", fix)
     if living:
         return fine("leftovers", "none: the stack runs")
-    left = [one.process.pid for one in orphans.look() if is_of(one.marker, settings.home)]
+    left = [one.process.pid for one in process_tree.look() if is_of(one.marker, settings.home)]
     if left:
         shown = ", ".join(map(str, left))
         return failed("leftovers", f"processes {shown} carry {MARKER}=…@{settings.home}", "penstock down ends them")

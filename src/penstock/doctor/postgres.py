@@ -4,8 +4,8 @@ from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, note
 from penstock.doctor.versions import POSTGRES, Line
 from penstock.errors import ConfigError, ServiceError
-from penstock.services.postgres import connect
-from penstock.services.secrets import FILE_NAME, load_secrets, made
+from penstock.servers.postgres import connect
+from penstock.servers.secrets import FILE_NAME, load_secrets, made
 
 
 def postgres(settings: Settings, line: Line = POSTGRES) -> Finding:

@@ -1,11 +1,11 @@
 """The stream: whether its checkpoint is whole, and that of the topic."""
 
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.errors import StreamError
+from penstock.pipelines.contract import Pipeline
 from penstock.stream import checkpoint
-from penstock.stream.stops import check_checkpoint, is_local
+from penstock.stream.failures import check_checkpoint, is_local
 
 
 def checkpoint_of(settings: Settings, pipeline: Pipeline) -> Finding:

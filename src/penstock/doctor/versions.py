@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from penstock.doctor.finding import Finding, failed, fine
-from penstock.services import postgres
-from penstock.services.jars.locked import locked
-from penstock.services.spark import SCALA
+from penstock.servers import postgres
+from penstock.servers.jars.locked import locked
+from penstock.servers.spark import SCALA
 
 Version = tuple[int, ...]
 

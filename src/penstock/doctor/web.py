@@ -5,15 +5,15 @@ from http import HTTPStatus
 
 import httpx
 
-from penstock import http
+from penstock.airflow import Airflow
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.doctor.clock import Now, clock, system_time
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import LIMIT_S
 from penstock.doctor.versions import AIRFLOW, Line
 from penstock.errors import ConfigError, ScheduleError
-from penstock.schedule import Airflow
+from penstock.network import http
+from penstock.pipelines.contract import Pipeline
 from penstock.source import outlook
 from penstock.urls import shown
 

@@ -11,19 +11,19 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.errors import BrokerError, PenstockError, StalledError, StoreError, StreamError
-from penstock.store import Store
-from penstock.store.connector import batch_conf, spark_conf
+from penstock.pipelines.contract import Pipeline
 from penstock.stream.batches import MicroBatches, Sinks, prepare
+from penstock.stream.connectors.cassandra import batch_conf, spark_conf
+from penstock.stream.connectors.kafka import source_options
 from penstock.stream.counting import with_flows
+from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, ended, is_local, only_one, said
+from penstock.stream.judge import transform
 from penstock.stream.jvm import REDACTION, SECRET, launch
-from penstock.stream.kafka import source_options
 from penstock.stream.progress import checkpoint
-from penstock.stream.stops import FOREIGN, check_checkpoint, check_room, ended, is_local, only_one, said
-from penstock.stream.watch import Watch
-from penstock.transform import transform
+from penstock.stream.stall import Watch
 
 log = logging.getLogger(__name__)
 

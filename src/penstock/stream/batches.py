@@ -20,18 +20,18 @@ from tenacity import (
     wait_exponential,
 )
 
-from penstock.broker import Broker
+from penstock.cassandra import Batch, Counts, Store, durable, properties
+from penstock.cassandra.table import REBUILD
 from penstock.config import CassandraSettings, KafkaSettings, Settings
-from penstock.contract import Pipeline
 from penstock.errors import BrokerError, PenstockError, StoreError, StreamError
-from penstock.store import Batch, Counts, Store, durable, properties
-from penstock.store.connector import forget_sessions, write
-from penstock.store.table import REBUILD
+from penstock.kafka import Broker
+from penstock.pipelines.contract import Pipeline
+from penstock.stream.connectors.cassandra import forget_sessions, write
+from penstock.stream.connectors.kafka import write_letters
 from penstock.stream.counting import Counting, counted
-from penstock.stream.kafka import write_letters
+from penstock.stream.failures import ANEW, FOREIGN, is_final, said
+from penstock.stream.judge import good, rejected, resolved
 from penstock.stream.progress import Progress, checkpoint
-from penstock.stream.stops import ANEW, FOREIGN, is_final, said
-from penstock.transform import good, rejected, resolved
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
-from penstock.store import Flow, Tally
-from penstock.transform import is_replay, item, resolves, run_and_attempt
+from penstock.cassandra import Flow, Tally
+from penstock.stream.judge import is_replay, item, resolves, run_and_attempt
 
 _BUCKETS = 2
 _COUNTED = "counted"

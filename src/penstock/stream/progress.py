@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from penstock.config import Settings
-from penstock.contract import Pipeline
+from penstock.pipelines.contract import Pipeline
 
 
 def checkpoint(settings: Settings, pipeline: Pipeline) -> str:

@@ -6,17 +6,17 @@ from tempfile import TemporaryDirectory
 
 from pyspark.sql import DataFrame
 
-from penstock.broker import Broker
+from penstock.cassandra import Store, durable
 from penstock.config import Settings
-from penstock.contract import Pipeline
 from penstock.errors import PenstockError, StreamError
-from penstock.store import Store, durable
-from penstock.store.connector import batch_conf
+from penstock.kafka import Broker
+from penstock.pipelines.contract import Pipeline
 from penstock.stream.app import LOOK_S, session, start, stop_requests
 from penstock.stream.batches import MicroBatches, prepare
+from penstock.stream.connectors.cassandra import batch_conf
 from penstock.stream.counting import Counting
-from penstock.stream.stops import FOREIGN, ended, said
-from penstock.transform import good
+from penstock.stream.failures import FOREIGN, ended, said
+from penstock.stream.judge import good
 
 
 def rebuild(

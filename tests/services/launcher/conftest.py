@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penstock.services.process import MARKER
+from penstock.launcher.process import MARKER
 from tests.stacks import free_ports
 
 _MOST = 20

@@ -5,8 +5,8 @@ import signal
 import psutil
 from tiny_launcher import Declare, Launcher, until
 
-from penstock.services.control import StackState
-from penstock.services.process import Process
+from penstock.launcher.control import StackState
+from penstock.launcher.process import Process
 
 
 def comes_back(launcher: Launcher, killed: Process) -> None:

@@ -111,7 +111,7 @@ def test_only_one_supervisor_lives_in_a_home(launcher: Launcher, tiny: Declare) 
     tiny("one")
     launcher.up()
     second = subprocess.run(
-        [sys.executable, "-m", "penstock.services.supervisor", "--services", "tiny_stack:stack"],
+        [sys.executable, "-m", "penstock.launcher.supervisor", "--services", "tiny_stack:stack"],
         env=child_environment(launcher.settings.environment()),
         capture_output=True,
         text=True,

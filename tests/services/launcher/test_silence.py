@@ -8,8 +8,8 @@ import pytest
 from tiny_launcher import Declare, Launcher, until
 
 from penstock.errors import ServiceError
-from penstock.services.control import StackState
-from penstock.services.process import Process
+from penstock.launcher.control import StackState
+from penstock.launcher.process import Process
 
 OFTEN: dict[str, Any] = {"probe_every_s": 0.1, "answer_timeout_s": 0.5}
 

@@ -161,7 +161,7 @@ def test_a_limit_for_all_names_what_is_late(launcher: Launcher, tiny: Declare) -
 
 
 def test_a_supervisor_that_cannot_start_shows_why(launcher: Launcher, tiny: Declare) -> None:
-    from penstock.services import control
+    from penstock.launcher import control
 
     tiny("one")
     with pytest.raises(ServiceError, match=r"did not start(?s:.*)'no_such:thing' cannot be imported"):

@@ -6,7 +6,7 @@ import pytest
 from tiny_launcher import Declare, Launcher, process_in, until
 
 from penstock.errors import ServiceError
-from penstock.services import control
+from penstock.launcher import control
 
 
 def test_down_stops_gently(launcher: Launcher, tiny: Declare) -> None:

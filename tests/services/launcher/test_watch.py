@@ -8,8 +8,8 @@ import pytest
 from tiny_launcher import Declare, Launcher, until
 
 from penstock.errors import ServiceError
-from penstock.services import control
-from penstock.services.logs import ROTATE_ABOVE_BYTES
+from penstock.launcher import control
+from penstock.launcher.logs import ROTATE_ABOVE_BYTES
 
 MIB = 1024 * 1024
 

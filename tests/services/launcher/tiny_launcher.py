@@ -13,12 +13,12 @@ import tiny_stack
 
 from penstock.config import Settings, StackSettings
 from penstock.errors import PenstockError
-from penstock.services import control, orphans
-from penstock.services.control import StackState
-from penstock.services.home import Home
-from penstock.services.process import Process
-from penstock.services.stack import choose
-from penstock.services.state import living_guardian, living_supervisor
+from penstock.launcher import control, process_tree
+from penstock.launcher.control import StackState
+from penstock.launcher.home import Home
+from penstock.launcher.process import Process
+from penstock.launcher.selection import choose
+from penstock.launcher.state import living_guardian, living_supervisor
 
 Declare = Callable[..., tiny_stack.Tiny]
 """Declares one tiny server more: a name, and whatever else `Tiny` has."""
@@ -138,7 +138,7 @@ class Launcher:
 
     def left(self) -> list[int]:
         """Pids of all that was started for this home and runs."""
-        ours = [one for one in orphans.look() if one.marker.endswith(f"@{self.home.path}")]
+        ours = [one for one in process_tree.look() if one.marker.endswith(f"@{self.home.path}")]
         return [one.process.pid for one in ours if one.process.alive()]
 
 

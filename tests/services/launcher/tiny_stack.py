@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.config import Settings
-from penstock.services.spec import NotReady, Service
+from penstock.launcher.service import NotReady, Service
 
 DECLARED_IN = "TINY_STACK"
 """Environment variable: the file that a test declares its servers in."""

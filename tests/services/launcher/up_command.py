@@ -5,7 +5,7 @@ import sys
 import tiny_stack
 
 from penstock.config import read_settings
-from penstock.services import control
+from penstock.launcher import control
 
 
 def main() -> int:

@@ -1,0 +1,5 @@
+"""Accounts for every record: the ledger of runs, the dead letters, and the trace of a single record.
+
+Reads what the other packages have written to Kafka and Cassandra. Publishes only to replay or dismiss dead letters.
+How the results are shown is in `views`.
+"""

@@ -1,0 +1,244 @@
+"""What ingest and stream say of themselves, kept beside the pipeline's table: the quick side of the ledger.
+
+Small tables of ours, keyed by the topic. Every write is an upsert that may be repeated: ingest reports a try of a run
+once it is through, and the stream says of each micro-batch how much of which try it took, after rows and dead letters
+are acknowledged and before the batch is committed. A batch that is done again replaces what it said.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from penstock.cassandra import commitlog
+from penstock.cassandra.table import Store
+from penstock.pipelines.contract import Pipeline
+
+_WEEK_S = 7 * 24 * 3_600
+# Of how many partitions' entries beside an offset one may be the batch that holds it: one for each stream there was.
+_STREAMS = 16
+
+
+class Flow(NamedTuple):
+    """One try of a run to publish its items. `attempt` is empty for messages of other producers than ingest."""
+
+    run: str
+    attempt: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Messages of one flow that a stream took, and those among them that it rejected."""
+
+    read: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a stream says of one micro-batch. `spans` is partition -> (first, last offset)."""
+
+    stream: str
+    number: int
+    flows: Mapping[Flow, Tally]
+    spans: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ingest says of a try that went through: `fetched` = `acknowledged` + `rejected`."""
+
+    fetched: int
+    acknowledged: int
+    rejected: int
+    at: datetime
+    last: Mapping[int, int]
+    """Partition -> offset of its last message there."""
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """What is known of one run without looking at the data."""
+
+    run: str
+    reports: dict[str, Report]
+    """Attempt -> its report, the newest last."""
+    tallies: Mapping[str, Tally]
+    """Attempt -> what the stream took that took most of it: a new checkpoint makes a new stream, which begins anew."""
+    resolved: int
+    """Items whose dead letter was replayed and stored."""
+    seen: datetime
+    """When something was last said of it."""
+
+
+class Counts:
+    """The counts of one pipeline, in an open `Store`."""
+
+    def __init__(self, store: Store, pipeline: Pipeline) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._topic = pipeline.topic
+
+    def ensure(self) -> None:
+        """Makes keyspace and tables where they are absent."""
+        self._store.ensure_keyspace(self._pipeline)
+        for name, columns in _TABLES.items():
+            if not self._store.has_table(self._pipeline.keyspace, name):
+                self._store.define(f"CREATE TABLE IF NOT EXISTS {self._pipeline.keyspace}.{name} {columns}")
+
+    def report(self, flow: Flow, report: Report) -> None:
+        """Keeps what ingest says of a try."""
+        self._execute(_REPORT, *flow, report.fetched, report.acknowledged, report.rejected, report.at, report.last)
+
+    def add(self, batch: Batch) -> None:
+        """Keeps what a stream says of a micro-batch; saying it again changes nothing.
+
+        Only for the one process that works on the stream's checkpoint: sums are read and written back.
+        """
+        now = datetime.now(UTC)
+        for flow, tally in batch.flows.items():
+            known = self._execute(_KNOWN, *flow, batch.stream)
+            before = _before(known[0], batch.number) if known else Tally()
+            if before is not None:
+                sums = (before.read, before.rejected, tally.read, tally.rejected)
+                self._execute(_COUNT, *flow, batch.stream, batch.number, *sums, now)
+        spans = (
+            (self._topic, *(p, last, batch.stream, first, batch.number)) for p, (first, last) in batch.spans.items()
+        )
+        self._store.execute_each(self._cql(_SPAN), spans)
+        self._store.execute(
+            self._cql(_TOOK), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
+        )
+
+    def resolve(self, items: Iterable[tuple[str, str]]) -> None:
+        """Keeps that the dead letters of these (run, item) were replayed and stored."""
+        self._store.execute_each(self._cql(_RESOLVE), ((self._topic, run, item) for run, item in items))
+
+    def runs(self, run: str | None = None) -> list[RunCounts]:
+        """What is known of each run, or of the named one; the newest first."""
+        which, values = ("AND run = ?", (run,)) if run is not None else ("", ())
+        said = list(self._execute(f"{_SAID} {which}", *values))
+        taken = list(self._execute(f"{_TAKEN} {which}", *values))
+        names = {row["run"] for row in (*said, *taken)}
+        found = [self._run(name, _of(said, name), _of(taken, name)) for name in names]
+        # One micro-batch may say the last of several.
+        return sorted(found, key=lambda counts: (counts.seen, counts.run), reverse=True)
+
+    def position(self, topic_id: str) -> dict[int, int]:
+        """Partition -> last offset that a stream passed, a message or not; without partitions of which it passed none.
+
+        Of the topic with that identity: in one that was made again offsets begin anew.
+        """
+        position: dict[int, int] = {}
+        for row in self._execute(_STREAMS_BOUND):
+            if row["topic_id"] == topic_id:
+                for partition, last in (row["position"] or {}).items():
+                    position[partition] = max(last, position.get(partition, last))
+        return position
+
+    def batch_of(self, partition: int, offset: int) -> int | None:
+        """The micro-batch that took a message, the latest if several did; known for a week."""
+        rows = [row for row in self._execute(_SPANS, partition, offset, _STREAMS) if row["first"] <= offset]
+        return max(rows, key=lambda row: row["written"])["number"] if rows else None
+
+    def bound_to(self, stream: str) -> tuple[str, str] | None:
+        """Identities of topic and table that a stream's checkpoint speaks of; None for a stream that is new."""
+        rows = self._execute(_BOUND, stream)
+        return (rows[0]["topic_id"], rows[0]["table_id"]) if rows else None
+
+    def bind(self, stream: str, topic_id: str, table_id: str) -> None:
+        """Keeps which topic and table a stream's checkpoint speaks of."""
+        self._execute(_BIND, stream, topic_id, table_id)
+
+    def rebind(self, table_id: str) -> None:
+        """The table was made again and filled from the topic: it is now every stream's."""
+        for row in self._execute(_STREAMS_BOUND):
+            self._execute(_BIND, row["stream"], row["topic_id"], table_id)
+
+    def _run(self, run: str, said: list[Mapping[str, Any]], taken: list[Mapping[str, Any]]) -> RunCounts:
+        [resolved] = self._execute(_RESOLVED, run)
+        reports = sorted(((row["attempt"], _report(row)) for row in said), key=lambda pair: pair[1].at)
+        tallies: dict[str, Tally] = {}
+        for row in taken:
+            tally = Tally(row["read_before"] + row["read"], row["rejected_before"] + row["rejected"])
+            tallies[row["attempt"]] = max(tally, tallies.get(row["attempt"], Tally()), key=lambda each: each.read)
+        seen = max([*(report.at for _, report in reports), *(_aware(row["seen"]) for row in taken)])
+        return RunCounts(run, dict(reports), tallies, resolved["n"], seen)
+
+    def _execute(self, cql: str, *values: Any) -> list[Mapping[str, Any]]:
+        return self._store.execute(self._cql(cql), (self._topic, *values))
+
+    def _cql(self, cql: str) -> str:
+        return cql.format(keyspace=self._pipeline.keyspace)
+
+
+def _before(known: Mapping[str, Any], number: int) -> Tally | None:
+    """What was counted before a batch; None where the batch is older than what was counted: its checkpoint was set
+    back, and what it takes was taken.
+    """
+    before = Tally(known["read_before"], known["rejected_before"])
+    if known["number"] == number:
+        return before
+    return Tally(before.read + known["read"], before.rejected + known["rejected"]) if known["number"] < number else None
+
+
+def _of(rows: list[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["run"] == run]
+
+
+def _report(row: Mapping[str, Any]) -> Report:
+    counted = (row["fetched"], row["acknowledged"], row["rejected"])
+    return Report(*counted, at=_aware(row["reported"]), last=dict(row["last"] or {}))
+
+
+def _aware(moment: datetime) -> datetime:
+    """The driver gives times in UTC without saying so."""
+    return moment.replace(tzinfo=UTC)
+
+
+# Sums, not one line a batch: a run of a year's batches takes the room of one. `read` and `rejected` are the last
+# batch's, so that it can be replaced.
+_TABLES: Mapping[str, str] = {
+    commitlog.TABLE: "(id int PRIMARY KEY)",
+    "penstock_runs": """(
+        topic text, run text, attempt text, reported timestamp, fetched bigint, acknowledged bigint, rejected bigint,
+        last map<int, bigint>, PRIMARY KEY (topic, run, attempt)
+    )""",
+    "penstock_counts": """(
+        topic text, run text, attempt text, stream text, number bigint, read_before bigint, rejected_before bigint,
+        read bigint, rejected bigint, seen timestamp, PRIMARY KEY (topic, run, attempt, stream)
+    )""",
+    "penstock_resolved": "(topic text, run text, item text, PRIMARY KEY ((topic, run), item))",
+    "penstock_batches": f"""(
+        topic text, partition int, last bigint, stream text, first bigint, number bigint,
+        PRIMARY KEY ((topic, partition), last, stream)
+    ) WITH default_time_to_live = {_WEEK_S}""",
+    "penstock_streams": """(
+        topic text, stream text, topic_id text, table_id text, position map<int, bigint>, PRIMARY KEY (topic, stream)
+    )""",
+}
+_REPORT = """
+INSERT INTO {keyspace}.penstock_runs (topic, run, attempt, fetched, acknowledged, rejected, reported, last)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_KNOWN = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ? AND run = ? AND attempt = ? AND stream = ?"
+_COUNT = """
+INSERT INTO {keyspace}.penstock_counts
+    (topic, run, attempt, stream, number, read_before, rejected_before, read, rejected, seen)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SPAN = """
+INSERT INTO {keyspace}.penstock_batches (topic, partition, last, stream, first, number) VALUES (?, ?, ?, ?, ?, ?)
+"""
+_RESOLVE = "INSERT INTO {keyspace}.penstock_resolved (topic, run, item) VALUES (?, ?, ?)"
+_RESOLVED = "SELECT count(*) AS n FROM {keyspace}.penstock_resolved WHERE topic = ? AND run = ?"
+_SAID = "SELECT * FROM {keyspace}.penstock_runs WHERE topic = ?"
+_TAKEN = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ?"
+_TOOK = "UPDATE {keyspace}.penstock_streams SET position = position + ? WHERE topic = ? AND stream = ?"
+_SPANS = """
+SELECT first, number, writetime(number) AS written FROM {keyspace}.penstock_batches
+WHERE topic = ? AND partition = ? AND last >= ? LIMIT ?
+"""
+_BOUND = "SELECT * FROM {keyspace}.penstock_streams WHERE topic = ? AND stream = ?"
+_STREAMS_BOUND = "SELECT * FROM {keyspace}.penstock_streams WHERE topic = ?"
+_BIND = "INSERT INTO {keyspace}.penstock_streams (topic, stream, topic_id, table_id) VALUES (?, ?, ?, ?)"

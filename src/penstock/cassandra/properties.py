@@ -1,0 +1,106 @@
+"""What somebody set on the table that takes rows or values away: the properties on which the promise rests.
+
+Columns, types and key are compared with the declaration by `Store.check_table`; these here are nobody's declaration.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+from penstock.cassandra.table import Store
+from penstock.pipelines.contract import Pipeline
+
+_TABLE = """
+SELECT default_time_to_live AS ttl, gc_grace_seconds AS grace FROM system_schema.tables
+WHERE keyspace_name = ? AND table_name = ?
+"""
+_KEYSPACE = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?"
+_DROPPED = """
+SELECT column_name, dropped_time FROM system_schema.dropped_columns WHERE keyspace_name = ? AND table_name = ?
+"""
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of a table. `breaks`: rows or values can be lost by it that nobody wanted to lose."""
+
+    name: str
+    meaning: str
+    remedy: str
+    breaks: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.meaning}. {self.remedy}"
+
+
+def properties(store: Store, pipeline: Pipeline, retention: timedelta) -> list[Property]:
+    """What a person should know of the table, if it is there; `retention` is the topic's."""
+    found = store.execute(_TABLE, (pipeline.keyspace, pipeline.table))
+    if not found:
+        return []
+    [table] = found
+    return [
+        *_expiry(pipeline, table["ttl"]),
+        *_grace(pipeline, table["grace"], retention),
+        *_durability(store, pipeline),
+        *_added_again(store, pipeline),
+    ]
+
+
+def _expiry(pipeline: Pipeline, ttl_s: int) -> Iterator[Property]:
+    if ttl_s:
+        yield Property(
+            f"default_time_to_live = {ttl_s}",
+            f"a row disappears {_words(ttl_s)} after it was written. A missing row whose record is older than that "
+            "counts as past TTL, not as lost: nobody can tell any more whether it was stored. `penstock rebuild`, or a "
+            "stream without its checkpoint, writes such rows again for the same time",
+            f"To keep rows: ALTER TABLE {_name(pipeline)} WITH default_time_to_live = 0, which holds for rows written "
+            f"from then on; for older ones then TRUNCATE {_name(pipeline)} and `penstock rebuild --from-beginning`.",
+        )
+
+
+def _grace(pipeline: Pipeline, grace_s: int, retention: timedelta) -> Iterator[Property]:
+    retention_s = round(retention.total_seconds())
+    if pipeline.absent == "clear" and grace_s < retention_s:
+        yield Property(
+            f"gc_grace_seconds = {grace_s}",
+            f"that a record cleared a column is remembered for {_words(grace_s)}, and Kafka keeps messages for "
+            f"{_words(retention_s)}: an older message that is written after that sets the column again",
+            f"ALTER TABLE {_name(pipeline)} WITH gc_grace_seconds = {retention_s}, or more; Cassandra's default is "
+            "864000.",
+        )
+
+
+def _durability(store: Store, pipeline: Pipeline) -> Iterator[Property]:
+    if any(row["durable_writes"] is False for row in store.execute(_KEYSPACE, (pipeline.keyspace,))):
+        yield Property(
+            "durable_writes = false",
+            f"keyspace {pipeline.keyspace} has no commit log: a node that is killed loses rows that it acknowledged, "
+            "and the stream's checkpoint says that they are stored",
+            f"ALTER KEYSPACE {pipeline.keyspace} WITH durable_writes = true.",
+            breaks=True,
+        )
+
+
+def _added_again(store: Store, pipeline: Pipeline) -> Iterator[Property]:
+    """Cassandra hides the cells of a dropped column by their write time, and ours is that of the source."""
+    declared = {column.name for column in pipeline.columns}
+    for row in store.execute(_DROPPED, (pipeline.keyspace, pipeline.table)):
+        if row["column_name"] in declared:
+            yield Property(
+                f"column {row['column_name']}",
+                f"was dropped at {row['dropped_time'].replace(tzinfo=UTC).isoformat()} and added again: values of "
+                "records from before that moment stay hidden, also when they are written again",
+                f"To have them: DROP TABLE {_name(pipeline)}, then `penstock rebuild --from-beginning`.",
+            )
+
+
+def _name(pipeline: Pipeline) -> str:
+    return f"{pipeline.keyspace}.{pipeline.table}"
+
+
+def _words(seconds: int) -> str:
+    """E.g. 7 d; in the largest unit of which it is a whole number."""
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
+    return f"{seconds // size} {unit}"

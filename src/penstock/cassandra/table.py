@@ -1,0 +1,338 @@
+"""The table, through the Python driver: made from the declaration, its rows looked up and counted."""
+
+import logging
+import re
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Self
+
+from cassandra import ConsistencyLevel, DriverException, ProtocolVersion
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.concurrent import execute_concurrent_with_args
+from cassandra.connection import ConnectionException
+from cassandra.metadata import TableMetadata
+from cassandra.policies import (
+    ConstantSpeculativeExecutionPolicy,
+    DCAwareRoundRobinPolicy,
+    ExponentialReconnectionPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.query import PreparedStatement, dict_factory
+
+from penstock.config import CassandraSettings
+from penstock.errors import StoreError
+from penstock.network import tls
+from penstock.pipelines.contract import Pipeline
+
+log = logging.getLogger(__name__)
+
+REBUILD = (
+    "The messages of topic {topic} are still in Kafka, as far as its retention goes: "
+    "`penstock rebuild --from-beginning` writes their rows again, with their own write times."
+)
+
+# Requests in flight for one look-up; one node answers no faster with more.
+_CONCURRENCY = 64
+# Murmur3's tokens: https://cassandra.apache.org/doc/5.0/cassandra/architecture/dynamo.html
+_FIRST_TOKEN, _LAST_TOKEN = -(2**63), 2**63 - 1
+# Parts of the ring that are counted one by one, so that no request runs into the server's time limit for ranges.
+_COUNTED_PARTS = 64
+_LIFETIME = """
+SELECT default_time_to_live AS ttl, toUnixTimestamp(now()) AS now_ms FROM system_schema.tables
+WHERE keyspace_name = ? AND table_name = ?
+"""
+# A size as Cassandra says it; 4.0 leaves the unit out.
+_KIB = re.compile(r"(\d+)(?:KiB)?")
+_FOREIGN = (DriverException, NoHostAvailable, ConnectionException)
+"""What the driver raises; `RequestExecutionException` and its kin are `DriverException`s."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its values by column, and when each cell that is set was written.
+
+    Times are aware. `written_us` is in microseconds since 1970, without the key's cells, which have none.
+    """
+
+    values: Mapping[str, Any]
+    written_us: Mapping[str, int]
+
+
+class Store:
+    """A session with Cassandra, as a context manager; whatever the driver raises comes out as `StoreError`."""
+
+    def __init__(self, settings: CassandraSettings) -> None:
+        self._settings = settings
+        self._closing = ExitStack()
+        self._prepared: dict[str, PreparedStatement] = {}
+
+    def __enter__(self) -> Self:
+        with self._translated("connecting"):
+            cluster = _cluster(self._settings)
+            self._closing.callback(cluster.shutdown)
+            try:
+                self._session: Session = cluster.connect()
+            except BaseException:
+                self._closing.close()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def ensure_table(self, pipeline: Pipeline) -> None:
+        """Makes keyspace and table where they are absent, and waits until all nodes agree on them.
+
+        A keyspace that exists keeps its replication.
+
+        Raises:
+            StoreError: the table exists and is not the declared one; names every difference.
+        """
+        name = f"{pipeline.keyspace}.{pipeline.table}"
+        found = self._table(pipeline)
+        if found is None:
+            self.ensure_keyspace(pipeline)
+            self.define(pipeline.create_table())
+            found = self._table(pipeline)
+            log.info("table %s: created", name)
+        if found is None:
+            raise StoreError(f"table {name} was created on {self._address}, but is not in its schema")
+        self._check(pipeline, found)
+
+    def check_table(self, pipeline: Pipeline) -> None:
+        """Raises StoreError when the table is not the declared one, or not there at all."""
+        found = self._table(pipeline)
+        if found is None:
+            raise StoreError(
+                f"table {pipeline.keyspace}.{pipeline.table} is not there (any more) on {self._address}. "
+                f"{REBUILD.format(topic=pipeline.topic)}"
+            )
+        self._check(pipeline, found)
+
+    def table_id(self, pipeline: Pipeline) -> str:
+        """What tells the table from one of the same name that was made later; empty where there is none."""
+        cql = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
+        return "".join(str(row["id"]) for row in self.execute(cql, (pipeline.keyspace, pipeline.table)))
+
+    def expired_ms(self, pipeline: Pipeline) -> int:
+        """Rows written at or before this moment, in milliseconds since 1970, have outlived the table's
+        default_time_to_live, by Cassandra's own clock; -1 where it has none.
+        """
+        found = self.execute(_LIFETIME, (pipeline.keyspace, pipeline.table))
+        # Cassandra counts in whole seconds.
+        return max(((row["now_ms"] // 1_000 - row["ttl"]) * 1_000 + 999 for row in found if row["ttl"]), default=-1)
+
+    def ensure_keyspace(self, pipeline: Pipeline) -> None:
+        """Makes the keyspace if it is absent."""
+        if pipeline.keyspace not in self._session.cluster.metadata.keyspaces:
+            self.define(_create_keyspace(pipeline, self._settings))
+
+    def has_table(self, keyspace: str, table: str) -> bool:
+        """Whether there is such a table."""
+        metadata = self._session.cluster.metadata.keyspaces.get(keyspace)
+        return metadata is not None and table in metadata.tables
+
+    def define(self, cql: str) -> None:
+        """Changes the schema; returns when all nodes agree on it."""
+        with self._translated(cql):
+            result = self._session.execute(cql)
+        if not result.response_future.is_schema_agreed:
+            raise StoreError(f"the nodes at {self._address} did not agree on: {cql}. Is every node up? See nodetool.")
+
+    def execute(self, cql: str, values: tuple[Any, ...]) -> list[Mapping[str, Any]]:
+        """What a small statement gives. It must be idempotent: it is sent again when a node is lost."""
+        statement = self._prepare(cql)
+        with self._translated(cql):
+            return list(self._session.execute(statement, values))
+
+    def execute_each(self, cql: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """An idempotent statement for each of the `values`; returns when all of them are acknowledged."""
+        statement, rest = self._prepare(cql), iter(values)
+        while batch := list(islice(rest, _CONCURRENCY * 16)):
+            for _ in self._concurrently(statement, batch, cql):
+                pass
+
+    def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]:
+        """The rows of these keys, in no order; a key without a row gives nothing. Memory does not grow with the ids."""
+        select = self._select(pipeline, _cells(pipeline), f"WHERE {pipeline.key} = ?")
+        keys = iter(ids)
+        while batch := [(key,) for key in islice(keys, _CONCURRENCY * 16)]:
+            for found in self._concurrently(select, batch, f"reading {len(batch)} rows of {pipeline.table}"):
+                yield from (_row(pipeline, row) for row in found)
+
+    def any_rows(self, pipeline: Pipeline, limit: int) -> list[Row]:
+        """Up to `limit` rows; which ones is Cassandra's choice (the order of the keys' hashes)."""
+        select = self._select(pipeline, _cells(pipeline), "LIMIT ?")
+        with self._translated(f"reading {limit} rows of {pipeline.table}"):
+            return [_row(pipeline, row) for row in self._session.execute(select, (limit,))]
+
+    def count(self, pipeline: Pipeline) -> int:
+        """The number of rows. Reads the whole table: meant for tests and small tables."""
+        token = f"token({pipeline.key})"
+        select = self._select(pipeline, "count(*) AS n", f"WHERE {token} >= ? AND {token} <= ?")
+        width = (_LAST_TOKEN - _FIRST_TOKEN + 1) // _COUNTED_PARTS
+        parts = [(first, first + width - 1) for first in range(_FIRST_TOKEN, _LAST_TOKEN, width)]
+        return sum(row["n"] for [row] in self._concurrently(select, parts, f"counting {pipeline.table}", 4))
+
+    def batch_limit_bytes(self) -> int:
+        """Size of a batch beyond which the nodes refuse it, as one of them says; 0 where they do not say."""
+        names = ("batch_size_fail_threshold", "batch_size_fail_threshold_in_kb")  # the latter in 4.0
+        try:
+            found = self.execute("SELECT value FROM system_views.settings WHERE name IN ?", (names,))
+        except StoreError as error:  # older than 4.0, not Apache's, or not for this user
+            log.info("the nodes do not say how large a batch may be: %s", error)
+            return 0
+        sizes = [_KIB.fullmatch(row["value"] or "") for row in found]
+        return next((int(size[1]) * 1024 for size in sizes if size), 0)
+
+    @property
+    def commit_log_lag_s(self) -> float:
+        """How long after its acknowledgement a write may not be on the disk; 0 if never."""
+        return self._settings.commit_log_lag_ms / 1_000
+
+    @property
+    def _address(self) -> str:
+        return f"{self._settings.contact_points}:{self._settings.port}"
+
+    def _table(self, pipeline: Pipeline) -> TableMetadata | None:
+        metadata = self._session.cluster.metadata
+        keyspace = metadata.keyspaces.get(pipeline.keyspace)
+        return keyspace.tables.get(pipeline.table) if keyspace else None
+
+    def _check(self, pipeline: Pipeline, found: TableMetadata) -> None:
+        differences = _differences(pipeline, found)
+        if differences:
+            raise StoreError(
+                f"table {pipeline.keyspace}.{pipeline.table} on {self._address} is not the declared one: "
+                f"{'; '.join(differences)}. Nothing was changed. Change the table (ALTER TABLE) or the declaration, or "
+                "name another table in the declaration."
+            )
+
+    def _select(self, pipeline: Pipeline, what: str, which: str) -> PreparedStatement:
+        return self._prepare(f"SELECT {what} FROM {pipeline.keyspace}.{pipeline.table} {which}")  # noqa: S608 - names of the declaration
+
+    def _prepare(self, cql: str) -> PreparedStatement:
+        if cql not in self._prepared:
+            with self._translated(cql):
+                statement = self._session.prepare(cql)
+            # Asked again elsewhere when a node is lost: https://docs.datastax.com/en/developer/python-driver/3.29/
+            statement.is_idempotent = True
+            self._prepared[cql] = statement
+        return self._prepared[cql]
+
+    def _concurrently(
+        self,
+        statement: PreparedStatement,
+        parameters: list[tuple[Any, ...]],
+        doing: str,
+        concurrency: int = _CONCURRENCY,
+    ) -> Iterator[Any]:
+        with self._translated(doing):
+            results = execute_concurrent_with_args(
+                self._session, statement, parameters, concurrency=concurrency, results_generator=True
+            )
+            for result in results:
+                yield result.result_or_exc
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except _FOREIGN as error:
+            raise StoreError(
+                f"cassandra at {self._address} (datacenter {self._settings.datacenter}): {doing} failed: "
+                f"{_said(error)}. Is it up (`penstock status`, `penstock logs cassandra`), and are the address, the "
+                "datacenter and the log-in the right ones?"
+            ) from error
+
+
+def _cluster(settings: CassandraSettings) -> Cluster:
+    nodes = DCAwareRoundRobinPolicy(local_dc=settings.datacenter)
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(nodes),
+        consistency_level=ConsistencyLevel.name_to_value[settings.consistency_level],
+        request_timeout=settings.request_timeout_s,
+        row_factory=dict_factory,
+        # A node that was killed leaves its requests unanswered; half a second later another replica is asked.
+        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(delay=0.5, max_attempts=2),
+    )
+    log_in = PlainTextAuthProvider(settings.username, settings.password.get_secret_value())
+    return Cluster(
+        [address.strip() for address in settings.contact_points.split(",")],
+        port=settings.port,
+        # Every node from 2.2 to 5.0 speaks it; left to itself the driver begins with a beta and warns twice.
+        protocol_version=ProtocolVersion.V4,
+        auth_provider=log_in if settings.username else None,
+        ssl_context=_context(settings) if settings.ssl else None,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        connect_timeout=settings.request_timeout_s,
+        # The driver's own 2 s are too few on a busy machine, and a stream that cannot begin is not begun again.
+        control_connection_timeout=settings.request_timeout_s,
+        # Seconds; the driver's own limit is ten minutes, far longer than a node takes to come back.
+        reconnection_policy=ExponentialReconnectionPolicy(base_delay=0.5, max_delay=10),
+    )
+
+
+def _context(settings: CassandraSettings) -> ssl.SSLContext:
+    password = settings.ssl_key_password.get_secret_value()
+    who = tls.identity(settings.ssl_certificate_location, settings.ssl_key_location, password)
+    return tls.client_context(settings.ssl_ca_location, who, verify_hostname=settings.ssl_hostname_verification)
+
+
+def _create_keyspace(pipeline: Pipeline, settings: CassandraSettings) -> str:
+    replication = f"{{'class': 'NetworkTopologyStrategy', '{settings.datacenter}': {settings.replication_factor}}}"
+    return f"CREATE KEYSPACE IF NOT EXISTS {pipeline.keyspace} WITH replication = {replication}"
+
+
+def _differences(pipeline: Pipeline, table: TableMetadata) -> list[str]:
+    declared = {column.name: column.cql for column in pipeline.columns}
+    found = {name: column.cql_type for name, column in table.columns.items()}
+    key = [column.name for column in table.primary_key]
+    return [
+        *([f"its key is {', '.join(key)}, declared is {pipeline.key}"] if key != [pipeline.key] else []),
+        *(f"{name} is absent" for name in declared.keys() - found.keys()),
+        *(f"{name} is not declared" for name in found.keys() - declared.keys()),
+        *(
+            f"{name} is {found[name]}, declared is {cql}"
+            for name, cql in declared.items()
+            if found.get(name, cql) != cql
+        ),
+    ]
+
+
+def _cells(pipeline: Pipeline) -> str:
+    """What a SELECT asks for to make a `Row`."""
+    names = [column.name for column in pipeline.columns]
+    return ", ".join([*names, *(f"writetime({name}) AS {_written(name)}" for name in names if name != pipeline.key)])
+
+
+def _written(name: str) -> str:
+    return f"written_us_of_{name}"
+
+
+def _row(pipeline: Pipeline, found: Mapping[str, Any]) -> Row:
+    names = [column.name for column in pipeline.columns]
+    written = {name: found.get(_written(name)) for name in names}
+    return Row(
+        values={name: _aware(found[name]) for name in names},
+        written_us={name: at for name, at in written.items() if at is not None},
+    )
+
+
+def _aware(value: Any) -> Any:
+    """The driver gives times in UTC without saying so."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def _said(error: Exception) -> str:
+    """What the driver said; of several nodes what each one said, where it knows."""
+    if isinstance(error, NoHostAvailable) and isinstance(error.errors, Mapping):
+        return "; ".join(f"{host}: {_said(each)}" for host, each in error.errors.items()) or "no node answers"
+    if isinstance(error, NoHostAvailable):
+        return f"no node of that datacenter among {', '.join(map(str, error.errors))}"
+    return str(error) or type(error).__name__

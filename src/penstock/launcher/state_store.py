@@ -1,0 +1,64 @@
+"""The supervisor's notice board: what each service is doing, recorded for others and awaited by its own tasks."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from penstock.launcher.home import Home
+from penstock.launcher.process import boot_id
+from penstock.launcher.state import Phase, Recorded, RecordedService, write
+
+log = logging.getLogger(__name__)
+
+
+class Board:
+    """Lives in one event loop; every change is in `state.json` before anybody acts on it."""
+
+    def __init__(self, home: Home, settings: dict[str, str]) -> None:
+        self._home = home
+        self._settings = settings
+        self._request = 0
+        self._services: dict[str, RecordedService] = {}
+        self._changed = asyncio.Event()
+
+    @property
+    def services(self) -> tuple[RecordedService, ...]:
+        return tuple(self._services.values())
+
+    def __getitem__(self, name: str) -> RecordedService:
+        return self._services[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._services
+
+    def post(self, services: Sequence[RecordedService], request: int) -> None:
+        """Replaces the whole board: these services, in this order, in answer to this request."""
+        self._services = {service.name: service for service in services}
+        self._request = request
+        self._publish()
+
+    def update(self, name: str, **changes: Any) -> None:
+        self._services[name] = self._services[name].model_copy(update=changes)
+        if "phase" in changes:
+            log.info("%s is %s", name, changes["phase"])
+        self._publish()
+
+    async def until_ready(self, names: Sequence[str]) -> None:
+        await self._until(lambda: all(self._services[name].phase is Phase.READY for name in names))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()
+
+    def _publish(self) -> None:
+        recorded = Recorded(
+            boot=boot_id(), settings=self._settings, request=self._request, services=tuple(self._services.values())
+        )
+        try:
+            write(self._home.state, recorded.model_dump_json())
+        except OSError:
+            # A full disk must not stop the watch over the servers; the marker still finds what is not recorded.
+            log.exception("could not record the state")
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,377 @@
+"""One record on its way: an item of the API's answer -> Record | Rejected, and Record <-> the bytes of a Kafka value.
+
+Pure: no clients, no clocks, no randomness.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache, partial
+from hashlib import sha256
+from itertools import takewhile
+from typing import Any, NoReturn
+from uuid import UUID
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from penstock.pipelines.contract import Column, From, Pipeline, Record, Template
+
+
+class Reason(StrEnum):
+    """Why something is not a record. The list is closed: every dead letter carries one of these."""
+
+    UNKNOWN_VERSION = "unknown_version"
+    NO_VALUE = "no_value"
+    NOT_UTF8 = "not_utf8"
+    MALFORMED_JSON = "malformed_json"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_FIELD = "missing_field"
+    UNKNOWN_FIELD = "unknown_field"
+    WRONG_TYPE = "wrong_type"
+    INVALID_VALUE = "invalid_value"
+
+
+class Header(StrEnum):
+    """Names of the Kafka headers, all values UTF-8 text. The first three stand on every message of a pipeline.
+
+    A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
+    so the same origin rejected again is the same letter. `ITEM` stands on all that ingest publishes: which item of its
+    run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says which try of the run it was.
+
+    A replay of a letter says in `REPLAYS` which one (`letter_id`), and in `WRITE_TIME_MS` when its original was sent. A
+    message of the dead letters with `RESOLVED` is no letter: it says that the letter which is its key was resolved, and
+    by which message, or by whose decision (`DISMISSAL`), with the reason in `MESSAGE`.
+    """
+
+    PIPELINE = "penstock.pipeline"
+    VERSION = "penstock.version"
+    RUN = "penstock.run"
+    ITEM = "penstock.item"
+    ATTEMPT = "penstock.attempt"
+    REASON = "penstock.reason"
+    MESSAGE = "penstock.message"
+    ORIGIN_TOPIC = "penstock.origin.topic"
+    ORIGIN_PARTITION = "penstock.origin.partition"
+    ORIGIN_OFFSET = "penstock.origin.offset"
+    ORIGIN_URL = "penstock.origin.url"
+    ORIGIN_INDEX = "penstock.origin.index"
+    FIRST_SEEN = "penstock.first-seen"
+    REPLAYS = "penstock.replays"
+    WRITE_TIME_MS = "penstock.write-time-ms"
+    RESOLVED = "penstock.resolved"
+
+
+DISMISSAL = "dismissal"
+"""Value of `Header.RESOLVED` where people decided that a letter needs no replay."""
+LETTER_ID = "[0-9a-f]{64}"
+"""What the whole of `Header.REPLAYS` matches, else it is ignored."""
+WRITE_TIME_MS = "[0-9]{1,15}"
+"""The same for `Header.WRITE_TIME_MS`."""
+VERSION = "[1-9][0-9]{0,8}"
+"""What the whole of `Header.VERSION` matches, else the version is unknown."""
+
+
+def letter_id(key: bytes | None, value: bytes | None) -> str:
+    """The identity of a dead letter: where it came from, which is its key, and its bytes.
+
+    The bytes are part of it because offsets begin anew in a topic that is made again.
+    """
+    return sha256((key or b"") + (b"" if value is None else b"\0" + value)).hexdigest()
+
+
+def replayed_letter(headers: Mapping[str, str]) -> str | None:
+    """Identity of the letter that a message with these headers replays, if it replays one."""
+    identity = headers.get(Header.REPLAYS, "")
+    return identity if re.fullmatch(LETTER_ID, identity) else None
+
+
+def write_time_ms(headers: Mapping[str, str], timestamp_ms: int) -> int:
+    """When the values of a message were true, and so the write time of its row, in milliseconds since 1970.
+
+    That is the message's timestamp, but for a replay its original's: what arrived since then is newer.
+    """
+    original = headers.get(Header.WRITE_TIME_MS, "")
+    return min(int(original), timestamp_ms) if re.fullmatch(WRITE_TIME_MS, original) else timestamp_ms
+
+
+DEEPEST_NESTING = 100
+"""Objects and lists within each other, the outermost counted. What is deeper is no JSON for us: readers that descend
+into themselves, Spark's among them, end with their whole process on a few hundred."""
+LONGEST_NUMBER, LONGEST_NAME = 1_000, 50_000
+"""Digits and characters. What is longer is no JSON for Jackson, which Spark reads with, and so for nobody here.
+
+https://github.com/FasterXML/jackson-core/blob/2.21/src/main/java/com/fasterxml/jackson/core/StreamReadConstraints.java
+"""
+LARGEST_VALUE_BYTES = 4 * 1024 * 1024
+"""A larger Kafka value is no record. Reading one takes Spark some twenty times its size: docs/decisions/042."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """What could not become a record: why, for people too, and the original bytes unchanged."""
+
+    reason: Reason
+    message: str
+    original: bytes
+
+
+@dataclass(frozen=True)
+class _Problem:
+    reason: Reason
+    message: str
+
+
+def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
+    """The record that one item of the API's answer declares itself to be, or why it is none."""
+    if not isinstance(item, Mapping):
+        message = f"an item is an object, not {type(item).__name__}"
+        return Rejected(Reason.NOT_AN_OBJECT, message, canonical_json(item))
+    values: dict[str, Any] = {}
+    for column in pipeline.columns:
+        try:
+            value = _taker(column.origin.path)(item)
+        except _PartsMissingError as error:
+            return Rejected(Reason.MISSING_FIELD, f"{column.name}: {error}", canonical_json(item))
+        if value is not None:
+            values[column.name] = value
+    # Through JSON text, so that exactly what Kafka will carry is what is checked.
+    text = _quick_json(values)
+    checked = _too_large(text) or _checked(pipeline, text, values)
+    if isinstance(checked, _Problem):
+        return Rejected(checked.reason, _with_origin(pipeline.columns, checked.message), canonical_json(item))
+    return checked
+
+
+def to_bytes(record: Record) -> bytes:
+    """The Kafka value: compact UTF-8 JSON in the order of the declaration, absent fields left out."""
+    return record.model_dump_json(exclude_none=True).encode()
+
+
+def is_known_version(pipeline: Pipeline, version: str | None) -> bool:
+    """Whether a message with this `Header.VERSION` may be judged by the declaration.
+
+    An older version may: what no longer fits is rejected for that. A newer one may not, as its values could mean
+    something else. A message that says nothing is taken for what the declaration says.
+    """
+    return not version or (bool(re.fullmatch(VERSION, version)) and int(version) <= pipeline.version)
+
+
+def from_bytes(pipeline: Pipeline, value: bytes | None, version: str | None = None) -> Record | Rejected:
+    """The record that a Kafka value holds, or why it holds none; `version` is the message's header of that name.
+
+    Stricter than JSON where JSON lets two readers see two things: a key that stands twice is malformed, and so are NaN
+    and Infinity; a UUID has its 36 characters, and a time says its zone. Limits: see `DEEPEST_NESTING` and its
+    neighbours.
+    """
+    judged = _judged(pipeline, value, version)
+    return Rejected(judged.reason, judged.message, value or b"") if isinstance(judged, _Problem) else judged
+
+
+def _judged(pipeline: Pipeline, value: bytes | None, version: str | None) -> Record | _Problem:
+    if not is_known_version(pipeline, version):
+        return _Problem(Reason.UNKNOWN_VERSION, f"the message's version is none from 1 to {pipeline.version}")
+    if value is None:
+        return _Problem(Reason.NO_VALUE, "the message has no value")
+    return _too_large(value) or _read(pipeline, value)
+
+
+def _read(pipeline: Pipeline, value: bytes) -> Record | _Problem:
+    try:
+        text = value.decode("utf-8")
+        parsed = _READER.decode(text)
+    except UnicodeDecodeError as error:
+        return _Problem(Reason.NOT_UTF8, str(error))
+    except (ValueError, RecursionError) as error:
+        return _Problem(Reason.MALFORMED_JSON, f"not JSON: {error}")
+    checked = _checked(pipeline, text, parsed)
+    # Looked at only now, as no record is deep.
+    if isinstance(checked, _Problem) and is_beyond_limits(parsed):
+        limits = f"nested deeper than {DEEPEST_NESTING}, or a name longer than {LONGEST_NAME} characters"
+        return _Problem(Reason.MALFORMED_JSON, limits)
+    return checked
+
+
+def is_beyond_limits(parsed: Any) -> bool:
+    """Whether parsed JSON is nested deeper than `DEEPEST_NESTING` or has a name longer than `LONGEST_NAME`.
+
+    Descends level by level, not into itself.
+    """
+    level = [parsed]
+    for _ in range(DEEPEST_NESTING):
+        if any(len(name) > LONGEST_NAME for part in level if isinstance(part, dict) for name in part):
+            return True
+        level = [child for part in level for child in _children(part) if isinstance(child, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _children(part: Any) -> Iterable[Any]:
+    if isinstance(part, dict):
+        return part.values()
+    return part if isinstance(part, list) else ()
+
+
+def canonical_json(value: Any) -> bytes:
+    """Compact UTF-8 JSON; lone surrogates, which UTF-8 cannot carry, stay escaped."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def _quick_json(value: Any) -> bytes:
+    """The same as `canonical_json` for a reader, in a quarter of its time."""
+    try:
+        return to_json(value)
+    except ValueError:  # what only Python writes, e.g. lone surrogates
+        return canonical_json(value)
+
+
+def _too_large(value: bytes) -> _Problem | None:
+    if len(value) <= LARGEST_VALUE_BYTES:
+        return None
+    return _Problem(Reason.INVALID_VALUE, f"the value has {len(value)} bytes, {LARGEST_VALUE_BYTES} are allowed")
+
+
+def _checked(pipeline: Pipeline, text: str | bytes, parsed: Any) -> Record | _Problem:
+    """The record, or the first problem in the order of the declaration; unknown fields come last."""
+    try:
+        record = pipeline.record.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        found = _Problem(_reason(problem["type"]), f"{field}: {problem['msg']}" if field else problem["msg"])
+        before = takewhile(lambda column: column.name != problem["loc"][0], pipeline.columns) if problem["loc"] else ()
+        return _misformed(before, parsed) or found
+    return _misformed(pipeline.columns, parsed) or record
+
+
+def _misformed(columns: Iterable[Column], parsed: Mapping[str, Any]) -> _Problem | None:
+    """The first value that is right for pydantic but has another form than is agreed."""
+    for column in columns:
+        wanted = _FORMS.get(column.python)
+        value = parsed.get(column.name) if wanted else None
+        if wanted and value is not None and not wanted.holds(value):
+            return _Problem(wanted.reason, f"{column.name}: {wanted.name}")
+        if column.max_bytes and not 0 < len(parsed[column.name].encode()) <= column.max_bytes:
+            return _Problem(Reason.INVALID_VALUE, f"{column.name}: a key has 1 to {column.max_bytes} bytes")
+    return None
+
+
+@dataclass(frozen=True)
+class _Form:
+    name: str
+    holds: Callable[[Any], object]
+    """Truthy where the JSON value has this form."""
+    reason: Reason = Reason.INVALID_VALUE
+
+
+# What a type's JSON must look like so that every reader takes it for the same value. Pydantic also reads other forms.
+_FORMS: Mapping[type, _Form] = {
+    UUID: _Form(
+        "a UUID is written in its 36 characters",
+        re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII).fullmatch,
+    ),
+    datetime: _Form(
+        "a time is written as in RFC 3339, with its zone, e.g. 2025-03-12T14:30:00Z",
+        re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII).fullmatch,
+    ),
+    int: _Form("a whole number has at most 64 bits", lambda value: -(2**63) <= value < 2**63, Reason.WRONG_TYPE),
+}
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _short(number: str) -> str:
+    # As Jackson counts: digits, those of the exponent too, but not a lone zero before a fraction or an exponent.
+    if len(number) > LONGEST_NUMBER and len(_NO_DIGITS.sub("", number)) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(number)} characters")
+    return number
+
+
+_NO_DIGITS = re.compile(r"^-?0(?=\.[0-9]*$|[eE])|[^0-9]", re.ASCII)
+
+
+_READER = json.JSONDecoder(
+    object_pairs_hook=_unrepeated,
+    parse_constant=_refuse_constant,
+    parse_int=lambda number: int(_short(number)),
+    parse_float=lambda number: float(_short(number)),
+)
+
+
+class _PartsMissingError(Exception):
+    """Some parts of a template are there and others are not."""
+
+
+@cache
+def _taker(path: str) -> Callable[[Mapping[str, Any]], Any]:
+    """What takes a field's value out of an item, see `From`; made once, as records are many."""
+    template = From(path).template
+    if template is None:
+        return partial(_at, tuple(path.split(".")))
+    return partial(_written, path, template, tuple(tuple(part.split(".")) for part in template.paths))
+
+
+def _written(written: str, template: Template, places: Iterable[Iterable[str]], item: Mapping[str, Any]) -> Any:
+    parts = [_at(names, item) for names in places]
+    if None in parts:
+        absent = [path for path, part in zip(template.paths, parts, strict=True) if part is None]
+        if len(absent) == len(parts):
+            return None
+        raise _PartsMissingError(f"{', '.join(absent)} absent, while other parts of {written!r} are there")
+    for part in parts:
+        if type(part) not in _PLAIN:
+            return part
+    return template.form.format(*parts)
+
+
+_PLAIN = (str, int)
+"""What a template writes; a bool is an int for `isinstance`."""
+
+
+def at_path(item: Any, path: str) -> Any:
+    """What stands at a dotted path of nested objects, as JSON has them; None where the path ends early."""
+    return _at(path.split("."), item)
+
+
+def _at(names: Iterable[str], item: Any) -> Any:
+    try:
+        for name in names:
+            item = item[name]
+    except (KeyError, TypeError):  # not there, or not in an object
+        return None
+    return item
+
+
+def _reason(kind: str) -> Reason:
+    # Pydantic's closed list of error types: https://docs.pydantic.dev/latest/errors/validation_errors/
+    if kind == "missing":
+        return Reason.MISSING_FIELD
+    if kind == "extra_forbidden":
+        return Reason.UNKNOWN_FIELD
+    if kind == "json_invalid":
+        return Reason.MALFORMED_JSON
+    if kind == "model_type":
+        return Reason.NOT_AN_OBJECT
+    return Reason.WRONG_TYPE if kind.endswith("_type") else Reason.INVALID_VALUE
+
+
+def _with_origin(columns: tuple[Column, ...], message: str) -> str:
+    name = message.partition(":")[0]
+    origin = next((column.origin.path for column in columns if column.name == name), None)
+    return f"{message} (from {origin!r} of the API's answer)" if origin else message

@@ -1,0 +1,31 @@
+"""What a home's data are of: chosen with its first start, and kept until the data are deleted.
+
+Kafka 4 cannot read what Kafka 3.9 with ZooKeeper wrote, nor the other way round, a single server's topics and tokens
+are not a cluster's, and a checkpoint speaks of one of them.
+"""
+
+from penstock.config import Settings
+from penstock.errors import ServiceError
+from penstock.launcher.state import write_once
+
+_SIGN = "layout"
+_FIRST = "stack.kafka = kraft, stack.profile = single"
+"""What a home without a sign of its own has: that was all there was."""
+
+
+def claim(settings: Settings) -> None:
+    """Marks the home's data as of this kind of stack, if they are of none yet. Before a server writes any.
+
+    Raises:
+        ServiceError: they are of another kind.
+    """
+    sign, stack = settings.home / "data" / _SIGN, settings.stack
+    wanted = f"stack.kafka = {stack.kafka}, stack.profile = {stack.profile}"
+    old = any((sign.parent / name).exists() for name in ("kafka", "cassandra")) and not sign.exists()
+    found = write_once(sign, _FIRST if old else wanted)
+    if found != wanted:
+        raise ServiceError(
+            f"the data in {settings.home} are of a stack with {found}; one with {wanted} cannot read them. "
+            "Go on with the former, or give this stack another folder (--home), or delete the data: "
+            "penstock down --delete-data"
+        )

@@ -1,0 +1,150 @@
+"""Spark's standalone master and worker, from the jars in the pyspark wheel.
+
+The streaming app is a client of both. Any of the three may be killed and started again: a master finds worker and app
+in its recovery folder, a worker registers anew and the app gets an executor on it, an app goes on at its checkpoint.
+"""
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from penstock.config import LOOPBACK, Settings
+from penstock.errors import ServiceError
+from penstock.launcher.service import NotReady, Service
+from penstock.servers.java import Java
+from penstock.servers.nodes import Node, workers
+from penstock.servers.probe import json_answer
+
+SCALA = "2.13"
+"""The Scala line of the pyspark wheel's jars, and so of all that Spark loads beside them."""
+
+# What Spark's own launcher gives every JVM for Netty, `JavaModuleOptions` of 4.2.0. Of that class's long list of opened
+# packages a master and a worker need none; the executors get them from the driver.
+_NETTY = ("-Dio.netty.tryReflectionSetAccessible=true", "-Dio.netty.allocator.type=pooled")
+
+# A master and a worker are idle once they run, so the second compiler only costs: without it each was ready after 1.7 s
+# instead of 3.7 s, with 1.7 s of CPU instead of 3.2 s and 148 MB instead of 168 MB (docs/decisions/012).
+_SMALL = ("-Xms16m", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+
+# Names and units: https://spark.apache.org/docs/4.2.0/spark-standalone.html
+_MASTER: Mapping[str, str] = {
+    "spark.deploy.recoveryMode": "FILESYSTEM",
+    # Seconds a restarted master waits for a worker or app that is gone too; nothing is scheduled meanwhile.
+    "spark.deploy.recoveryTimeout": "5",
+    "spark.deploy.retainedApplications": "10",
+    "spark.ui.killEnabled": "false",
+    "spark.master.rest.enabled": "false",
+}
+_WORKER: Mapping[str, str] = {
+    # Seconds. Each app leaves its jars and logs here; a stream that restarts in a loop must not fill the disk.
+    "spark.worker.cleanup.enabled": "true",
+    "spark.worker.cleanup.interval": "300",
+    "spark.worker.cleanup.appDataTtl": "600",
+    "spark.worker.ui.retainedExecutors": "10",
+    "spark.executor.logs.rolling.strategy": "size",
+    "spark.executor.logs.rolling.maxSize": str(10 * 1024 * 1024),
+    "spark.executor.logs.rolling.maxRetainedFiles": "3",
+    # In place of 5 to 15 s between two attempts to reach the master, the configured address is used at once.
+    "spark.worker.preferConfiguredMasterAddress": "true",
+}
+
+
+def spark_master(settings: Settings, java: Java) -> Service:
+    """The standalone master."""
+    ports = settings.ports
+    recovery = settings.home / "data" / "spark" / "recovery"
+    options = {**_MASTER, "spark.deploy.recoveryDirectory": str(recovery)}
+    arguments = (
+        *("--host", settings.hosts.spark_master, "--port", str(ports.spark_master)),
+        *("--webui-port", str(ports.spark_master_ui)),
+    )
+    return Service(
+        name="spark-master",
+        command=_command(java, "master.Master", settings.heaps.spark_master, options, arguments),
+        log=settings.home / "logs" / "spark-master.log",
+        folder=settings.home / "run" / "spark-master",
+        environment=driver_environment(settings, java),
+        ports={"rpc": ports.spark_master, "ui": ports.spark_master_ui},
+        prepare=partial(recovery.mkdir, parents=True, exist_ok=True),
+        probe=partial(_alive_master, ports.spark_master_ui),
+        page=f"http://{LOOPBACK}:{ports.spark_master_ui}",
+    )
+
+
+def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Service:
+    """A worker of the local master, with room for one executor of the streaming app."""
+    node, ports = node or workers(settings)[0], settings.ports
+    arguments = (
+        *("--host", node.host, "--port", str(ports.spark_worker)),
+        *("--webui-port", str(ports.spark_worker_ui)),
+        *("--cores", str(settings.spark.executor_cores), "--memory", settings.heaps.spark_executor),
+        *("--work-dir", str(settings.home / "data" / "spark" / node.name.replace("spark-worker", "work"))),
+        f"spark://{settings.hosts.spark_master}:{ports.spark_master}",
+    )
+    return Service(
+        name=node.name,
+        command=_command(java, "worker.Worker", settings.heaps.spark_worker, _WORKER, arguments),
+        log=settings.home / "logs" / f"{node.name}.log",
+        folder=settings.home / "run" / node.name,
+        environment={**driver_environment(settings, java), "SPARK_LOCAL_IP": node.listen},
+        host=node.here,
+        ports={"rpc": ports.spark_worker, "ui": ports.spark_worker_ui},
+        needs=("spark-master",),
+        probe=partial(_registered_worker, settings, node),
+        page=f"http://{node.here}:{ports.spark_worker_ui}",
+    )
+
+
+def driver_environment(settings: Settings, java: Java) -> dict[str, str]:
+    """What a Python process needs so that pyspark starts its JVM with our Java and where it shall listen."""
+    return {
+        "JAVA_HOME": str(java.home),
+        "SPARK_HOME": str(spark_home()),
+        # A worker that builds an executor's command wants it, as `load-spark-env.sh` of 4.2.0 sets it.
+        "SPARK_SCALA_VERSION": SCALA,
+        # Binds the web pages too, which know no `--host`.
+        "SPARK_LOCAL_IP": settings.stack.listen,
+        # Not the user's: what the stack does depends on our settings only.
+        "SPARK_CONF_DIR": str(settings.home / "run" / "spark-conf"),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        # Of glibc's memory pools, one per thread and core otherwise.
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
+def spark_home() -> Path:
+    """The folder of the pyspark package, found without importing it."""
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise ServiceError("the package pyspark is not installed; run scripts/setup")
+    return Path(spec.origin).parent
+
+
+def _command(
+    java: Java, main: str, heap: str, options: Mapping[str, str], arguments: tuple[str, ...]
+) -> tuple[str, ...]:
+    return java.command(
+        f"org.apache.spark.deploy.{main}",
+        [spark_home() / "jars" / "*"],
+        heap,
+        (*_SMALL, *_NETTY, *(f"-D{name}={value}" for name, value in options.items())),
+        arguments,
+    )
+
+
+def _alive_master(ui_port: int) -> None:
+    state = json_answer(ui_port, "/json/").get("status")
+    if state != "ALIVE":
+        raise NotReady(f"the master says it is {state}")
+
+
+def _registered_worker(settings: Settings, node: Node) -> None:
+    # The worker's own name for itself: the master may still list the one that was killed on this port.
+    worker = json_answer(settings.ports.spark_worker_ui, "/json/", node.here)["id"]
+    workers: list[Any] = json_answer(settings.ports.spark_master_ui, "/json/", settings.hosts.spark_master)["workers"]
+    if not any(entry["id"] == worker and entry["state"] == "ALIVE" for entry in workers):
+        raise NotReady(f"the master does not list {worker} as alive; it lists {[entry['id'] for entry in workers]}")

@@ -1,0 +1,135 @@
+"""How Spark writes the table: every option of the Spark Cassandra Connector that we set, in one place.
+
+Names and defaults: https://github.com/datastax/spark-cassandra-connector/blob/v3.5.1/doc/reference.md
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from penstock.cassandra.table import Store
+from penstock.config import CassandraSettings
+from penstock.network import tls
+from penstock.pipelines.contract import Column, Pipeline
+from penstock.stream.judge import WRITETIME
+
+# Measured with the users pipeline: docs/decisions/041-how-spark-writes.md, 152-batches-as-large-as-the-nodes-take.md
+_BATCH = "spark.cassandra.output.batch.size.bytes"
+_LARGE_BATCH_BYTES = 96 * 1024
+_USUAL_LIMIT_BYTES = 50 * 1024
+"""Cassandra's default of `batch_size_fail_threshold`, for a node that does not say its own."""
+_WRITE = {
+    # Rows of one replica set share an unlogged batch: a third of Cassandra's work per row is the request.
+    "spark.cassandra.output.batch.grouping.key": "replica_set",
+    "spark.cassandra.output.concurrent.writes": "8",
+}
+
+# What a node counts of a batch beside the values, `dataSize` of AbstractCell, BTreeRow and PartitionUpdate in Cassandra
+# 5.0.9: each cell, cleared ones too, with write time, time to live and time of deletion; each row with its own.
+_CELL_BYTES, _ROW_BYTES = 20, 64
+_WRITETIME_BYTES = 8
+# The smallest value of each type; a text has one byte a character, or more.
+_LEAST_BYTES = {"uuid": 16, "bigint": 8, "double": 8, "timestamp": 8, "boolean": 1}
+
+# The connector's own two have no forward secrecy and no TLS 1.3.
+_CIPHERS = (
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_AES_128_GCM_SHA256",
+    *(f"TLS_ECDHE_{key}_WITH_AES_{bits}" for key in ("ECDSA", "RSA") for bits in ("256_GCM_SHA384", "128_GCM_SHA256")),
+)
+
+
+def write(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
+    """Upserts the rows of `transform.good`; returns when Cassandra has acknowledged every one.
+
+    The message's time is the cells' write time, so of two versions of a row the newer message wins, in whatever order
+    they arrive. An absent value is written as null, a tombstone with that write time, which clears what an older
+    message set; where the pipeline keeps absent values it stays unset. Of two messages of one key and one millisecond
+    Cassandra decides cell by cell: null wins, else the larger value.
+    """
+    (
+        good.write.format("org.apache.spark.sql.cassandra")
+        .mode("append")
+        .options(keyspace=pipeline.keyspace, table=pipeline.table, writetime=WRITETIME)
+        .options(**_meaning(pipeline))
+        .option("spark.cassandra.output.consistency.level", settings.consistency_level)
+        .save()
+    )
+
+
+def _meaning(pipeline: Pipeline) -> dict[str, str]:
+    """Options that decide what stands in the table, and not how fast; so `spark.conf` cannot change them."""
+    return {
+        "spark.cassandra.output.ignoreNulls": str(pipeline.absent == "keep").lower(),
+        "spark.cassandra.output.ttl": "0",
+        "spark.cassandra.output.ifNotExists": "false",
+    }
+
+
+def batch_conf(store: Store, pipeline: Pipeline) -> dict[str, str]:
+    """Batches as large as the nodes take them, up to where more gains nothing."""
+    limit_bytes = store.batch_limit_bytes() or _USUAL_LIMIT_BYTES
+    return {_BATCH: str(min(_LARGE_BATCH_BYTES, batch_bytes(pipeline, limit_bytes)))}
+
+
+def batch_bytes(pipeline: Pipeline, limit_bytes: int) -> int:
+    """How large a batch may be by the connector's count, so that no node counts more than `limit_bytes`.
+
+    The connector counts the values alone, for an absent one nothing. So the smallest possible row decides: of it a node
+    counts how many times more. A row that is larger than the result goes alone, for which there is no limit.
+    """
+    values = sum(_least_bytes(column) for column in pipeline.columns if column.required)
+    by_node = values + _CELL_BYTES * len(pipeline.columns) + _ROW_BYTES
+    return limit_bytes * (_WRITETIME_BYTES + values) // by_node
+
+
+def _least_bytes(column: Column) -> int:
+    return _LEAST_BYTES.get(column.cql, column.min_length)
+
+
+def forget_sessions(spark: SparkSession) -> None:
+    """Has the driver open a new session with Cassandra when it next needs one.
+
+    After a failure, before another attempt: when a node is lost while its driver reads the schema, that session never
+    reads a schema again, and the connector would wait for it without end
+    (https://github.com/scylladb/java-driver/issues/841, the same code as in the driver 4.18.1).
+    """
+    jvm: Any = spark._jvm
+    jvm.com.datastax.spark.connector.cql.CassandraConnector.evictCache()
+
+
+def spark_conf(settings: CassandraSettings, folder: Path) -> dict[str, str]:
+    """How driver and executors reach Cassandra and write. Holds the password: for the session only, never for a log.
+
+    Java's stores are written into `folder`; an executor elsewhere needs them under the same path.
+    """
+    log_in = {
+        "spark.cassandra.auth.username": settings.username,
+        "spark.cassandra.auth.password": settings.password.get_secret_value(),
+    }
+    return {
+        **_WRITE,
+        "spark.cassandra.connection.host": settings.contact_points,
+        "spark.cassandra.connection.port": str(settings.port),
+        "spark.cassandra.connection.localDC": settings.datacenter,
+        # Spark's own redaction hides what ends in "password" from its pages.
+        **(log_in if settings.username else {}),
+        **(_tls(settings, folder) if settings.ssl else {}),
+        "spark.cassandra.connection.timeoutMS": str(round(settings.request_timeout_s * 1_000)),
+        # A node that restarts is found again within seconds, not a minute.
+        "spark.cassandra.connection.reconnectionDelayMS.max": "5000",
+    }
+
+
+def _tls(settings: CassandraSettings, folder: Path) -> dict[str, str]:
+    options = {"enabled": "true", "enabledAlgorithms": ",".join(_CIPHERS)}
+    if settings.ssl_ca_location:
+        path, password = tls.java_trust_store(settings.ssl_ca_location, folder)
+        options |= {"trustStore.path": str(path), "trustStore.password": password}
+    key_password = settings.ssl_key_password.get_secret_value()
+    who = tls.identity(settings.ssl_certificate_location, settings.ssl_key_location, key_password)
+    if who:
+        path, password = tls.java_key_store(who, folder)
+        options |= {"clientAuth.enabled": "true", "keyStore.path": str(path), "keyStore.password": password}
+    return {f"spark.cassandra.connection.ssl.{name}": value for name, value in options.items()}

@@ -1,0 +1,181 @@
+"""Why a stream must not start, or has ended, in words for people: what is wrong, and what to do.
+
+What Spark raises is told apart by its types and error conditions, never by its sentences.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import PySparkException
+
+from penstock.config import is_url
+from penstock.errors import StreamError
+from penstock.pipelines.contract import Pipeline
+
+FOREIGN = (PySparkException, Py4JError, ConnectionError)
+"""What a call into the driver's JVM may raise; the last one when the JVM is gone."""
+
+# Where the message of a Java exception ends.
+_STACK = re.compile(r"\n\s+at |\nJVM stacktrace|\n===")
+_FULL_BYTES = 64 * 1024
+"""A disk with less room than this is full: a micro-batch writes two small files."""
+
+ANEW = (
+    "Move the checkpoint away, or name another with spark.checkpoint: {topic} is then read from its beginning, and "
+    "rows that are there already stay as they are."
+)
+GONE = (
+    "Kafka no longer has messages that the checkpoint says were not read yet: they expired (kafka.retention_hours) or "
+    "the topic was deleted. Nothing was skipped. What is missing can only be fetched again: run those intervals anew. "
+)
+FULL = "The disk of {place} is full: make room there."
+ALONE = "Another stream works on the same checkpoint. Stop one of the two, or give each a spark.checkpoint of its own."
+# https://github.com/apache/spark/blob/v4.2.0/common/utils/src/main/resources/error/error-conditions.json and
+# https://github.com/apache/spark/blob/v4.2.0/connector/kafka-0-10-sql/src/main/resources/error/kafka-error-conditions.json
+_REMEDIES = {
+    "KAFKA_DATA_LOSS": GONE + ANEW,
+    "CONCURRENT_STREAM_LOG_UPDATE": ALONE,
+    "CONCURRENT_QUERY": ALONE,
+}
+
+
+def check_room(place: str) -> None:
+    """Raises StreamError when a local checkpoint could not be written: Spark would say it in a hundred lines."""
+    if _is_full(place):
+        raise StreamError(FULL.format(place=place))
+
+
+def check_checkpoint(place: str, pipeline: Pipeline) -> None:
+    """Raises StreamError when a local checkpoint is damaged, or of another topic: to Spark that is lost data."""
+    offsets, commits = _numbered(place, "offsets"), _numbered(place, "commits")
+    for path in (Path(place, "metadata"), *offsets[-2:], *commits[-2:]):
+        if path.exists():
+            _read(place, path, pipeline)
+    if commits and (not offsets or int(offsets[-1].name) < int(commits[-1].name)):
+        raise _damaged(place, f"it has {commits[-1]}, but no file of that number in offsets", pipeline)
+    # One JSON object a source stands in the third line: `OffsetSeqLog` of Spark 4.2.0, version 1.
+    topics = _read(place, offsets[-1], pipeline)[-1].keys() if offsets else {pipeline.topic}
+    if pipeline.topic not in topics:
+        raise StreamError(
+            f"checkpoint {place} marks how far topic {', '.join(topics)} was read, but pipeline {pipeline.name} reads "
+            f"{pipeline.topic}. {ANEW.format(topic=pipeline.topic)}"
+        )
+
+
+@contextmanager
+def only_one(place: str) -> Iterator[None]:
+    """Holds a local checkpoint for this process; the system lets go of it when the process ends, however it does.
+
+    Raises:
+        StreamError: another process holds it.
+    """
+    if not is_local(place):
+        yield
+        return
+    # One file of that name for one checkpoint, by whatever link this process was sent to it.
+    lock_file = Path(f"{os.path.realpath(place)}.lock")
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise StreamError(f"checkpoint {place} is held by process {lock.read().strip()}. {ALONE}") from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def ended(name: str, cause: BaseException | None, place: str, pipeline: Pipeline) -> StreamError:
+    """What to say of a query that ended by itself."""
+    if cause is None:
+        return StreamError(f"query {name} was stopped from outside; a restart goes on from its checkpoint.")
+    remedy = _remedy(cause) or (FULL.format(place=place) if _is_full(place) else "")
+    remedy = remedy or "The checkpoint still marks what was stored, and a restart goes on from there."
+    return StreamError(
+        f"query {name} ended: {said(cause)}. {remedy.format(topic=pipeline.topic)} The whole story is in the log "
+        "(`penstock logs stream`)."
+    )
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether another attempt ends in the same way, whatever Kafka and Cassandra do meanwhile."""
+    return bool(_remedy(error))
+
+
+def _remedy(error: BaseException) -> str:
+    found = (_REMEDIES.get(condition.partition(".")[0], "") for condition in _conditions(error))
+    return next(filter(None, found), "")
+
+
+def said(error: BaseException | None) -> str:
+    """What went wrong first, in one line: the innermost cause of a Java exception, without its stack."""
+    text = str(error)
+    if isinstance(error, Py4JJavaError):
+        *_, cause = _java_causes(error.java_exception)
+        text = cause.toString()
+    return " ".join(_STACK.split(text, maxsplit=1)[0].split()).rstrip(".") or type(error).__name__
+
+
+def _conditions(error: BaseException) -> Iterator[str]:
+    """Spark's error conditions along the causes, the outermost first."""
+    found: Any = error
+    while found is not None:
+        if isinstance(found, PySparkException):
+            yield found.getCondition() or ""
+        # What the exception was in the JVM: of a `CapturedException`, of a `Py4JJavaError`.
+        for cause in _java_causes(getattr(found, "_origin", None) or getattr(found, "java_exception", None)):
+            try:
+                yield cause.getCondition() or ""
+            except Py4JError:  # not one of Spark's own
+                continue
+        found = getattr(found, "_cause", None)
+
+
+def _java_causes(exception: Any) -> Iterator[Any]:
+    while exception is not None:
+        yield exception
+        exception = exception.getCause()
+
+
+def _numbered(place: str, folder: str) -> list[Path]:
+    """Files of one of Spark's logs, the newest last."""
+    paths = [path for path in Path(place, folder).glob("*") if path.name.isdecimal()]
+    return sorted(paths, key=lambda path: int(path.name))
+
+
+def _read(place: str, path: Path, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The JSON objects of one file, whose first line may name its version."""
+    try:
+        lines = [line for line in path.read_text("utf-8").splitlines() if line not in ("v1", "-")]
+        read = [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise _damaged(place, f"{path} cannot be read ({error})", pipeline) from error
+    if not read or not all(isinstance(part, dict) for part in read):
+        raise _damaged(place, f"{path} is empty or no JSON", pipeline)
+    return read
+
+
+def _damaged(place: str, what: str, pipeline: Pipeline) -> StreamError:
+    return StreamError(f"checkpoint {place} is damaged: {what}. {ANEW.format(topic=pipeline.topic)}")
+
+
+def is_local(place: str) -> bool:
+    """Whether a checkpoint is a folder of this machine."""
+    return not is_url(place)
+
+
+def _is_full(place: str) -> bool:
+    if not is_local(place):
+        return False
+    there = next(folder for folder in (Path(place).absolute(), *Path(place).absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free < _FULL_BYTES
