@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from penstock.commands import with_settings, with_stack
+from penstock.cli.support.options import with_settings, with_stack
 from penstock.config import Settings, child_environment, read_settings
 from penstock.errors import ConfigError, FolderError
 

@@ -12,9 +12,9 @@ import click
 import pytest
 
 from penstock.cli import cli
-from penstock.commands.ending import INTERRUPTED, READER_LEFT, UNFORESEEN, Commands, run
+from penstock.cli.support.ending import INTERRUPTED, READER_LEFT, UNFORESEEN, Commands, run
 from penstock.errors import LedgerError, PenstockError
-from penstock.views.screen import out
+from penstock.views.console import out
 
 ODD = "Ali Yılmaz, علی, 😀, \ud800"
 """Letters that Latin-1 lacks, one beyond 16 bits, and half of one, which no encoding has."""

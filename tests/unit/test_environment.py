@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from penstock.commands.spark import forget_other_sparks
+from penstock.cli.support.spark import forget_other_sparks
 from penstock.config import Settings, child_environment, ignored, pipeline_environment, read_settings
 from penstock.doctor.environment import environment as environment_finding
 from penstock.launcher.process import MARKER, spawn

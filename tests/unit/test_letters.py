@@ -17,7 +17,7 @@ from penstock.errors import LetterError
 from penstock.kafka import Message, Offsets, Receipts, Received
 from penstock.pipelines.record import Header, Reason, letter_id, to_bytes
 from penstock.users import USERS, User
-from penstock.views.screen import plain
+from penstock.views.console import plain
 
 AT_MS = 1_741_789_800_123
 AT = "2025-03-12T14:30:00.123Z"

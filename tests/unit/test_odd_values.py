@@ -19,7 +19,7 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from penstock.cli import cli
-from penstock.commands.ending import READER_LEFT, UNFORESEEN, run
+from penstock.cli.support.ending import READER_LEFT, UNFORESEEN, run
 from penstock.config import Settings, read_settings
 from penstock.errors import ConfigError, ContractError
 from penstock.pipelines.contract import load_pipeline

@@ -9,14 +9,15 @@ from rich.console import Console
 
 from penstock.launcher.control import Phase, ServiceState, StackState
 from penstock.users import USERS
-from penstock.views import screen
-from penstock.views.screen import ServicesScreen, program, rows_table, services_table
+from penstock.views import rows, services
+from penstock.views.rows import rows_table
+from penstock.views.services import ServicesScreen, program, services_table
 
 
-def shown(*services: ServiceState) -> str:
+def shown(*states: ServiceState) -> str:
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(services_table(StackState(home=Path("/home"), supervisor_pid=1, services=services)))
+        console.print(services_table(StackState(home=Path("/home"), supervisor_pid=1, services=states)))
     return captured.get()
 
 
@@ -38,7 +39,7 @@ def test_service_without_ports_has_no_address() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_terminal_of_hardly_any_width_gets_what_fits(monkeypatch: pytest.MonkeyPatch, width: int, count: int) -> None:
     console = Console(width=width, file=io.StringIO())
-    monkeypatch.setattr(screen, "out", console)
+    monkeypatch.setattr(rows, "out", console)
     console.print(rows_table([{"id": "x" * 36, "first_name": "علی"}] * count, USERS))
     console.print(services_table(StackState(home=Path("/home"), supervisor_pid=1, services=(kafka("kafka"),) * count)))
 
@@ -48,7 +49,7 @@ def test_a_terminal_that_cannot_be_redrawn_gets_a_line_for_each_change(
     monkeypatch: pytest.MonkeyPatch, terminal: str, moves: bool
 ) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": terminal, "NO_COLOR": "1"})
-    monkeypatch.setattr(screen, "err", console)
+    monkeypatch.setattr(services, "err", console)
     with ServicesScreen("Starting") as view:
         view.update(StackState(home=Path("/home"), supervisor_pid=1, services=(kafka("kafka"),)))
     drawn = console.file.getvalue()  # type: ignore[attr-defined]

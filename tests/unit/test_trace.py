@@ -9,7 +9,7 @@ import pytest
 from penstock.audit.trace import KEPT, Sighting, Trace, have_expired, mentioning, newest, readable, written
 from penstock.cassandra import Property, Row
 from penstock.users import USERS
-from penstock.views.screen import show_trace
+from penstock.views.trace import show_trace
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def ready_for_spark(settings: "Settings") -> Sequence[Path]:
     """Fetches the jars and returns Spark's; from now on this process finds Java where pyspark looks for it."""
-    from penstock.demo import fetch_jars
+    from penstock.cli.support.start import fetch_jars
     from penstock.servers import jars
     from penstock.servers.java import find_java
     from penstock.servers.spark import driver_environment

@@ -1,4 +1,4 @@
-"""`penstock reconcile` and `penstock rebuild`: does everything balance, and making the table again."""
+"""`penstock reconcile`."""
 
 import json
 from dataclasses import asdict
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.commands import example, with_settings
-from penstock.commands.values import NAME
+from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.values import NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -25,11 +25,12 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
     from penstock.audit import ledger
     from penstock.errors import LedgerError
     from penstock.pipelines.contract import load_pipeline
-    from penstock.views import screen
+    from penstock.views.balances import show_balances
+    from penstock.views.progress import message_bar
 
     pipeline = load_pipeline(settings.pipeline)
     if deep:
-        with screen.message_bar(f"{pipeline.topic}: comparing") as advance:
+        with message_bar(f"{pipeline.topic}: comparing") as advance:
             balances = ledger.reconcile_deeply(settings, pipeline, run_id, advance)
     else:
         balances = ledger.reconcile(settings, pipeline, run_id)
@@ -38,7 +39,7 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
             account = {**asdict(balance.account), "fetched": balance.fetched, "expired": balance.expired}
             click.echo(json.dumps({**account, "balances": not balance.problem, "problem": balance.problem}))
     else:
-        screen.show_balances(balances)
+        show_balances(balances)
     for each in ledger.properties_of_the_table(settings, pipeline) if deep else ():
         click.echo(f"table {pipeline.keyspace}.{pipeline.table}: {each}", err=True)
     problems = [
@@ -46,22 +47,3 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
     ]
     if problems:
         raise LedgerError(f"{len(problems)} of {len(balances)} runs do not balance. {'; '.join(problems)}")
-
-
-@click.command(epilog=example("penstock rebuild --from-beginning"))
-@click.option("--from-beginning", is_flag=True, help="Read the whole topic; there is no other way yet.")
-@with_settings
-def rebuild(settings: "Settings", from_beginning: bool) -> None:
-    """Write the row of every record in Kafka again, with its own write time: after the table was emptied or lost."""
-    from penstock.commands.spark import ready_for_spark
-    from penstock.pipelines.contract import load_pipeline
-    from penstock.stream import rebuild as run
-    from penstock.views import screen
-
-    if not from_beginning:
-        raise click.UsageError("say --from-beginning: the whole topic is read.")
-    pipeline = load_pipeline(settings.pipeline)
-    jars = ready_for_spark(settings)
-    with screen.message_bar(f"{pipeline.table}: rebuilding") as advance:
-        read = run(settings, pipeline, jars, advance)
-    click.echo(f"{pipeline.keyspace}.{pipeline.table}: {read} messages read, every record's row written")

@@ -1,4 +1,4 @@
-"""`penstock dead-letters …` and `penstock trace`: what became of single records."""
+"""`penstock dead-letters …`: the records that were rejected."""
 
 import json
 from collections import Counter
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.commands import example, with_settings
-from penstock.commands.values import COUNT, KEY, NAME, NOTE
+from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.values import COUNT, NAME, NOTE
 
 if TYPE_CHECKING:
     from penstock.audit.letters import Book, Choice, Outcome
@@ -41,7 +41,8 @@ def list_letters(
     """Which records were rejected, why and where from; the newest first."""
     from dataclasses import asdict
 
-    from penstock.views import screen
+    from penstock.views.console import out
+    from penstock.views.letters import letters_table
 
     choice = _choice(reason, run, resolved=resolved)
     with _opened(settings) as (_, _, book):
@@ -50,7 +51,7 @@ def list_letters(
                 click.echo(json.dumps(asdict(letter), ensure_ascii=False))
         else:
             letters = list(book.letters(choice, newest=limit))
-            screen.out.print(screen.letters_table(letters, book.count(choice)))
+            out.print(letters_table(letters, book.count(choice)))
 
 
 @dead_letters.command(epilog=example("penstock dead-letters show 3fa1c09b"))
@@ -60,7 +61,7 @@ def list_letters(
 def show(settings: "Settings", identity: str, as_json: bool) -> None:
     """Everything of one letter: its headers, what became of it, its original bytes."""
     from penstock.audit.letters import exported
-    from penstock.views import screen
+    from penstock.views.letters import show_letter
 
     with _opened(settings) as (_, _, book):
         choice = _choice(None, None, (identity,), resolved=True)
@@ -68,7 +69,7 @@ def show(settings: "Settings", identity: str, as_json: bool) -> None:
             if as_json:
                 click.echo(json.dumps(exported(letter, message), ensure_ascii=False))
             else:
-                screen.show_letter(letter, message)
+                show_letter(letter, message)
 
 
 @dead_letters.command(epilog=example("penstock dead-letters export --reason wrong_type --file letters.jsonl"))
@@ -103,7 +104,7 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
     from datetime import UTC, datetime
 
     from penstock.audit import letters
-    from penstock.views import screen
+    from penstock.views.console import plain
 
     if sum(map(bool, (ids, reason, file))) != 1:
         raise click.UsageError("say which letters: either IDs, or --reason, or --file")
@@ -112,7 +113,7 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
     def tell(outcome: "Outcome") -> None:
         counts[outcome.state] += 1
         if outcome.problem:
-            click.echo(f"{outcome.letter.short} {outcome.state}: {screen.plain(outcome.problem)}")
+            click.echo(f"{outcome.letter.short} {outcome.state}: {plain(outcome.problem)}")
 
     with _opened(settings) as (pipeline, broker, book):
         chosen = (
@@ -142,41 +143,17 @@ def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str | None)
     click.echo(f"{len(closed)} dismissed, {len(chosen) - len(closed)} resolved before")
 
 
-@click.command(epilog=example("penstock trace ali@example.com", "penstock trace 9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"))
-@click.argument("wanted", metavar="ID|EMAIL", type=KEY)
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@with_settings
-def trace(settings: "Settings", wanted: str, as_json: bool) -> None:
-    """Where one record is: fetched by which run, its messages in Kafka, its micro-batch, its row, its dead letters."""
-    from dataclasses import asdict
-
-    from penstock.audit.trace import trace as search
-    from penstock.kafka import Broker
-    from penstock.pipelines.contract import load_pipeline
-    from penstock.views import screen
-
-    pipeline = load_pipeline(settings.pipeline)
-    with Broker(settings.kafka) as broker:
-        messages = sum(span.end - span.first for span in broker.offsets(pipeline.topic).values())
-    with screen.record_bar(f"{pipeline.topic}: searching", messages) as show_progress:
-        found = search(settings, pipeline, wanted, on_progress=show_progress)
-    if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False, default=str))
-    else:
-        screen.show_trace(found, pipeline)
-
-
 @contextmanager
 def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, Book]]":
     """The pipeline, its Kafka, and its dead letters as they are now."""
     from penstock.audit.letters import Book
     from penstock.kafka import Broker
     from penstock.pipelines.contract import load_pipeline
-    from penstock.views import screen
+    from penstock.views.progress import record_bar
 
     pipeline = load_pipeline(settings.pipeline)
     with Broker(settings.kafka) as broker, Book(pipeline, broker) as book:
-        with screen.record_bar(f"{pipeline.dead_letter_topic}: reading", book.messages) as show_progress:
+        with record_bar(f"{pipeline.dead_letter_topic}: reading", book.messages) as show_progress:
             book.read(show_progress)
         yield pipeline, broker, book
 

@@ -4,20 +4,20 @@ All but the start works on any Airflow, Kafka and Cassandra of the settings. It 
 Airflow's back: the run is triggered through Airflow's API, and what it shows comes from Airflow, Kafka and Cassandra.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from penstock.airflow import Airflow
 from penstock.audit import ledger
+from penstock.cli.support.start import start
 from penstock.config import Settings
 from penstock.errors import LedgerError
 from penstock.ingest import IngestReport
-from penstock.launcher import conflicts, control
 from penstock.pipelines.contract import Pipeline, load_pipeline
-from penstock.servers import jars
 from penstock.servers.secrets import with_credentials
-from penstock.servers.stack import STACK, stack
-from penstock.views import screen
+from penstock.views.console import err, out
+from penstock.views.progress import record_bar, spinner
+from penstock.views.rows import rows_table
+from penstock.views.services import show_the_way_on
 
 NEWEST = 8
 """Users shown at the end."""
@@ -26,27 +26,12 @@ RUN_LIMIT_S = 3_600
 SETTLE_LIMIT_S = 3_600
 
 
-def fetch_jars(settings: Settings) -> None:
-    """Fetches the servers' jars that are missing, with a bar."""
-    with screen.download_bar("Downloading the servers") as view:
-        jars.fetch(settings, lambda progress: view(progress.bytes_done, progress.bytes_total))
-
-
-def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
-    """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
-    services = stack(settings, names)
-    conflicts.check(settings, services, lambda: stack(settings))  # before minutes of downloads
-    fetch_jars(settings)
-    with screen.ServicesScreen("Starting") as view:
-        return control.up(settings, services, reference=STACK, on_change=view.update)
-
-
 def demo(settings: Settings, records: int) -> None:
     """One run of the pipeline with `records` records, from the start of the servers to the balance; raises as `run`."""
     load_pipeline(settings.pipeline).source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
     run(settings, records)
-    screen.show_the_way_on(state, settings)
+    show_the_way_on(state, settings)
 
 
 def run(settings: Settings, records: int) -> None:
@@ -60,15 +45,15 @@ def run(settings: Settings, records: int) -> None:
     pipeline = load_pipeline(settings.pipeline)
     report = _run_dag(settings, pipeline, pipeline.source.asked(records))
     balance = _settle(settings, pipeline, report)
-    screen.err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
-    screen.out.print(screen.rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
-    screen.out.print(balance.equation())
+    err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
+    out.print(rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
+    out.print(balance.equation())
     _prove(settings, pipeline, balance)
 
 
 def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
     schedule = pipeline.schedule
-    with Airflow(with_credentials(settings)) as airflow, screen.spinner("Airflow") as say:
+    with Airflow(with_credentials(settings)) as airflow, spinner("Airflow") as say:
         say(f"Airflow reads the DAG {schedule.dag_id}")
         airflow.wait_until_parsed(schedule.dag_id, PARSE_LIMIT_S)
         airflow.unpause(schedule.dag_id)
@@ -80,7 +65,7 @@ def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestRepo
 
 def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> ledger.Balance:
     title = f"Spark carries the run into {pipeline.keyspace}.{pipeline.table}"
-    with screen.record_bar(title, report.fetched) as advance:
+    with record_bar(title, report.fetched) as advance:
         return ledger.wait_until_balanced(
             settings, pipeline, report.run, SETTLE_LIMIT_S, lambda account: advance(account.settled)
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.commands import example, with_settings
+from penstock.cli.support.options import example, with_settings
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -22,13 +22,13 @@ def doctor(settings: "Settings", as_json: bool) -> None:
     Exit code 1 when something is wrong. A server of the local stack that is not running is not.
     """
     from penstock.doctor import Grade, examine
-    from penstock.views import screen
+    from penstock.views.findings import show_finding
 
     worst = 0
     for finding in examine(settings):
         if as_json:
             click.echo(json.dumps(asdict(finding)))
         else:
-            screen.show_finding(finding.grade, finding.subject, finding.what, finding.fix)
+            show_finding(finding.grade, finding.subject, finding.what, finding.fix)
         worst |= finding.grade is Grade.FAILED
     sys.exit(worst)

@@ -1,0 +1,22 @@
+"""`penstock demo`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli.support.options import example, with_settings, with_stack
+from penstock.cli.support.values import COUNT
+
+if TYPE_CHECKING:
+    from penstock.config import Settings
+
+
+@click.command(epilog=example("penstock demo --records 5000"))
+@click.option("--records", type=COUNT, default=1_000, show_default=True, help="Users to fetch.")
+@with_stack
+@with_settings
+def demo(settings: "Settings", records: int) -> None:
+    """Start the stack, let Airflow run the DAG, show the users and whether every record is accounted for."""
+    from penstock.cli.support.tour import demo as tour
+
+    tour(settings, records)

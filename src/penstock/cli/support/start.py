@@ -1,0 +1,25 @@
+"""The start of the stack, for commands that need its servers or their jars."""
+
+from collections.abc import Sequence
+
+from penstock.config import Settings
+from penstock.launcher import conflicts, control
+from penstock.servers import jars
+from penstock.servers.stack import STACK, stack
+from penstock.views.progress import download_bar
+from penstock.views.services import ServicesScreen
+
+
+def fetch_jars(settings: Settings) -> None:
+    """Fetches the servers' jars that are missing, with a bar."""
+    with download_bar("Downloading the servers") as view:
+        jars.fetch(settings, lambda progress: view(progress.bytes_done, progress.bytes_total))
+
+
+def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
+    """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
+    services = stack(settings, names)
+    conflicts.check(settings, services, lambda: stack(settings))  # before minutes of downloads
+    fetch_jars(settings)
+    with ServicesScreen("Starting") as view:
+        return control.up(settings, services, reference=STACK, on_change=view.update)
