@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import Any, TypeVar
-from uuid import UUID
 
 from penstock.audit.letters import Book, Choice, Letter
 from penstock.cassandra import Counts, Property, Row, Store, properties
@@ -238,8 +237,7 @@ _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 def _key(pipeline: Pipeline, text: str) -> Any:
     """The text as a value of the key's type; None where it is none."""
     [column] = (column for column in pipeline.columns if column.name == pipeline.key)
-    readers: dict[type, Callable[[str], Any]] = {UUID: UUID, str: str, int: int, float: float}
     try:
-        return readers[column.python](text)
-    except (KeyError, ValueError):
+        return column.kind.from_text(text) if column.kind.from_text else None
+    except ValueError:
         return None

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Self
 
@@ -27,7 +26,7 @@ from cassandra.query import PreparedStatement, dict_factory
 from penstock.config import CassandraSettings
 from penstock.errors import StoreError
 from penstock.network import tls
-from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.contract import Column, Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -319,14 +318,13 @@ def _row(pipeline: Pipeline, found: Mapping[str, Any]) -> Row:
     names = [column.name for column in pipeline.columns]
     written = {name: found.get(_written(name)) for name in names}
     return Row(
-        values={name: _aware(found[name]) for name in names},
+        values={column.name: _value(column, found[column.name]) for column in pipeline.columns},
         written_us={name: at for name, at in written.items() if at is not None},
     )
 
 
-def _aware(value: Any) -> Any:
-    """The driver gives times in UTC without saying so."""
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+def _value(column: Column, given: Any) -> Any:
+    return None if given is None else column.kind.from_driver(given)
 
 
 def _said(error: Exception) -> str:

@@ -10,17 +10,15 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
-from uuid import UUID
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from annotated_types import MinLen
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError, ContractError
+from penstock.pipelines.types import TYPES, FieldType, plain_type
 
 
 @dataclass(frozen=True)
@@ -67,23 +65,6 @@ def _doubled(literal: str) -> str:
     return literal.replace("{", "{{").replace("}", "}}")
 
 
-@dataclass(frozen=True)
-class _Kind:
-    cql: str
-    spark: str
-
-
-# The one table of types: Python in the declaration, CQL in the table, Spark in the stream.
-# Cassandra's names: https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/types.html
-_KINDS: Mapping[type, _Kind] = {
-    UUID: _Kind("uuid", "STRING"),
-    str: _Kind("text", "STRING"),
-    int: _Kind("bigint", "BIGINT"),
-    float: _Kind("double", "DOUBLE"),
-    bool: _Kind("boolean", "BOOLEAN"),
-    datetime: _Kind("timestamp", "TIMESTAMP"),
-}
-
 # cassandra-all 5.0.9, org/apache/cassandra/cql3/reserved_keywords.txt; a later Cassandra may have more.
 _WORDS = """
 add allow alter and apply asc authorize batch begin by columnfamily create delete desc describe drop entries execute
@@ -112,12 +93,11 @@ class Record(BaseModel):
 class Column:
     """One declared field, in every form that is derived from it.
 
-    `python` is one of UUID, str, int, float, bool, datetime; `min_length` counts characters and is 0 where any will do;
-    `max_bytes` counts those of the text in UTF-8.
+    `min_length` counts characters and is 0 where any will do; `max_bytes` counts those of the text in UTF-8.
     """
 
     name: str
-    python: type
+    kind: FieldType
     required: bool
     origin: From
     min_length: int
@@ -125,12 +105,16 @@ class Column:
     max_bytes: int | None = None
 
     @property
+    def python(self) -> type:
+        return self.kind.python
+
+    @property
     def cql(self) -> str:
-        return _KINDS[self.python].cql
+        return self.kind.cql
 
     @property
     def spark(self) -> str:
-        return _KINDS[self.python].spark
+        return self.kind.spark
 
 
 class Source(BaseModel):
@@ -315,9 +299,9 @@ def _column(name: str, field: FieldInfo) -> Column:
     origin = next((item for item in field.metadata if isinstance(item, From)), None)
     if origin is None:
         raise ContractError(f"field {name!r} does not say where it comes from: annotate it with From('path')")
-    python, nullable = _plain_type(field.annotation)
-    if python not in _KINDS:
-        allowed = ", ".join(kind.__name__ for kind in _KINDS)
+    python, nullable = plain_type(field.annotation)
+    if python not in TYPES:
+        allowed = ", ".join(each.__name__ for each in TYPES)
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
     if origin.template and python is not str:
         raise ContractError(f"field {name!r} is a template, which writes text; its type is {python.__name__}, not str")
@@ -325,25 +309,12 @@ def _column(name: str, field: FieldInfo) -> Column:
         raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")
     return Column(
         name=name,
-        python=python,
+        kind=TYPES[python],
         required=field.is_required(),
         origin=origin,
         min_length=_min_length(field),
         meaning=field.description or "",
     )
-
-
-def _plain_type(annotation: Any) -> tuple[Any, bool]:
-    """(type without None and without metadata, whether None is allowed)."""
-    if get_origin(annotation) is Annotated:
-        return _plain_type(get_args(annotation)[0])
-    if annotation is AwareDatetime:
-        return datetime, False
-    if get_origin(annotation) in (Union, UnionType):
-        members = [member for member in get_args(annotation) if member is not NoneType]
-        if len(members) == 1:
-            return _plain_type(members[0])[0], True
-    return annotation, False
 
 
 def _min_length(field: FieldInfo) -> int:

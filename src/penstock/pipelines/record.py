@@ -7,13 +7,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from functools import cache, partial
 from hashlib import sha256
 from itertools import takewhile
 from typing import Any, NoReturn
-from uuid import UUID
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -254,35 +252,14 @@ def _checked(pipeline: Pipeline, text: str | bytes, parsed: Any) -> Record | _Pr
 def _misformed(columns: Iterable[Column], parsed: Mapping[str, Any]) -> _Problem | None:
     """The first value that is right for pydantic but has another form than is agreed."""
     for column in columns:
-        wanted = _FORMS.get(column.python)
-        value = parsed.get(column.name) if wanted else None
-        if wanted and value is not None and not wanted.holds(value):
-            return _Problem(wanted.reason, f"{column.name}: {wanted.name}")
+        kind, value = column.kind, parsed.get(column.name)
+        if kind.form and value is not None and not kind.form.holds(value):
+            return _Problem(Reason.INVALID_VALUE, f"{column.name}: {kind.form.rule}")
+        if value is not None and not kind.fits(value):
+            return _Problem(Reason.WRONG_TYPE, f"{column.name}: is declared as {kind.cql}, which cannot hold the value")
         if column.max_bytes and not 0 < len(parsed[column.name].encode()) <= column.max_bytes:
             return _Problem(Reason.INVALID_VALUE, f"{column.name}: a key has 1 to {column.max_bytes} bytes")
     return None
-
-
-@dataclass(frozen=True)
-class _Form:
-    name: str
-    holds: Callable[[Any], object]
-    """Truthy where the JSON value has this form."""
-    reason: Reason = Reason.INVALID_VALUE
-
-
-# What a type's JSON must look like so that every reader takes it for the same value. Pydantic also reads other forms.
-_FORMS: Mapping[type, _Form] = {
-    UUID: _Form(
-        "a UUID is written in its 36 characters",
-        re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII).fullmatch,
-    ),
-    datetime: _Form(
-        "a time is written as in RFC 3339, with its zone, e.g. 2025-03-12T14:30:00Z",
-        re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII).fullmatch,
-    ),
-    int: _Form("a whole number has at most 64 bits", lambda value: -(2**63) <= value < 2**63, Reason.WRONG_TYPE),
-}
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,8 +13,6 @@ the last of two equal keys and ignores what follows the object. Two strict witne
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from uuid import UUID
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
@@ -36,14 +34,6 @@ ORIGIN = ("topic", "partition", "offset", "timestamp", "key", "value", "headers"
 WRITETIME = "penstock_writetime"
 """Column of what follows: microseconds since 1970, for Cassandra's `USING TIMESTAMP`; see `record.write_time_ms`."""
 
-# Types that `schema_of_variant` prints for what a JSON parser finds: https://spark.apache.org/docs/4.0.0/api/sql/
-_JSON_TYPES = {
-    "STRING": r"^STRING$",
-    "TIMESTAMP": r"^STRING$",
-    "BOOLEAN": r"^BOOLEAN$",
-    "BIGINT": r"^BIGINT$",
-    "DOUBLE": r"^(BIGINT|DOUBLE|DECIMAL\(\d+,\d+\))$",
-}
 # "NaN" in quotes is text, not a number: https://spark.apache.org/docs/latest/sql-data-sources-json.html
 _READER = {"allowNonNumericNumbers": "false"}
 # `from_json` and not `parse_json`, which has no such limit: `schema_of_variant` and the VARIANT's own reader descend
@@ -53,9 +43,6 @@ _VARIANT_READER = {
     "allowSingleQuotes": "false",
     "maxNestingDepth": str(DEEPEST_NESTING + 1),
 }
-_UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\z"
-# RFC 3339, section 5.6, with the seconds that Cassandra and Spark can hold: an offset must be there.
-_DATE_TIME = r"^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)\z"
 _MESSAGE_LIMIT = 500
 """Characters of a message: it travels as a Kafka header, and names of unknown fields are not ours to bound."""
 
@@ -242,7 +229,7 @@ def _field_problem(field: Field) -> Column:
     """The problem of one field. `found` is its JSON type where the value was read as a VARIANT, else null."""
     value = F.col("parsed")[field.name]
     found = F.schema_of_variant(F.try_variant_get("variant", f"$[0].{field.name}", "variant"))
-    readable = value.isNotNull() & found.rlike(_JSON_TYPES[field.spark])
+    readable = value.isNotNull() & found.rlike(f"^({field.kind.json})$")
     allowed = readable if field.required else readable | (found == "VOID")
     wrong = f"{field.name}: is declared as {field.spark}, the value is "
     problem = F.when(found.isNotNull() & ~allowed, _problem(Reason.WRONG_TYPE, wrong, found))
@@ -256,13 +243,13 @@ def _field_problem(field: Field) -> Column:
 def _rules(field: Field, value: Column) -> list[tuple[Column, str]]:
     """What a value of the right type can still get wrong, and how to say it."""
     rules: list[tuple[Column, str]] = []
-    if field.python is UUID:
-        rules.append((~value.rlike(_UUID), "is not a UUID of 36 characters"))
-    if field.python is datetime:
-        readable = value.rlike(_DATE_TIME) & F.try_to_timestamp(value).isNotNull()
-        rules.append((value.isNotNull() & ~readable, "is not a date and time with an offset (RFC 3339)"))
-    if field.python is float:
-        rules.append((F.abs(value) == float("inf"), "does not fit a double"))
+    kind = field.kind
+    if kind.form:
+        written = value.rlike(rf"^{kind.form.pattern}\z")
+        readable = written & _typed(field).isNotNull() if kind.is_converted else written
+        rules.append((value.isNotNull() & ~readable, kind.form.rule))
+    if kind.has_infinity:
+        rules.append((F.abs(value) == float("inf"), f"does not fit a {kind.cql}"))
     if field.min_length:
         rules.append((F.length(value) < field.min_length, f"has fewer than {field.min_length} characters"))
     if field.max_bytes:
@@ -283,14 +270,14 @@ def _problem(reason: Reason, message: str, detail: Column | None = None) -> Colu
 
 
 def _wire_ddl(pipeline: Pipeline) -> str:
-    """Types to read JSON with. A date and time stays text until its form is checked; every field may be null."""
+    """Types to read JSON with. What is converted stays text until its form is checked; every field may be null."""
     return ", ".join(f"{field.name} {_wire_type(field)}" for field in pipeline.columns)
 
 
 def _wire_type(field: Field) -> str:
-    return "STRING" if field.python is datetime else field.spark
+    return "STRING" if field.kind.is_converted else field.spark
 
 
 def _typed(field: Field) -> Column:
     value = F.col("parsed")[field.name]
-    return F.try_to_timestamp(value) if field.python is datetime else value
+    return value.try_cast(field.spark) if field.kind.is_converted else value

@@ -2,14 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self
 
 from penstock.audit.ledger.account import Account
 from penstock.cassandra import Row
 from penstock.kafka import Offsets, Received
-from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.contract import Column, Pipeline, Record
 from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
 
 _AT_ONCE = 1_000
@@ -213,7 +212,7 @@ def difference(pipeline: Pipeline, record: Record, row: Row | None, timestamp_ms
             wrong += [f"{column.name} is still set"] if _is_left(pipeline, cell_us, written_us) else []
         elif cell_us < written_us:
             wrong.append(f"{column.name} is older")
-        elif cell_us == written_us and not _is_same(expected, row.values[column.name]):
+        elif cell_us == written_us and not _is_same(column, expected, row.values[column.name]):
             wrong.append(f"{column.name} differs")
     if not wrong and (not unset or _is_replaced(pipeline, row, written_us)):
         return Difference("", only_unset=False)
@@ -235,11 +234,8 @@ def _is_replaced(pipeline: Pipeline, row: Row, written_us: int) -> bool:
     return required <= newer if required else bool(newer)
 
 
-def _is_same(expected: Any, found: Any) -> bool:
-    if isinstance(expected, datetime):
-        # Cassandra keeps milliseconds.
-        return found is not None and abs(expected - found) < timedelta(milliseconds=1)
-    return bool(expected == found)
+def _is_same(column: Column, expected: Any, found: Any) -> bool:
+    return found is not None and column.kind.is_same(expected, found)
 
 
 def _rejected(letter: Received) -> tuple[str, str, str]:

@@ -29,8 +29,6 @@ _WRITE = {
 # 5.0.9: each cell, cleared ones too, with write time, time to live and time of deletion; each row with its own.
 _CELL_BYTES, _ROW_BYTES = 20, 64
 _WRITETIME_BYTES = 8
-# The smallest value of each type; a text has one byte a character, or more.
-_LEAST_BYTES = {"uuid": 16, "bigint": 8, "double": 8, "timestamp": 8, "boolean": 1}
 
 # The connector's own two have no forward secrecy and no TLS 1.3.
 _CIPHERS = (
@@ -85,7 +83,8 @@ def batch_bytes(pipeline: Pipeline, limit_bytes: int) -> int:
 
 
 def _least_bytes(column: Column) -> int:
-    return _LEAST_BYTES.get(column.cql, column.min_length)
+    """A text has one byte a character, or more."""
+    return column.min_length if column.kind.least_bytes is None else column.kind.least_bytes
 
 
 def forget_sessions(spark: SparkSession) -> None:
