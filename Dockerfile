@@ -35,7 +35,7 @@ RUN cd "$VIRTUAL_ENV"/lib/python3.*/site-packages \
 
 # The jars depend on their locks and the downloader only.
 FROM packages AS jars
-COPY src/penstock/__init__.py src/penstock/errors.py src/penstock/urls.py jars/penstock/
+COPY src/penstock/__init__.py src/penstock/errors.py src/penstock/locks.py src/penstock/urls.py jars/penstock/
 COPY src/penstock/network jars/penstock/network
 COPY src/penstock/servers/__init__.py jars/penstock/servers/
 COPY src/penstock/servers/jars jars/penstock/servers/jars

@@ -4,15 +4,13 @@ The servers belong to a supervisor in the background; here it is started, asked,
 missing. `up` and `down` may be interrupted, killed and run several times at once.
 """
 
-import fcntl
 import logging
-import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from penstock.config import Settings, pipeline_environment
 from penstock.errors import PortTakenError, ServiceError
@@ -38,6 +36,7 @@ from penstock.launcher.state import (
     read_request,
     write,
 )
+from penstock.locks import HeldError, held
 
 __all__ = ["Phase", "ServiceState", "StackState", "down", "follow", "status", "tail", "up"]
 
@@ -378,22 +377,12 @@ def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
 @contextmanager
 def _locked(home: Home) -> Iterator[None]:
     """One command at a time asks, so that no two start a supervisor. Released with the process, however it ends."""
-    never = threading.Event()
-    deadline = time.monotonic() + _LOCK_LIMIT_S
-    with home.up_lock.open("a+") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    lock.seek(0)
-                    raise ServiceError(
-                        f"another penstock command, process {lock.read().strip() or 'unknown'}, is busy with "
-                        f"{home.path} for longer than {_LOCK_LIMIT_S:.0f} s. Wait for it, or stop it"
-                    ) from error
-            never.wait(_POLL_S)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    with ExitStack() as holding:
+        try:
+            holding.enter_context(held(home.up_lock, _LOCK_LIMIT_S))
+        except HeldError as error:
+            raise ServiceError(
+                f"another penstock command, process {error.holder}, is busy with {home.path} for longer than "
+                f"{_LOCK_LIMIT_S:.0f} s. Wait for it, or stop it"
+            ) from error
         yield

@@ -9,14 +9,12 @@ long as it lives.
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import IO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from penstock.config import Settings, read_settings
 from penstock.errors import PenstockError, ServiceError
@@ -39,6 +37,7 @@ from penstock.launcher.state import (
 from penstock.launcher.state_store import Board
 from penstock.launcher.threads import in_thread
 from penstock.launcher.watchdog import GUARDIAN, Guardian
+from penstock.locks import HeldError, held
 
 log = logging.getLogger(__name__)
 
@@ -218,8 +217,7 @@ def _supervise(reference: str, tell: int | None, *, revived: bool) -> None:
     if revived and not home.run.exists():
         return  # deleted under a running stack: `down` ends what is left
     home.make()
-    with home.supervisor_lock.open("a") as lock:
-        _take(lock, home)
+    with _the_only_one(home):
         if revived and not read_request(home).names:
             return
         guardian = Guardian(settings, reference)
@@ -235,13 +233,16 @@ def _supervise(reference: str, tell: int | None, *, revived: bool) -> None:
             guardian.dismiss()
 
 
-def _take(lock: IO[str], home: Home) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        other = living_supervisor(home)
-        who = f"process {other.pid}" if other else "another process"
-        raise ServiceError(f"{who} already supervises {home.path}; stop it with `penstock down`") from error
+@contextlib.contextmanager
+def _the_only_one(home: Home) -> Iterator[None]:
+    with contextlib.ExitStack() as holding:
+        try:
+            holding.enter_context(held(home.supervisor_lock))
+        except HeldError as error:
+            other = living_supervisor(home)
+            who = f"process {other.pid}" if other else "another process"
+            raise ServiceError(f"{who} already supervises {home.path}; stop it with `penstock down`") from error
+        yield
 
 
 def _detach() -> int:

@@ -4,7 +4,6 @@ Everything is said in an `airflow.cfg` of ours, which only its owner can read: i
 inherited by whatever a task starts.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from penstock.errors import ServiceError
 from penstock.launcher.service import NotReady, Service
 from penstock.launcher.settings_file import SettingsFile
 from penstock.launcher.state import write
+from penstock.locks import held
 from penstock.servers.postgres import DATABASE, ROLE, connect
 from penstock.servers.probe import json_answer
 from penstock.servers.secrets import Secrets
@@ -149,8 +149,7 @@ class Components:
         self.home.mkdir(parents=True, exist_ok=True)
         started.parent.mkdir(parents=True, exist_ok=True)
         given.write()
-        with (self.home / "prepare.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the components are prepared at the same time
+        with held(self.home / "prepare.lock", timeout_s=None):  # the components are prepared at the same time
             self._write_passwords()
             write(self._configuration, configuration(self.options()))
             self._migrate()

@@ -3,13 +3,12 @@
 What Spark raises is told apart by its types and error conditions, never by its sentences.
 """
 
-import fcntl
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pyspark.errors import PySparkException
 
 from penstock.config import is_url
 from penstock.errors import StreamError
+from penstock.locks import HeldError, held
 from penstock.pipelines.contract import Pipeline
 
 FOREIGN = (PySparkException, Py4JError, ConnectionError)
@@ -83,15 +83,11 @@ def only_one(place: str) -> Iterator[None]:
     # One file of that name for one checkpoint, by whatever link this process was sent to it.
     lock_file = Path(f"{os.path.realpath(place)}.lock")
     lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("a+") as lock:
+    with ExitStack() as holding:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise StreamError(f"checkpoint {place} is held by process {lock.read().strip()}. {ALONE}") from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            holding.enter_context(held(lock_file))
+        except HeldError as error:
+            raise StreamError(f"checkpoint {place} is held by process {error.holder}. {ALONE}") from error
         yield
 
 

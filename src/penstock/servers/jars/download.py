@@ -1,13 +1,12 @@
 """Brings jars from a Maven repository into a folder: in parallel, checked while they arrive, each under its name only
 when whole."""
 
-import fcntl
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
@@ -16,6 +15,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after_attempt, wait_random_exponential
 
 from penstock.errors import ConfigError, DownloadError
+from penstock.locks import HeldError, held
 from penstock.network.http import transport, untrusted
 from penstock.servers.jars.locked import Jar, missing
 from penstock.servers.jars.progress import Progress
@@ -61,17 +61,16 @@ def download(jars: Sequence[Jar], folder: Path, address: str, on_progress: Calla
 @contextmanager
 def _only_one(folder: Path, while_waiting: Callable[[], None]) -> Iterator[None]:
     """Holds the folder against other processes; the kernel gives it back when we die, however we die."""
-    with (folder / ".lock").open("w") as file:
-        while not _locks(file.fileno()):
+    with ExitStack() as holding:
+        while not _holds(folder / ".lock", holding):
             while_waiting()
-            Event().wait(_REPORT_INTERVAL_S)
         yield
 
 
-def _locks(descriptor: int) -> bool:
+def _holds(file: Path, holding: ExitStack) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        holding.enter_context(held(file, _REPORT_INTERVAL_S))
+    except HeldError:
         return False
     return True
 
