@@ -15,7 +15,7 @@ from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers import jars
 from penstock.servers.stack import STACK, stack
 from penstock.source import ahead
-from tests.stacks import processes_of, settings_in
+from rig.stacks import processes_of, settings_in
 
 SERVICES = ("kafka", "cassandra", "spark-master", "spark-worker")
 _ROWS_A_LOOK = 2_000

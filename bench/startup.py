@@ -22,7 +22,7 @@ from penstock.pipelines.contract import load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of
 from penstock.servers.stack import STACK, stack
-from tests.stacks import settings_in
+from rig.stacks import settings_in
 
 ALONE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
 FIRST_ROW_LIMIT_S = 120

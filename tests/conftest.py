@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstock.config import Settings
-from tests.stacks import free_ports, settings_in
+from rig.stacks import free_ports, settings_in
 
 
 @pytest.fixture

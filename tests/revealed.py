@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.stacks import processes_of
+from rig.stacks import processes_of
 
 MAY_HOLD = re.compile(r"-m penstock --verbose stream")
 """A stream that is started by hand has what its caller gave it; no process that the launcher starts has a secret."""

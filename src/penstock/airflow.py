@@ -21,18 +21,18 @@ from tenacity import (
     retry_if_result,
     stop_after_delay,
     wait_exponential,
-    wait_fixed,
 )
 
 from penstock.config import Settings
 from penstock.errors import ConfigError, ScheduleError
 from penstock.network import http
 from penstock.urls import shown
+from penstock.waiting import until
 
 log = logging.getLogger(__name__)
 
 _FINISHED = frozenset({"success", "failed"})
-_ASK_EVERY_S = 0.5
+_LONGEST_PAUSE_S = 0.5
 _LOG_LINES = 30
 _NOBODY_ANSWERS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 
@@ -133,7 +133,7 @@ class Airflow:
             said = self._import_errors() or "No file failed to parse; is the dag-processor running (`penstock status`)?"
             raise ScheduleError(f"{self._url} does not know DAG {dag_id} after {limit_s:.0f} s. {said}")
 
-        _until(bool, limit_s, give_up)(self._is_parsed, dag_id)
+        until(bool, limit_s, give_up, longest_pause_s=_LONGEST_PAUSE_S)(self._is_parsed, dag_id)
 
     def unpause(self, dag_id: str) -> None:
         """Lets the scheduler start runs of the DAG."""
@@ -186,7 +186,9 @@ class Airflow:
                 f"run {run_id} is not over after {limit_s:.0f} s: {seen[-1]}. See {self._page(seen[-1])}"
             )
 
-        run: DagRun = _until(lambda run: run.state in _FINISHED, limit_s, give_up)(look)
+        run: DagRun = until(lambda run: run.state in _FINISHED, limit_s, give_up, longest_pause_s=_LONGEST_PAUSE_S)(
+            look
+        )
         if run.state == "failed":
             raise ScheduleError(f"run {run_id} failed: {run}. See {self._page(run)}\n{self._logs_of_unfinished(run)}")
         return run
@@ -334,15 +336,6 @@ class _Token(httpx.Auth):
 
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, _NOBODY_ANSWERS) and not http.untrusted(error)
-
-
-def _until(is_enough: Callable[[Any], bool], limit_s: float, give_up: Callable[[RetryCallState], NoReturn]) -> Retrying:
-    return Retrying(
-        retry=retry_if_result(lambda result: not is_enough(result)),
-        stop=stop_after_delay(limit_s),
-        wait=wait_fixed(_ASK_EVERY_S),
-        retry_error_callback=give_up,
-    )
 
 
 def _log_lines(entry: Any) -> list[str]:

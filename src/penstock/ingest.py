@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from penstock.cassandra import Counts, Flow, Report, Store, durable
 from penstock.config import Settings
 from penstock.errors import ConfigError, DeliveryError, SourceAnswerError, StoreError
-from penstock.kafka import Broker, Message, Receipts
+from penstock.kafka import Broker, Message, Publisher
 from penstock.network import http
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, Rejected, from_api, to_bytes
@@ -53,12 +53,6 @@ class Run:
         pipeline = self.pipeline
         attempt: dict[str, str] = {Header.ATTEMPT: self.attempt} if self.attempt else {}
         return {Header.PIPELINE: pipeline.name, Header.VERSION: str(pipeline.version), Header.RUN: self.id, **attempt}
-
-
-class Publisher(Protocol):
-    """What ingest needs of `Broker`."""
-
-    def publish(self, messages: Iterable[Message], on_progress: Callable[[int], None]) -> Receipts: ...
 
 
 class IngestReport(BaseModel):

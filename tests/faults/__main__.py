@@ -24,13 +24,13 @@ from penstock.servers import jars
 from penstock.servers.java import find_java
 from penstock.servers.spark import driver_environment
 from penstock.users import USERS
+from rig.stacks import settings_in, start
 from tests.faults.defects import DEFECTS, Defect, Verdict, play_defects
 from tests.faults.defects import drawn as drawn_defects
 from tests.faults.kinds import FAULTS, Fault
 from tests.faults.kinds import drawn as drawn_faults
 from tests.faults.rounds import Outcome, play
 from tests.faults.stage import Stage, staged
-from tests.stacks import settings_in, start
 
 out = Console(highlight=False, soft_wrap=True, width=130)  # for a page of Markdown; a terminal may wrap it
 err = Console(stderr=True, highlight=False, soft_wrap=True)

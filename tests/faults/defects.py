@@ -26,9 +26,9 @@ from penstock.stream.batches import MicroBatches, prepare
 from penstock.stream.connectors.cassandra import write
 from penstock.stream.connectors.kafka import write_letters
 from penstock.stream.judge import WRITETIME
+from rig.stacks import free_ports
 from tests.faults.check import Findings, Topic, check
 from tests.faults.load import Expected, messages
-from tests.stacks import free_ports
 from tests.strangers import alter
 
 RECORDS = 4_000

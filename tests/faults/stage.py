@@ -16,9 +16,9 @@ from penstock.launcher.state import Phase
 from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers import jars
 from penstock.servers.secrets import with_credentials
+from rig.stacks import processes_of, settings_in
 from tests.faults import seams
 from tests.faults.check import Topic
-from tests.stacks import processes_of, settings_in
 from tests.waiting import never
 
 UP_LIMIT_S = 900

@@ -12,8 +12,8 @@ from penstock.kafka import Broker
 from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers.secrets import with_credentials
+from rig.stacks import processes_of, settings_in, start
 from tests.hostile_environment import HOSTILE
-from tests.stacks import processes_of, settings_in, start
 
 
 @pytest.fixture(scope="session")

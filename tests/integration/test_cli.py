@@ -10,7 +10,7 @@ import pytest
 
 from penstock.config import Settings, child_environment
 from penstock.launcher import control
-from tests.stacks import penstock, start
+from rig.stacks import penstock, start
 
 
 @pytest.mark.parametrize("attempt", ["first", "second"])

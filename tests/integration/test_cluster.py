@@ -10,10 +10,10 @@ from penstock.config import Settings, StackSettings
 from penstock.ingest import Run
 from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline
+from rig.stacks import processes_of, settings_in, start
 from tests.faults.check import Topic, check
 from tests.faults.load import Load
 from tests.faults.stage import kill
-from tests.stacks import processes_of, settings_in, start
 from tests.waiting import until
 
 pytestmark = pytest.mark.thorough

@@ -20,7 +20,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, Reason, letter_id
 from penstock.simulator import Simulator
 from penstock.simulator.faults import Reply, always, whole
-from tests.integration.test_cli import penstock
+from rig.stacks import penstock
 from tests.waiting import TIMEOUT_S, until
 
 SENT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)

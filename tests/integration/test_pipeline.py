@@ -23,7 +23,7 @@ from penstock.pipelines.record import Header, Reason
 from penstock.simulator import Simulator
 from penstock.simulator.faults import failing, first
 from penstock.source import Api, seed_for
-from tests.stacks import start
+from rig.stacks import start
 from tests.waiting import TIMEOUT_S
 
 

@@ -19,9 +19,9 @@ from penstock.errors import StoreError, StreamError
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import to_bytes
+from rig.stacks import free_ports
 from tests.disks import filled, small_disk
-from tests.integration.test_stream import OWN, log_of, publish, started, streaming, user
-from tests.stacks import free_ports
+from tests.streaming import OWN, log_of, publish, started, streaming, user
 from tests.waiting import TIMEOUT_S, until
 
 RECORDS = 120

@@ -1,11 +1,6 @@
 """The streaming app as its own process, on a Spark of its own, between the stack's Kafka and Cassandra."""
 
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -20,20 +15,16 @@ from penstock.cassandra import Counts, Row, Store
 from penstock.config import Settings
 from penstock.errors import StreamError
 from penstock.ingest import run_ingest
-from penstock.kafka import Broker, Message
+from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, Reason, to_bytes
-from penstock.users import User
+from rig.stacks import free_ports
 from tests.secured import changed
-from tests.stacks import free_ports
 from tests.strangers import transaction
+from tests.streaming import OWN, SENT, STOP_LIMIT_S, log_of, publish, started, streaming, user
 from tests.waiting import TIMEOUT_S, until
 
-STOP_LIMIT_S = 120
 READS = "SparkDataStreaming: reading"
-# Not long ago: Kafka deletes what is older than its retention, by this time.
-SENT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
-OWN = "from penstock.users import USERS\nOWN = USERS.model_copy(update=dict(topic={0!r}, table={0!r}))\n"
 
 
 @pytest.fixture(scope="module")
@@ -52,57 +43,8 @@ def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.T
     )
 
 
-def started(settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
-    """`penstock stream`, its output beside its checkpoint."""
-    folder = Path(settings.spark.checkpoint).parent
-    environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(folder)}
-    with (folder / "stream.log").open("ab") as log:
-        command = (sys.executable, "-m", "penstock", "--verbose", "stream", *arguments)
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def log_of(settings: Settings) -> str:
-    return (Path(settings.spark.checkpoint).parent / "stream.log").read_text()
-
-
-@contextmanager
-def streaming(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The app, which is told to stop at the end if it still runs; nothing of it may be left."""
-    process = started(settings, *arguments)
-    family = psutil.Process(process.pid)
-    try:
-        yield process
-        children = family.children(recursive=True) if process.poll() is None else []
-        process.terminate()
-        assert process.wait(STOP_LIMIT_S) == 0
-        assert psutil.wait_procs(children, STOP_LIMIT_S)[1] == []
-    finally:
-        if process.poll() is None:
-            process.kill()
-
-
-def message(own: Pipeline, value: bytes, sent: datetime = SENT) -> Message:
-    return Message(own.topic, None, value, {Header.RUN: "r", Header.PIPELINE: "users", Header.VERSION: "1"}, sent)
-
-
-def user(number: int, **changes: str | None) -> User:
-    return User(
-        id=UUID(int=number),
-        first_name=f"n{number}",
-        last_name="علی",
-        email="e@example.com",
-        username="u",
-        **changes,
-    )
-
-
 def row(store: Store, own: Pipeline, key: UUID) -> Row | None:
     return next(store.rows(own, [key]), None)
-
-
-def publish(broker: Broker, own: Pipeline, values: Sequence[bytes], sent: datetime = SENT) -> None:
-    broker.ensure_topics(own)
-    broker.publish(message(own, value, sent) for value in values)
 
 
 def test_good_messages_become_rows_and_bad_ones_letters(

@@ -11,8 +11,8 @@ from penstock.config import Settings, StackSettings
 from penstock.ingest import run_ingest
 from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline
+from rig.stacks import processes_of, settings_in, start
 from tests.faults.stage import kill
-from tests.stacks import processes_of, settings_in, start
 from tests.waiting import TIMEOUT_S, until
 
 pytestmark = pytest.mark.thorough

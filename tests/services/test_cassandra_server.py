@@ -23,8 +23,8 @@ from penstock.servers import cql
 from penstock.servers.cassandra import cassandra
 from penstock.servers.jars import classpath
 from penstock.users import USERS
+from rig.stacks import settings_in
 from tests.services.servers import Server, kill, running
-from tests.stacks import settings_in
 
 ROWS = 5_000
 TABLE = "CREATE TABLE tests.kept (id uuid PRIMARY KEY, value text)"

@@ -15,8 +15,8 @@ from penstock.kafka import Broker, Message
 from penstock.launcher import control
 from penstock.launcher.state import Phase
 from penstock.users import USERS
+from rig.stacks import settings_in, start
 from tests.disks import filled, small_disk
-from tests.stacks import settings_in, start
 from tests.waiting import until
 
 MOST = 1_000

@@ -12,8 +12,8 @@ from penstock.doctor import Grade, machine
 from penstock.doctor.ports import leftovers
 from penstock.launcher import control
 from penstock.launcher.home import Home
+from rig.stacks import processes_of, start
 from tests.disks import filled, small_disk
-from tests.stacks import processes_of, start
 
 
 def test_folder_for_temporary_files_that_forbids_execution(tmp_path: Path) -> None:

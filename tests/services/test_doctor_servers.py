@@ -32,9 +32,9 @@ from penstock.servers.postgres import postgres as postgres_service
 from penstock.servers.secrets import FILE_NAME, load_secrets
 from penstock.servers.spark import spark_master
 from penstock.servers.zookeeper import zookeeper
+from rig.stacks import free_ports, settings_in
 from tests.secured import changed
 from tests.services.servers import running
-from tests.stacks import free_ports, settings_in
 from tests.strangers import alter
 
 

@@ -11,8 +11,8 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from penstock.config import Settings, child_environment
 from penstock.launcher import foreground
 from penstock.launcher.service import NotReady, Service
+from rig.stacks import penstock
 from tests.hostile_environment import HOSTILE
-from tests.stacks import penstock
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import to_bytes
 from penstock.servers.spark import spark_master, spark_worker
 from penstock.stream.connectors.cassandra import spark_conf
+from rig.stacks import processes_of
 from tests import revealed
-from tests.integration.test_stream import OWN, log_of, publish, streaming, user
 from tests.secured import CORE, changed, let_in_by_scram
 from tests.services.servers import running
-from tests.stacks import processes_of
+from tests.streaming import OWN, log_of, publish, streaming, user
 from tests.waiting import until
 
 KEY_STORE_PASSWORD = "spark.cassandra.connection.ssl.keyStore.password"

@@ -5,19 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaError, Producer
 
 from penstock.config import Settings
 from penstock.errors import ServiceError
 from penstock.launcher.service import NotReady
 from penstock.servers.java import find_java
 from penstock.servers.kafka import kafka
+from rig.stacks import settings_in
+from tests.services.kafka_client import LIMIT_S, TEN_MEGABYTES, create, held, produce
 from tests.services.servers import kill, running
-from tests.stacks import settings_in
-
-LIMIT_S = 30
-TEN_MEGABYTES = 10_000_000
 
 
 @pytest.fixture(scope="module")
@@ -26,33 +23,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     settings = settings_in(tmp_path_factory.mktemp("kafka") / "home")
     with running(kafka, settings):
         yield settings
-
-
-def create(port: int, topic: str) -> None:
-    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"})
-    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(LIMIT_S)
-
-
-def produce(port: int, topic: str, *values: bytes) -> None:
-    """Returns when each value is acknowledged."""
-    failures: list[object] = []
-    producer = Producer(
-        {"bootstrap.servers": f"127.0.0.1:{port}", "acks": "all", "message.max.bytes": 2 * TEN_MEGABYTES}
-    )
-    for value in values:
-        producer.produce(topic, value, on_delivery=lambda error, _: failures.append(error) if error else None)
-    assert producer.flush(LIMIT_S) == 0
-    assert failures == []
-
-
-def held(port: int, topic: str) -> int:
-    """How many records the topic holds."""
-    consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "nobody"})
-    try:
-        offsets = [consumer.get_watermark_offsets(TopicPartition(topic, number), LIMIT_S) for number in (0, 1)]
-    finally:
-        consumer.close()
-    return sum(high - low for low, high in offsets)
 
 
 def cluster_id(settings: Settings) -> str:

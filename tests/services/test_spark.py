@@ -16,7 +16,7 @@ from penstock.launcher import control
 from penstock.launcher.service import NotReady
 from penstock.servers.apps import stream
 from penstock.servers.java import find_java
-from tests.stacks import processes_of, settings_in, start
+from rig.stacks import processes_of, settings_in, start
 from tests.waiting import TIMEOUT_S, until
 
 APP = Path(__file__).with_name("endless_app.py")

@@ -11,9 +11,9 @@ from penstock.launcher.service import NotReady
 from penstock.servers.java import find_java
 from penstock.servers.kafka import kafka
 from penstock.servers.zookeeper import wait_until_gone, zookeeper
+from rig.stacks import settings_in
+from tests.services.kafka_client import create, held, produce
 from tests.services.servers import kill, running
-from tests.services.test_kafka_server import create, held, produce
-from tests.stacks import settings_in
 
 PLACE = "/brokers/ids/1"
 

@@ -14,7 +14,7 @@ from penstock.pipelines.record import Header, Reason, Rejected, from_bytes
 from penstock.stream.judge import rejected, transform
 from penstock.users import USERS
 from tests.hostile import KINDS, TOO_LARGE, Hostile, corpus, encoded, user
-from tests.spark.test_transform import HOSTILE, HOSTILE_TYPES, KAFKA, READING, READINGS
+from tests.spark.corpus import HOSTILE, HOSTILE_TYPES, KAFKA, READING, READINGS
 
 SENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
 SEED = 20_250_312

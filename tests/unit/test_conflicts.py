@@ -24,7 +24,7 @@ from penstock.launcher.state import Phase, Recorded, RecordedService
 from penstock.servers.apps import stream
 from penstock.servers.java import Java
 from penstock.servers.stack import stack
-from tests.stacks import free_ports
+from rig.stacks import free_ports
 
 NOWHERE = Path("nowhere")
 LISTENER = """

@@ -9,9 +9,9 @@ from penstock.doctor import Grade
 from penstock.doctor.docker import docker
 from penstock.doctor.spark import pages, spark
 from penstock.doctor.versions import AIRFLOW, CASSANDRA, COMPOSE, DOCKER, KAFKA, POSTGRES, Line, parsed, shown
+from rig.stacks import free_ports
 from tests.compose.engine import COMPOSE_MODULE
 from tests.secured import changed
-from tests.stacks import free_ports
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 

@@ -4,7 +4,6 @@ import hashlib
 import multiprocessing
 import os
 import signal
-import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from penstock.servers.jars.download import download
 from penstock.servers.jars.download import repository as mirror
 from penstock.servers.jars.locked import SETS, Jar, jars_of, locked, missing, spec_file
 from penstock.servers.jars.progress import Progress
+from tests.waiting import until
 
 
 @dataclass
@@ -191,18 +191,11 @@ def apart(wanted: list[Jar], folder: Path, url: str) -> multiprocessing.process.
     return process
 
 
-def until(condition: partial[bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        Event().wait(0.01)
-
-
 def test_goes_on_after_kill(repository: Repository, tmp_path: Path) -> None:
     first, second = repository.holds("first"), repository.holds("second")
     repository.stalled = f"/{second.remote_path}"
     process = apart([first, second], tmp_path, repository.url)
-    until(partial(lambda: not missing([first], tmp_path) and repository.asked[repository.stalled] == 1))
+    until(lambda: not missing([first], tmp_path) and repository.asked[repository.stalled] == 1)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
     repository.go_on.set()
@@ -215,7 +208,7 @@ def test_two_processes_fetch_once(repository: Repository, tmp_path: Path) -> Non
     wanted = [repository.holds(f"jar{i}") for i in range(5)]
     repository.stalled = f"/{wanted[0].remote_path}"
     processes = [apart(wanted, tmp_path, repository.url) for _ in range(2)]
-    until(partial(lambda: repository.asked[repository.stalled] == 1))
+    until(lambda: repository.asked[repository.stalled] == 1)
     repository.go_on.set()
     for process in processes:
         process.join()

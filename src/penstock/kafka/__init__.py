@@ -14,7 +14,8 @@ from penstock.kafka import publish, read
 from penstock.kafka.client import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Client
 from penstock.kafka.messages import Message, Offsets, Receipts, Received
 from penstock.kafka.properties import Flaw
-from penstock.kafka.topics import Topics, View
+from penstock.kafka.roles import Publisher, Topics
+from penstock.kafka.topics import Administration, View
 from penstock.pipelines.contract import Pipeline
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "Flaw",
     "Message",
     "Offsets",
+    "Publisher",
     "Receipts",
     "Received",
+    "Topics",
     "View",
 ]
 
@@ -39,7 +42,7 @@ class Broker:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._client = Client(settings)
-        self._topics = Topics(self._client)
+        self._topics = Administration(self._client)
         self._consumers = read.Consumers(partial(read.open_consumer, self._client))
         self._uncommitted = read.Consumers(
             partial(read.open_consumer, self._client, isolation_level="read_uncommitted")

@@ -29,7 +29,7 @@ class View:
     """Topic -> copies of its partition that has fewest."""
 
 
-class Topics:
+class Administration:
     """Looks at the topics of a cluster and makes those that are absent."""
 
     def __init__(self, client: Client) -> None:

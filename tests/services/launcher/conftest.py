@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.launcher.process import MARKER
-from tests.stacks import free_ports
+from rig.stacks import free_ports
 
 _MOST = 20
 """Tiny servers of one test."""
@@ -18,7 +18,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import tiny_stack  # noqa: E402 - found by the line above
-from tiny_launcher import Declare, Launcher, until  # noqa: E402
+from tiny_launcher import Declare, Launcher  # noqa: E402
+
+from tests.waiting import until  # noqa: E402
 
 
 @pytest.fixture

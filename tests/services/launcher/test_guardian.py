@@ -3,10 +3,11 @@
 import signal
 
 import psutil
-from tiny_launcher import Declare, Launcher, until
+from tiny_launcher import Declare, Launcher
 
 from penstock.launcher.control import StackState
 from penstock.launcher.process import Process
+from tests.waiting import until
 
 
 def comes_back(launcher: Launcher, killed: Process) -> None:

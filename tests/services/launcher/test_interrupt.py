@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny_launcher import LIMIT_S, Declare, Launcher, until
+from tiny_launcher import LIMIT_S, Declare, Launcher
 
 from penstock.config import child_environment, pipeline_environment
+from tests.waiting import until
 
 Command = Callable[[], subprocess.Popen[bytes]]
 

@@ -3,7 +3,9 @@
 import shutil
 import signal
 
-from tiny_launcher import Declare, Launcher, until
+from tiny_launcher import Declare, Launcher
+
+from tests.waiting import until
 
 
 def test_servers_run_on_and_status_says_that_nobody_watches(launcher: Launcher, tiny: Declare) -> None:

@@ -3,7 +3,9 @@
 import signal
 from collections.abc import Callable
 
-from tiny_launcher import Declare, Launcher, process_in, until
+from tiny_launcher import Declare, Launcher, process_in
+
+from tests.waiting import until
 
 
 def test_what_died_is_started_again_and_counted(launcher: Launcher, tiny: Declare) -> None:

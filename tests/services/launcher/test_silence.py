@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tiny_launcher import Declare, Launcher, until
+from tiny_launcher import Declare, Launcher
 
 from penstock.errors import ServiceError
 from penstock.launcher.control import StackState
 from penstock.launcher.process import Process
+from tests.waiting import until
 
 OFTEN: dict[str, Any] = {"probe_every_s": 0.1, "answer_timeout_s": 0.5}
 

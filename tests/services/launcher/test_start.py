@@ -4,10 +4,11 @@ import os
 import socket
 
 import pytest
-from tiny_launcher import Declare, Launcher, until
+from tiny_launcher import Declare, Launcher
 
 from penstock.config import Settings
 from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
+from tests.waiting import until
 
 
 def test_starts_side_by_side_what_needs_nothing(launcher: Launcher, tiny: Declare) -> None:

@@ -3,10 +3,11 @@
 import signal
 
 import pytest
-from tiny_launcher import Declare, Launcher, process_in, until
+from tiny_launcher import Declare, Launcher, process_in
 
 from penstock.errors import ServiceError
 from penstock.launcher import control
+from tests.waiting import until
 
 
 def test_down_stops_gently(launcher: Launcher, tiny: Declare) -> None:

@@ -5,11 +5,12 @@ from itertools import islice
 
 import psutil
 import pytest
-from tiny_launcher import Declare, Launcher, until
+from tiny_launcher import Declare, Launcher
 
 from penstock.errors import ServiceError
 from penstock.launcher import control
 from penstock.launcher.logs import ROTATE_ABOVE_BYTES
+from tests.waiting import until
 
 MIB = 1024 * 1024
 

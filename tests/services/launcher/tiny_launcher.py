@@ -1,13 +1,11 @@
 """The launcher with tiny servers: `control` for one home, and what tests want to know of it."""
 
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import tiny_stack
 
@@ -19,6 +17,7 @@ from penstock.launcher.home import Home
 from penstock.launcher.process import Process
 from penstock.launcher.selection import choose
 from penstock.launcher.state import living_guardian, living_supervisor
+from tests.waiting import until
 
 Declare = Callable[..., tiny_stack.Tiny]
 """Declares one tiny server more: a name, and whatever else `Tiny` has."""
@@ -26,18 +25,6 @@ Declare = Callable[..., tiny_stack.Tiny]
 
 LIMIT_S = 120
 """For anything that must come to pass by itself: far beyond what it takes on a quiet machine."""
-
-Found = TypeVar("Found")
-
-
-def until(condition: Callable[[], Found]) -> Found:
-    """Waits for what has no event of its own, and returns it; fails when it does not come."""
-    never = threading.Event()
-    deadline = time.monotonic() + LIMIT_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come to pass"
-        never.wait(0.02)
-    return found
 
 
 class Launcher:

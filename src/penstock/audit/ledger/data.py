@@ -7,23 +7,13 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from penstock.audit.ledger.account import Account
 from penstock.cassandra import Row
-from penstock.kafka import Offsets, Received
+from penstock.kafka import Received, Topics
 from penstock.pipelines.contract import Column, Pipeline, Record
 from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
 
 _AT_ONCE = 1_000
 _EXAMPLES = 5
 _NO_ROW = "no row"
-
-
-class Topics(Protocol):
-    """What the ledger needs of `Broker`."""
-
-    def offsets(self, topic: str) -> dict[int, Offsets]: ...
-
-    def read(
-        self, topic: str, *, start: Mapping[int, int] | None = None, end: Mapping[int, int] | None = None
-    ) -> Iterator[Received]: ...
 
 
 class Rows(Protocol):

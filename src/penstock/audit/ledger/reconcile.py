@@ -8,11 +8,6 @@ from typing import Any
 
 from tenacity import (
     RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    retry_if_result,
-    stop_after_delay,
-    wait_exponential,
 )
 
 from penstock.audit.ledger.account import Account
@@ -24,7 +19,10 @@ from penstock.errors import BrokerError, LedgerError, StoreError
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Rejected, from_bytes
+from penstock.waiting import until
 
+_PASSING = (BrokerError, StoreError)
+"""Servers that restart while somebody waits are waited for."""
 _STREAM = "Does the stream run (`penstock status`, `penstock logs stream`)? What is in Kafka is not lost."
 
 
@@ -84,7 +82,7 @@ def wait_until_settled(
                 f"run {run_id}: neither stored nor dead-lettered after {limit_s:.0f} s: {flying}. {_STREAM}"
             )
 
-        settled: Account = _until(lambda seen: seen.in_flight == 0, limit_s, give_up)(look)
+        settled: Account = until(lambda seen: seen.in_flight == 0, limit_s, give_up, _PASSING)(look)
         return settled
 
 
@@ -116,7 +114,7 @@ def wait_until_balanced(
         raise LedgerError(f"run {run_id} does not balance after {limit_s:.0f} s: {said}. {_STREAM}")
 
     with Kept(lambda: _counting(settings, pipeline)) as kept:
-        balance: Balance = _until(lambda seen: seen.settled, limit_s, give_up)(look)
+        balance: Balance = until(lambda seen: seen.settled, limit_s, give_up, _PASSING)(look)
     return balance
 
 
@@ -252,16 +250,6 @@ def _known(found: list[Balance], pipeline: Pipeline, run_id: str | None) -> list
             "manual__2025-03-12T14:30:00+00:00."
         )
     return found
-
-
-def _until(settled: Callable[[Any], bool], limit_s: float, give_up: Callable[[RetryCallState], Any]) -> Retrying:
-    """Looks again until then; servers that restart meanwhile are waited for."""
-    return Retrying(
-        retry=retry_if_result(lambda seen: not settled(seen)) | retry_if_exception_type((BrokerError, StoreError)),
-        stop=stop_after_delay(limit_s),
-        wait=wait_exponential(multiplier=0.1, max=2),
-        retry_error_callback=give_up,
-    )
 
 
 @dataclass(frozen=True)

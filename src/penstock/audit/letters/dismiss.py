@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from penstock.audit.letters.index import Letter
-from penstock.audit.letters.replay import Publisher
-from penstock.kafka import Message
+from penstock.kafka import Message, Publisher
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import DISMISSAL, Header
 

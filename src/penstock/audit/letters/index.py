@@ -5,12 +5,12 @@ grows neither with the number of letters nor with their size.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from penstock.errors import LetterError
-from penstock.kafka import Offsets, Received
+from penstock.kafka import Received, Topics
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import DISMISSAL, Header, letter_id, replayed_letter
 
@@ -18,16 +18,6 @@ SHORT = 12
 """Characters of an id that people are shown."""
 _EXAMPLES = 5
 _AT_ONCE = 1_000
-
-
-class Topics(Protocol):
-    """What the book needs of `Broker`."""
-
-    def offsets(self, topic: str) -> dict[int, Offsets]: ...
-
-    def read(
-        self, topic: str, *, start: Mapping[int, int] | None = None, end: Mapping[int, int] | None = None
-    ) -> Iterator[Received]: ...
 
 
 @dataclass(frozen=True)

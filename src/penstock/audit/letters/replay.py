@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
 
 from penstock.audit.letters.index import Body, Letter
-from penstock.kafka import Message, Receipts, Received
+from penstock.kafka import Message, Publisher, Received
 from penstock.kafka.messages import EPOCH, MILLISECOND
 from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.record import Header, Reason, Rejected, from_api, from_bytes, to_bytes
@@ -29,12 +28,6 @@ class Outcome:
     letter: Letter
     state: State
     problem: str = ""
-
-
-class Publisher(Protocol):
-    """What replay needs of `Broker`."""
-
-    def publish(self, messages: Iterable[Message]) -> Receipts: ...
 
 
 def replay(

@@ -1,4 +1,4 @@
-"""Stacks of their own for tests: free ports, settings in a folder, start as `penstock up` does, look for leftovers."""
+"""Stacks of their own: free ports, settings in a folder, start as `penstock up` does, look for leftovers."""
 
 import random
 import socket

@@ -1,0 +1,76 @@
+"""`penstock stream` as a process of its own, and messages for it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+
+from penstock.config import Settings
+from penstock.kafka import Broker, Message
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Header
+from penstock.users import User
+
+STOP_LIMIT_S = 120
+
+
+# Not long ago: Kafka deletes what is older than its retention, by this time.
+SENT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+
+
+OWN = "from penstock.users import USERS\nOWN = USERS.model_copy(update=dict(topic={0!r}, table={0!r}))\n"
+
+
+def started(settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+    """`penstock stream`, its output beside its checkpoint."""
+    folder = Path(settings.spark.checkpoint).parent
+    environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(folder)}
+    with (folder / "stream.log").open("ab") as log:
+        command = (sys.executable, "-m", "penstock", "--verbose", "stream", *arguments)
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def log_of(settings: Settings) -> str:
+    return (Path(settings.spark.checkpoint).parent / "stream.log").read_text()
+
+
+@contextmanager
+def streaming(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The app, which is told to stop at the end if it still runs; nothing of it may be left."""
+    process = started(settings, *arguments)
+    family = psutil.Process(process.pid)
+    try:
+        yield process
+        children = family.children(recursive=True) if process.poll() is None else []
+        process.terminate()
+        assert process.wait(STOP_LIMIT_S) == 0
+        assert psutil.wait_procs(children, STOP_LIMIT_S)[1] == []
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+def message(own: Pipeline, value: bytes, sent: datetime = SENT) -> Message:
+    return Message(own.topic, None, value, {Header.RUN: "r", Header.PIPELINE: "users", Header.VERSION: "1"}, sent)
+
+
+def user(number: int, **changes: str | None) -> User:
+    return User(
+        id=UUID(int=number),
+        first_name=f"n{number}",
+        last_name="علی",
+        email="e@example.com",
+        username="u",
+        **changes,
+    )
+
+
+def publish(broker: Broker, own: Pipeline, values: Sequence[bytes], sent: datetime = SENT) -> None:
+    broker.ensure_topics(own)
+    broker.publish(message(own, value, sent) for value in values)
