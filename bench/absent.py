@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from bench import numbers
 from bench.dataset import Dataset
-from bench.peers.contender import STOP_LIMIT_S
+from bench.peers.contender import STOP_TIMEOUT_S
 from bench.place import Place
 from penstock.servers import jars
 from penstock.servers.java import find_java
@@ -89,4 +89,4 @@ def _local_spark(place: Place) -> Iterator[SparkSession]:
         ours = set(psutil.Process().children(recursive=True)) - before
         for process in ours:
             process.terminate()
-        psutil.wait_procs(ours, STOP_LIMIT_S)
+        psutil.wait_procs(ours, STOP_TIMEOUT_S)

@@ -13,7 +13,7 @@ from bench.watch import Seen, watch
 
 SLOWEST_RATE = 500
 """Rows a second. Who is slower is stopped."""
-_START_LIMIT_S = 300
+_START_TIMEOUT_S = 300
 _POINTS = 60
 _LAST_LINES = 20
 
@@ -50,8 +50,8 @@ def drain(place: Place, entry: Entry, folder_name: str) -> dict[str, Any]:
     before = place.writes()
     command = entry.contender.command(place, entry.dataset, folder)
     with running(command, place, folder) as process:
-        limit_s = _START_LIMIT_S + expected.rows / SLOWEST_RATE
-        seen = watch(place, process, before, expected.rows, limit_s)
+        timeout_s = _START_TIMEOUT_S + expected.rows / SLOWEST_RATE
+        seen = watch(place, process, before, expected.rows, timeout_s)
     wrong = expected.difference(place.read_back(expected.rows), keys=not own_keys)
     if wrong:
         wrong += f" (exit code {seen.exit_code}, {seen.curve[-1:]} written). Its last words:\n{last_words(folder)}"

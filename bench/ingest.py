@@ -22,7 +22,7 @@ from penstock.urls import shown
 _PAGES = 20
 _PAGE = 1_000
 _LINES = 20_000
-_LIMIT_S = 1_800
+_TIMEOUT_S = 1_800
 _RATE = re.compile(r"^\d+ records sent, ([\d.]+) records/sec", re.MULTILINE)
 
 
@@ -63,7 +63,7 @@ def kafka_tool(place: Place, dataset: Dataset, jars: Path, compression: str) -> 
         *("--command-property", f"bootstrap.servers={settings.kafka.bootstrap_servers}", "acks=all"),
         f"compression.type={compression}",
     )
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LIMIT_S, cwd=Path("/"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, cwd=Path("/"))
     found = _RATE.findall(done.stdout)
     if done.returncode != 0 or not found:
         raise SystemExit(f"Kafka's tool ended with exit code {done.returncode}: {(done.stderr or done.stdout)[-500:]}")

@@ -26,8 +26,8 @@ LOOK_S = 0.02
 EVERY = 20
 """One record of so many is looked for."""
 _MOST_ASKED = 100
-_LAST_LIMIT_S = 120
-_START_LIMIT_S = 240
+_LAST_TIMEOUT_S = 120
+_START_TIMEOUT_S = 240
 _never = threading.Event()
 
 
@@ -68,7 +68,7 @@ def latency(place: Place, contender: Contender, dataset: Dataset, load: Load, fo
         sender.start()
         _look(place, watched, sender)
     if watched.waiting:
-        return {"wrong": f"{len(watched.waiting)} rows cannot be read {_LAST_LIMIT_S} s after the last was sent"}
+        return {"wrong": f"{len(watched.waiting)} rows cannot be read {_LAST_TIMEOUT_S} s after the last was sent"}
     counted = [late_s for meant_s, late_s in watched.latencies_s if meant_s - began_s >= load.warm_up_s]
     late = {f"p{percent}_ms": 1_000 * numbers.percentile(counted, percent) for percent in (50, 90, 99, 99.9, 100)}
     return {"wrong": "", "samples": len(counted), "sender_late_ms": 1_000 * watched.most_late_s, **late}
@@ -76,10 +76,10 @@ def latency(place: Place, contender: Contender, dataset: Dataset, load: Load, fo
 
 def _wait_until_it_runs(place: Place, folder: Path) -> None:
     """Until the query has looked where the topic ends: from then on it misses nothing."""
-    deadline = time.monotonic() + _START_LIMIT_S
+    deadline = time.monotonic() + _START_TIMEOUT_S
     while not list((folder / "checkpoint").rglob("sources/0/0")):
         if time.monotonic() > deadline:
-            raise SystemExit(f"no query runs after {_START_LIMIT_S} s; see {folder / 'log'}")
+            raise SystemExit(f"no query runs after {_START_TIMEOUT_S} s; see {folder / 'log'}")
         _never.wait(0.1)
 
 
@@ -107,7 +107,7 @@ def _look(place: Place, watched: Watched, sender: threading.Thread) -> None:
     deadline_s = float("inf")
     while watched.waiting or sender.is_alive():
         if not sender.is_alive():
-            deadline_s = min(deadline_s, time.monotonic() + _LAST_LIMIT_S)
+            deadline_s = min(deadline_s, time.monotonic() + _LAST_TIMEOUT_S)
         if time.monotonic() > deadline_s:
             return
         asked = [watched.waiting[number] for number in range(min(_MOST_ASKED, len(watched.waiting)))]

@@ -160,7 +160,7 @@ def _quoted(small: Mapping[str, Any], large: Mapping[str, Any]) -> list[str]:
 _KNOWN_AS = {
     "dsbulk": "DSBulk, from a file",
     "bento": "Bento, tuned",
-    "tutorial": "the tutorials' Spark code, mended",
+    "tutorial": "the tutorials' Spark code, corrected",
     "latte": "latte: single-row INSERTs, nothing read",
 }
 

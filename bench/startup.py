@@ -24,8 +24,8 @@ from penstock.servers.jars.locked import jars_of
 from penstock.servers.stack import STACK, stack
 from rig.stacks import settings_in
 
-ALONE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
-FIRST_ROW_LIMIT_S = 120
+CHECKPOINT_IN_USE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
+FIRST_ROW_TIMEOUT_S = 120
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -44,7 +44,7 @@ def first_row(settings: Settings) -> None:
     pipeline = load_pipeline(settings.pipeline)
     up(settings)
     report = run_ingest(settings, pipeline, f"first-row__{time.monotonic_ns()}", datetime.now(UTC), 1)
-    account = ledger.wait_until_settled(settings, pipeline, report.run, FIRST_ROW_LIMIT_S)
+    account = ledger.wait_until_settled(settings, pipeline, report.run, FIRST_ROW_TIMEOUT_S)
     if not account.balances(report.fetched):
         raise SystemExit(f"a run that lost a record scores nothing: {account.equation(report.fetched)}")
 
@@ -68,7 +68,7 @@ def measure(settings: Settings, rounds: int, idle_s: float) -> list[str]:
     control.down(settings)
     times: dict[str, list[float]] = {}
     for _ in range(rounds):
-        for name in ALONE:
+        for name in CHECKPOINT_IN_USE:
             times.setdefault(f"warm start of {name} alone, with what it needs", []).append(
                 seconds(partial(up, settings, name))
             )

@@ -13,7 +13,7 @@ from bench.place import Place
 LOOK_S = 0.1
 QUIET_S = 2.0
 """A drain is over when all rows were written and for so long no further one."""
-_NO_ROW_LIMIT_S = 300.0
+_NO_ROW_TIMEOUT_S = 300.0
 _never = threading.Event()
 
 
@@ -95,9 +95,9 @@ class Meter:
         yield from (("client", child) for child in _children(self._client))
 
 
-def watch(place: Place, process: subprocess.Popen[bytes], before: int, rows: int, limit_s: float) -> Seen:
+def watch(place: Place, process: subprocess.Popen[bytes], before: int, rows: int, timeout_s: float) -> Seen:
     """Follows a run that began just now until it is over: all rows are there and it is quiet, or the process ended, or
-    nothing happens any more, or `limit_s` is over. `before` is what `Place.writes` said at the beginning.
+    nothing happens any more, or `timeout_s` is over. `before` is what `Place.writes` said at the beginning.
     """
     seen, began_s = Seen(rows), time.monotonic()
     meter = Meter(place, psutil.Process(process.pid))
@@ -109,13 +109,13 @@ def watch(place: Place, process: subprocess.Popen[bytes], before: int, rows: int
         if written > last[1]:
             seen.curve.append((now_s, written))
             seen.usage = usage
-        elif _over(seen, now_s - last[0]) or now_s > limit_s:
+        elif _over(seen, now_s - last[0]) or now_s > timeout_s:
             return seen
         _never.wait(LOOK_S)
 
 
 def _over(seen: Seen, quiet_s: float) -> bool:
-    if seen.exit_code is not None or quiet_s > _NO_ROW_LIMIT_S:
+    if seen.exit_code is not None or quiet_s > _NO_ROW_TIMEOUT_S:
         return True
     return seen.complete and quiet_s > QUIET_S
 

@@ -1,4 +1,4 @@
-"""The declared pipeline as a DAG: publish a run's records, on every try the same ones, then see them arrive."""
+"""The declared pipeline as a DAG: publish a run's records, in every attempt the same ones, then see them arrive."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,6 +35,6 @@ with DAG(
     def reconcile(report: dict[str, Any]) -> str:
         from penstock.audit.ledger import wait_until_balanced
 
-        return wait_until_balanced(SETTINGS, PIPELINE, report["run"], limit_s=300).equation()
+        return wait_until_balanced(SETTINGS, PIPELINE, report["run"], timeout_s=300).equation()
 
     reconcile(kafka_stream())

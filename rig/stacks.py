@@ -16,7 +16,7 @@ from penstock.servers.stack import stack as services_of
 
 # Below Linux's ephemeral range (32768–60999), so that no outgoing connection takes a port between the look and the use.
 FIRST_PORT, LAST_PORT = 10_000, 32_000
-UP_LIMIT_S = 900
+UP_TIMEOUT_S = 900
 
 
 def free_ports(count: int) -> list[int]:
@@ -44,7 +44,7 @@ def settings_in(home: Path, stack: StackSettings | None = None) -> Settings:
 def start(settings: Settings, *names: str) -> control.StackState:
     """What `penstock up` does."""
     jars.fetch(settings, lambda _: None)
-    return control.up(settings, services_of(settings, names), reference=STACK, limit_s=UP_LIMIT_S)
+    return control.up(settings, services_of(settings, names), reference=STACK, timeout_s=UP_TIMEOUT_S)
 
 
 def penstock(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Kafka and Cassandra as a guarded cluster has them: TLS, certificates asked of clients, and log-ins."""
+"""Kafka and Cassandra as a guarded cluster has them: TLS, certificates asked of clients, and credentials."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ NASTY = f"p@ss/w:rd#1%x é$HOME \\'\"`{CORE}{{}};,=&?~ 汉 "
 """A password with every sign that means something in an address, SQL, JAAS, a shell or a file of settings."""
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-_LIMIT_S = 30
+_TIMEOUT_S = 30
 
 
 def guarded_kafka(settings: Settings, java: Java) -> Service:
@@ -60,7 +60,7 @@ def let_in_by_scram(settings: Settings) -> Settings:
     how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
     added = UserScramCredentialUpsertion("by-scram", how, NASTY.encode())
     for done in admin.alter_user_scram_credentials([added]).values():
-        done.result(_LIMIT_S)
+        done.result(_TIMEOUT_S)
     return changed(settings, kafka={"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "by-scram"})
 
 

@@ -17,7 +17,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header
 from penstock.users import User
 
-STOP_LIMIT_S = 120
+STOP_TIMEOUT_S = 120
 
 
 # Not long ago: Kafka deletes what is older than its retention, by this time.
@@ -49,8 +49,8 @@ def streaming(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[
         yield process
         children = family.children(recursive=True) if process.poll() is None else []
         process.terminate()
-        assert process.wait(STOP_LIMIT_S) == 0
-        assert psutil.wait_procs(children, STOP_LIMIT_S)[1] == []
+        assert process.wait(STOP_TIMEOUT_S) == 0
+        assert psutil.wait_procs(children, STOP_TIMEOUT_S)[1] == []
     finally:
         if process.poll() is None:
             process.kill()

@@ -12,7 +12,7 @@ from bench.dataset import Dataset
 from bench.place import Place
 from penstock.config import child_environment
 
-STOP_LIMIT_S = 60
+STOP_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def _stop(process: subprocess.Popen[bytes], family: list[psutil.Process]) -> Non
     """An executor ends by itself when its driver has gone."""
     if process.poll() is None:
         process.terminate()
-    _, left = psutil.wait_procs(family, STOP_LIMIT_S)
+    _, left = psutil.wait_procs(family, STOP_TIMEOUT_S)
     for one in left:
         one.kill()
-    psutil.wait_procs(left, STOP_LIMIT_S)
-    process.wait(STOP_LIMIT_S)
+    psutil.wait_procs(left, STOP_TIMEOUT_S)
+    process.wait(STOP_TIMEOUT_S)

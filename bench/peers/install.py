@@ -18,7 +18,7 @@ _DSBULK_JARS = tuple(
     )
 )
 _KAFKA_JARS = (f"org.apache.kafka:kafka-tools:{KAFKA}",)
-_LIMIT_S = 3_600
+_TIMEOUT_S = 3_600
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _built(program: Path, command: Sequence[str], where: Path) -> Installed:
     if shutil.which(command[0]) is None:
         return Installed(program, f"{command[0]} is not installed here")
     print(f"building {program.name}: {' '.join(command)}", flush=True)
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False, timeout=_LIMIT_S)
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         return Installed(program, f"{command[0]} ended with exit code {done.returncode}: {last}")

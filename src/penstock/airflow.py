@@ -122,18 +122,18 @@ class Airflow:
         """Asked without credentials."""
         return str(self._send("GET", "version", auth=None)["version"])
 
-    def log_in(self) -> None:
-        """Returns when Airflow accepts the credentials; every other method logs in by itself."""
+    def authenticate(self) -> None:
+        """Returns when Airflow accepts the credentials; every other method authenticates by itself."""
         self._checked(self._ask("POST", self._token.url, json=self._token.body(), auth=None))
 
-    def wait_until_parsed(self, dag_id: str, limit_s: float) -> None:
+    def wait_until_parsed(self, dag_id: str, timeout_s: float) -> None:
         """Returns when Airflow knows the DAG; raises its traceback at once when the DAG's file cannot be parsed."""
 
         def give_up(_: RetryCallState) -> NoReturn:
             said = self._import_errors() or "No file failed to parse; is the dag-processor running (`penstock status`)?"
-            raise ScheduleError(f"{self._url} does not know DAG {dag_id} after {limit_s:.0f} s. {said}")
+            raise ScheduleError(f"{self._url} does not know DAG {dag_id} after {timeout_s:.0f} s. {said}")
 
-        until(bool, limit_s, give_up, longest_pause_s=_LONGEST_PAUSE_S)(self._is_parsed, dag_id)
+        until(bool, timeout_s, give_up, longest_pause_s=_LONGEST_PAUSE_S)(self._is_parsed, dag_id)
 
     def unpause(self, dag_id: str) -> None:
         """Lets the scheduler start runs of the DAG."""
@@ -166,7 +166,7 @@ class Airflow:
             dag_id, run_id, state, tuple(TaskState(t["task_id"], t["state"] or "", t["try_number"]) for t in tasks)
         )
 
-    def wait(self, dag_id: str, run_id: str, on_change: Callable[[DagRun], None], limit_s: float) -> DagRun:
+    def wait(self, dag_id: str, run_id: str, on_change: Callable[[DagRun], None], timeout_s: float) -> DagRun:
         """Returns when the run succeeded; `on_change` gets each new state, the last one included.
 
         Raises:
@@ -183,10 +183,10 @@ class Airflow:
 
         def give_up(_: RetryCallState) -> NoReturn:
             raise ScheduleError(
-                f"run {run_id} is not over after {limit_s:.0f} s: {seen[-1]}. See {self._page(seen[-1])}"
+                f"run {run_id} is not over after {timeout_s:.0f} s: {seen[-1]}. See {self._page(seen[-1])}"
             )
 
-        run: DagRun = until(lambda run: run.state in _FINISHED, limit_s, give_up, longest_pause_s=_LONGEST_PAUSE_S)(
+        run: DagRun = until(lambda run: run.state in _FINISHED, timeout_s, give_up, longest_pause_s=_LONGEST_PAUSE_S)(
             look
         )
         if run.state == "failed":
@@ -288,7 +288,7 @@ class Airflow:
             raise ScheduleError(
                 f"Airflow at {self._url} refuses user {self._username!r} ({response.status_code}) for "
                 f"{response.request.method} {response.request.url.path}: check airflow.username and airflow.password; "
-                "`penstock status` shows the local log-in."
+                "`penstock status` shows the local credentials."
             )
         if response.is_success:
             return self._json(response)

@@ -27,7 +27,7 @@ class User(Record):
         Field(description="text, though the API gives some countries' as numbers"),
     ] = None
     email: Annotated[Text, From("email"), Field(description="address as given")]
-    username: Annotated[Text, From("login.username"), Field(description="log-in name")]
+    username: Annotated[Text, From("login.username"), Field(description="user name")]
     registered_date: Annotated[str | None, From("registered.date"), Field(description="ISO 8601, as given")] = None
     phone: Annotated[str | None, From("phone"), Field(description="as written in the person's country")] = None
     picture: Annotated[str | None, From("picture.medium"), Field(description="address of a portrait")] = None

@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 COMPOSE_MODULE = "github.com/docker/compose/v5@v5.5.1"
 CACHE = Path.home() / ".cache" / "penstock-compose-test"
 PLUGIN = "docker-compose"
-_START_LIMIT_S = 60
+_START_TIMEOUT_S = 60
 
 
 class NoEngineError(Exception):
@@ -171,7 +171,7 @@ def _wait_until_ready(own: Engine, daemon: subprocess.Popen[bytes], log: Path) -
 
     Retrying(
         retry=retry_if_exception_type(EngineError),
-        stop=stop_after_delay(_START_LIMIT_S),
+        stop=stop_after_delay(_START_TIMEOUT_S),
         wait=wait_fixed(0.2),
         reraise=True,
     )(ask)

@@ -11,7 +11,7 @@ from typing import Any
 from tests.compose.base import ROOT, base_image
 from tests.compose.engine import Engine, EngineError, run
 
-UP_LIMIT_S = 900
+UP_TIMEOUT_S = 900
 IMAGE = "penstock:0.1.0"
 
 
@@ -52,7 +52,7 @@ class Project:
         """Starts these services, or everything; returns when all are healthy."""
         began = time.monotonic()
         try:
-            self.compose("up", "--no-build", "--wait", "--wait-timeout", str(UP_LIMIT_S), *services)
+            self.compose("up", "--no-build", "--wait", "--wait-timeout", str(UP_TIMEOUT_S), *services)
         except EngineError as error:
             error.add_note(self.compose("logs", "--tail", "40"))
             raise

@@ -18,7 +18,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.timeout(1_800)
 RECORDS = 1_000
 LOAD = 20_000
-RUN_LIMIT_S = 900
+RUN_TIMEOUT_S = 900
 
 
 def test_every_service_is_healthy(project: Project) -> None:
@@ -57,7 +57,7 @@ def test_a_server_killed_under_load_costs_nothing(project: Project, broker: Brok
         until(lambda: messages(broker) > before)
         project.kill(service)
         assert running.poll() is None
-        output, _ = running.communicate(timeout=RUN_LIMIT_S)
+        output, _ = running.communicate(timeout=RUN_TIMEOUT_S)
     assert f"fetched {LOAD} = stored {LOAD} + dead-lettered 0" in output
     assert project.restarts(service) == restarts + 1
     assert len(balances(project)) >= 2

@@ -1,4 +1,4 @@
-"""The faults, one function each. `strike` does it and returns how to see that it is mended."""
+"""The faults, one function each. `strike` does it and returns how to see that it is corrected."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -64,9 +64,9 @@ def _play(stage: Stage, fault: Fault, seed: int, say: Callable[[str], None]) -> 
         dag = _DagRun(stage, seed) if fault.dag else None
         say("strikes")
         struck_s = time.monotonic()
-        mended = fault.strike(stage, chance)
+        corrected = fault.strike(stage, chance)
         mark = load.expected.messages
-        until(mended, f"{fault.name} was not mended", every_s=0.25)
+        until(corrected, f"{fault.name} was not corrected", every_s=0.25)
         _until_stored(stage, load, mark)
         seconds = time.monotonic() - struck_s
         say(f"carries again after {seconds:.0f} s")

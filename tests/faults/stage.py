@@ -21,7 +21,7 @@ from tests.faults import seams
 from tests.faults.check import Topic
 from tests.waiting import never
 
-UP_LIMIT_S = 900
+UP_TIMEOUT_S = 900
 
 
 class Stage:
@@ -43,7 +43,7 @@ class Stage:
     def is_well(self) -> bool:
         """Every service is ready and watched, and the watch guarded."""
         state = self.state()
-        return bool(state.supervisor_pid and state.guardian_pid) and state.ready
+        return bool(state.supervisor_pid and state.watchdog_pid) and state.ready
 
     def family(self, name: str) -> list[psutil.Process]:
         """What descends from a service's main process."""
@@ -51,11 +51,11 @@ class Stage:
         return psutil.Process(pid).children(recursive=True) if pid else []
 
     def everything(self) -> list[int]:
-        """All processes of the stack but for the guardian."""
-        guardian = self.state().guardian_pid
+        """All processes of the stack but for the watchdog."""
+        watchdog = self.state().watchdog_pid
         ours = (psutil.Process(), *psutil.Process().parents())
         found = [one for one in processes_of(self.settings.home) if one not in ours]
-        return [one.pid for one in found if one.pid != guardian]
+        return [one.pid for one in found if one.pid != watchdog]
 
     @contextmanager
     def airflow(self) -> Iterator[Airflow]:
@@ -72,7 +72,7 @@ def staged(home: Path) -> Iterator[Stage]:
     stage = Stage(settings)
     try:
         jars.fetch(settings, lambda _: None)
-        control.up(settings, seams.stack(settings), reference=seams.REFERENCE, limit_s=UP_LIMIT_S)
+        control.up(settings, seams.stack(settings), reference=seams.REFERENCE, timeout_s=UP_TIMEOUT_S)
         with stage.airflow() as airflow:
             airflow.wait_until_parsed(stage.pipeline.schedule.dag_id, 120)
             airflow.unpause(stage.pipeline.schedule.dag_id)

@@ -48,7 +48,7 @@ def test_status_gives_each_service_with_pid_ports_memory_and_start(stack_setting
 
 def test_log_in_is_shown_by_status_and_by_nothing_else(stack_settings: Settings) -> None:
     shown = penstock(stack_settings, "status").stdout
-    password = next(line for line in shown.splitlines() if line.startswith("Airflow log-in")).split()[-1]
+    password = next(line for line in shown.splitlines() if line.startswith("Airflow credentials")).split()[-1]
     logs = "".join(path.read_text("utf-8", "replace") for path in (stack_settings.home / "logs").glob("*.log"))
     assert password not in logs
 

@@ -52,10 +52,10 @@ def test_one_of_each_killed_under_load_loses_nothing(
 
 @pytest.mark.timeout(1_800)
 def test_goes_on_while_one_of_each_stays_away(cluster: Settings, pipeline: Pipeline) -> None:
-    """Nobody brings them back: supervisor and guardian are killed first. The driver must not end either."""
+    """Nobody brings them back: supervisor and watchdog are killed first. The driver must not end either."""
     run = Run(pipeline, "without one of each")
     before = control.status(cluster, memory=False)
-    kill([before.guardian_pid, before.supervisor_pid, *(before.service(name).pid for name in LAST)])
+    kill([before.watchdog_pid, before.supervisor_pid, *(before.service(name).pid for name in LAST)])
     with Load(cluster, run, run.id) as load:
         until(lambda: load.expected.messages > 3_000, "the load is not acknowledged")
         until_stored(cluster, pipeline, load, 2_000)

@@ -28,7 +28,8 @@ def test_log_in_that_airflow_refuses(stack_settings: Settings) -> None:
     right = {"username": secrets.airflow_username, "password": secrets.airflow_password}
     wrong = {"username": secrets.airflow_username, "password": "wrong"}
     let_in, refused = (
-        by_subject(web.airflow(changed(stack_settings, airflow=given)))["airflow log-in"] for given in (right, wrong)
+        by_subject(web.airflow(changed(stack_settings, airflow=given)))["airflow credentials"]
+        for given in (right, wrong)
     )
     assert (let_in.grade, refused.grade, refused.fix) == (Grade.OK, Grade.FAILED, "Correct airflow.password")
     assert "401" in refused.what

@@ -138,14 +138,14 @@ def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
     own = pipeline.model_copy(update={"topic": name, "table": name})
     store.ensure_table(own)
     store.define(f"ALTER TABLE {own.keyspace}.{name} WITH default_time_to_live = 60")
-    beside = prepare(stack_settings, own, store)
+    resources = prepare(stack_settings, own, store)
     now = datetime.now(UTC)
     for number, sent in enumerate((now - timedelta(hours=1), now)):
         user = User(id=UUID(int=number), first_name="a", last_name="b", email="e", username="u")
         broker.publish([Message(name, b"one partition", to_bytes(user), {Header.RUN: "r"}, sent)])
     [partition] = [number for number, span in broker.offsets(name).items() if span.end]
-    beside.counts.bind("stream", beside.topic_id, beside.table_id)
-    beside.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}))
+    resources.counts.bind("stream", resources.topic_id, resources.table_id)
+    resources.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}))
     [balance] = ledger.reconcile_deeply(stack_settings, own)
     assert (balance.account.past_ttl, balance.account.lost) == (1, 1)
     assert f"{UUID(int=1)} at {name}/{partition}/1 (no row)" in balance.problem

@@ -1,4 +1,4 @@
-"""Dead letters on the real stack: listed, mended, replayed, resolved by the stream; and the trace of single records."""
+"""Dead letters on the real stack: listed, corrected, replayed, resolved; and the trace of single records."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from penstock.audit import ledger
-from penstock.audit.letters import Book, Choice, Letter
+from penstock.audit.letters import Filter, Letter, LetterIndex
 from penstock.audit.trace import trace
 from penstock.cassandra import Row, Store
 from penstock.config import Settings
@@ -43,8 +43,8 @@ def published(broker: Broker, run: Run, *values: bytes, sent: datetime | None = 
 
 def letters(broker: Broker, run: Run) -> list[Letter]:
     """All letters of the run, resolved or not."""
-    with Book(run.pipeline, broker) as book:
-        return list(book.read().letters(Choice(run=run.id, resolved=True)))
+    with LetterIndex(run.pipeline, broker) as book:
+        return list(book.read().letters(Filter(run=run.id, resolved=True)))
 
 
 def settled(settings: Settings, run: Run) -> ledger.Account:
@@ -64,11 +64,11 @@ def lines(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def test_letters_are_listed_mended_in_a_file_and_replayed(
+def test_letters_are_listed_corrected_in_a_file_and_replayed(
     stack_settings: Settings, broker: Broker, store: Store, run: Run, tmp_path: Path
 ) -> None:
-    mended, key = uuid4(), uuid4()
-    published(broker, run, user(mended, username=7), user(key)[:40], b"\xff\x1b[31m", user(key))
+    corrected, key = uuid4(), uuid4()
+    published(broker, run, user(corrected, username=7), user(key)[:40], b"\xff\x1b[31m", user(key))
     settled(stack_settings, run)
     listed = lines(penstock(stack_settings, "dead-letters", "list", "--run", run.id, "--json").stdout)
     reasons = {Reason.WRONG_TYPE, Reason.MALFORMED_JSON, Reason.NOT_UTF8}
@@ -80,7 +80,7 @@ def test_letters_are_listed_mended_in_a_file_and_replayed(
     assert "would be: 1 replayed, 2 still bad" in penstock(stack_settings, *replay, "--dry-run").stdout
     assert "\n1 replayed, 2 still bad, 0 resolved before" in penstock(stack_settings, *replay).stdout
     resolved(broker, run, 1)
-    assert row(store, run.pipeline, mended).values["username"] == "seven"
+    assert row(store, run.pipeline, corrected).values["username"] == "seven"
     assert {letter.reason for letter in letters(broker, run) if not letter.resolved_by} == reasons - {Reason.WRONG_TYPE}
     before = broker.offsets(run.pipeline.topic), broker.offsets(run.pipeline.dead_letter_topic)
     assert "\n0 replayed, 2 still bad, 1 resolved before" in penstock(stack_settings, *replay).stdout
@@ -171,7 +171,7 @@ def test_bad_user_of_the_api_is_listed_with_its_request_and_replayed_as_that_ite
     )
     file = tmp_path / "letters.jsonl"
     penstock(stack_settings, "dead-letters", "export", "--run", run.id, "--file", str(file))
-    file.write_text(file.read_text("utf-8").replace(r"\"email\":\"\"", r"\"email\":\"mended@example.com\""), "utf-8")
+    file.write_text(file.read_text("utf-8").replace(r"\"email\":\"\"", r"\"email\":\"corrected@example.com\""), "utf-8")
     assert "1 replayed" in penstock(stack_settings, "dead-letters", "replay", "--file", str(file)).stdout
     resolved(broker, run, 1)
     assert settled(stack_settings, run).equation(report.fetched) == "fetched 50 = stored 50 + dead-lettered 0"

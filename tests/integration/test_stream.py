@@ -21,7 +21,7 @@ from penstock.pipelines.record import Header, Reason, to_bytes
 from rig.stacks import free_ports
 from tests.secured import changed
 from tests.strangers import transaction
-from tests.streaming import OWN, SENT, STOP_LIMIT_S, log_of, publish, started, streaming, user
+from tests.streaming import OWN, SENT, STOP_TIMEOUT_S, log_of, publish, started, streaming, user
 from tests.waiting import TIMEOUT_S, until
 
 READS = "SparkDataStreaming: reading"
@@ -128,7 +128,7 @@ def test_kill_9_loses_nothing_and_leaves_nothing(
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     assert process.wait() == -9
-    assert psutil.wait_procs(children, STOP_LIMIT_S)[1] == []
+    assert psutil.wait_procs(children, STOP_TIMEOUT_S)[1] == []
     with streaming(settings):
         until(lambda: sum(1 for _ in store.rows(own, (UUID(int=number) for number in range(2_000, 3_500)))) == 1_500)
 
@@ -138,7 +138,7 @@ def test_ctrl_c_is_a_gentle_stop_too(settings: Settings) -> None:
     with streaming(settings) as process:
         until(lambda: log_of(settings).count(READS) > before)
         process.send_signal(signal.SIGINT)
-        assert process.wait(STOP_LIMIT_S) == 0
+        assert process.wait(STOP_TIMEOUT_S) == 0
 
 
 def test_death_of_the_jvm_ends_the_app_with_its_own_exit_code(settings: Settings) -> None:
@@ -147,7 +147,7 @@ def test_death_of_the_jvm_ends_the_app_with_its_own_exit_code(settings: Settings
     until(lambda: log_of(settings).count(READS) > before)
     for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
-    assert process.wait(STOP_LIMIT_S) == StreamError.exit_code
+    assert process.wait(STOP_TIMEOUT_S) == StreamError.exit_code
 
 
 def test_checkpoint_of_another_topic_is_refused_in_plain_words(own: Pipeline, settings: Settings) -> None:

@@ -14,7 +14,7 @@ from tests.services.servers import running
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Kafka and Cassandra with TLS both ways and log-ins; the settings are those of a client that they let in."""
+    """Kafka and Cassandra with TLS both ways and credentials; the settings are those of a client that they let in."""
     settings = secured(settings_in(tmp_path_factory.mktemp("guarded") / "home"))
     with running(guarded_kafka, settings), running(guarded_cassandra, settings):
         yield let_in_by_password(settings)

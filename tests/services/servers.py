@@ -29,7 +29,7 @@ def running(declare: Callable[[Settings, Java], Service], settings: Settings) ->
         yield server
     finally:
         server.send_signal(service.stop_signal)
-        server.wait(service.stop_limit_s)
+        server.wait(service.stop_timeout_s)
 
 
 def kill(server: Server) -> None:
@@ -40,7 +40,7 @@ def kill(server: Server) -> None:
 
 def _until_ready(service: Service, server: Server) -> None:
     for attempt in Retrying(
-        stop=stop_after_delay(service.start_limit_s),
+        stop=stop_after_delay(service.start_timeout_s),
         wait=wait_fixed(0.05),
         retry=retry_if_exception_type(NotReady),
         reraise=True,

@@ -156,7 +156,7 @@ def test_is_not_ready_while_nobody_listens(free_port: int) -> None:
         pytest.param(b"", "closed in mid-answer", id="silent"),
         pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", "the answer is not CQL", id="another protocol"),
         pytest.param(b"\x84\0\0\0\x00\0\0\0\x0b\0\0\x10\x01\0\x05busy!", "error 'busy!'", id="an error"),
-        pytest.param(b"\x84\0\0\0\x03\0\0\0\0", "opcode 3", id="wants a log-in"),
+        pytest.param(b"\x84\0\0\0\x03\0\0\0\0", "opcode 3", id="wants authentication"),
     ],
 )
 def test_is_not_ready_by_an_answer_that_is(answer: bytes, said: str) -> None:

@@ -38,11 +38,11 @@ def killed(settings: Settings) -> Iterator[Settings]:
     try:
         start(settings, "simulator")
         state = control.status(settings, memory=False)
-        supervisor, guardian = psutil.Process(state.supervisor_pid), psutil.Process(state.guardian_pid)
-        supervisor.suspend()  # it would replace its guardian
-        for process in (guardian, supervisor):
+        supervisor, watchdog = psutil.Process(state.supervisor_pid), psutil.Process(state.watchdog_pid)
+        supervisor.suspend()  # it would replace its watchdog
+        for process in (watchdog, supervisor):
             process.send_signal(signal.SIGKILL)
-        psutil.wait_procs((guardian, supervisor))
+        psutil.wait_procs((watchdog, supervisor))
         yield settings
     finally:
         control.down(settings)

@@ -1,4 +1,4 @@
-"""A cluster that is not ours: TLS both ways and log-ins at Kafka and Cassandra, through every client that we have."""
+"""A cluster that is not ours: TLS both ways and passwords at Kafka and Cassandra, through all our clients."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.waiting import until
 KEY_STORE_PASSWORD = "spark.cassandra.connection.ssl.keyStore.password"
 
 
-@pytest.mark.thorough  # the next one has everything but the log-in by PLAIN, which doctor tries
+@pytest.mark.thorough  # the next one has everything but the credentials by PLAIN, which doctor tries
 def test_records_go_through_a_guarded_cluster(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:
     carries(changed(guarded, spark={"master": "local[2]"}), own, tmp_path)
 

@@ -13,7 +13,7 @@ from penstock.launcher.service import NotReady
 from penstock.servers.java import find_java
 from penstock.servers.kafka import kafka
 from rig.stacks import settings_in
-from tests.services.kafka_client import LIMIT_S, TEN_MEGABYTES, create, held, produce
+from tests.services.kafka_client import TEN_MEGABYTES, TIMEOUT_S, create, held, produce
 from tests.services.servers import kill, running
 
 
@@ -40,9 +40,9 @@ def test_takes_topics_and_records_on_both_listeners(broker: Settings) -> None:
 
 def test_creates_no_topic_by_itself(broker: Settings) -> None:
     producer = Producer({"bootstrap.servers": f"127.0.0.1:{broker.ports.kafka}"})
-    asked_for = producer.list_topics("nobody-made-it", LIMIT_S).topics["nobody-made-it"]
+    asked_for = producer.list_topics("nobody-made-it", TIMEOUT_S).topics["nobody-made-it"]
     assert asked_for.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-    assert "nobody-made-it" not in producer.list_topics(timeout=LIMIT_S).topics
+    assert "nobody-made-it" not in producer.list_topics(timeout=TIMEOUT_S).topics
 
 
 def test_takes_a_value_of_ten_megabytes(broker: Settings) -> None:

@@ -49,7 +49,7 @@ def running(service: Service, home: Settings) -> Iterator[subprocess.Popen[bytes
         yield process
     finally:
         process.send_signal(service.stop_signal)
-        process.wait(service.stop_limit_s)
+        process.wait(service.stop_timeout_s)
 
 
 def execute(settings: Settings, secrets: Secrets, *statements: str) -> list[tuple[object, ...]]:
@@ -88,7 +88,7 @@ def test_stops_at_once_though_a_client_is_connected(settings: Settings, secrets:
     service = postgres(settings, secrets)
     with running(service, settings) as process, connect(settings, secrets):
         process.send_signal(service.stop_signal)
-        assert process.wait(service.stop_limit_s) == 0
+        assert process.wait(service.stop_timeout_s) == 0
 
 
 def test_is_not_ready_before_it_runs(settings: Settings, secrets: Secrets) -> None:

@@ -98,14 +98,14 @@ def test_a_server_waits_for_all_that_it_needs(name: str) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_is_stopped_as_the_launcher_stops_it(name: str) -> None:
     assert SERVERS[name].get("stop_signal", "SIGTERM") == declared(name).stop_signal.name
-    assert seconds(SERVERS[name]["stop_grace_period"]) == declared(name).stop_limit_s
+    assert seconds(SERVERS[name]["stop_grace_period"]) == declared(name).stop_timeout_s
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_health_is_the_servers_own_answer_and_allows_for_its_start(name: str) -> None:
     health = SERVERS[name]["healthcheck"]
     assert health["test"] == ["CMD", "healthy", declared(name).name]
-    assert seconds(health["start_period"]) >= declared(name).start_limit_s
+    assert seconds(health["start_period"]) >= declared(name).start_timeout_s
 
 
 @pytest.mark.parametrize("name", SERVERS)

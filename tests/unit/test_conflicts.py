@@ -74,7 +74,7 @@ def record(home: Path, name: str, process: Process) -> None:
         log=NOWHERE,
         needs=(),
         stop_signal=15,
-        stop_limit_s=1,
+        stop_timeout_s=1,
         started_at=datetime.now(UTC),
     )
     Home(home).state.write_text(Recorded(boot=boot_id(), settings={}, request=1, services=(one,)).model_dump_json())

@@ -18,7 +18,7 @@ from penstock.doctor.environment import environment as environment_finding
 from penstock.launcher.process import MARKER, spawn
 from penstock.launcher.service import Service
 from penstock.launcher.settings_file import SettingsFile
-from penstock.launcher.watchdog import Guardian
+from penstock.launcher.watchdog import Watchdog
 from penstock.servers.airflow import configuration
 from penstock.servers.stack import stack
 from tests.hostile_environment import HOSTILE
@@ -172,14 +172,14 @@ def printing_its_environment(settings: Settings) -> Service:
 def test_the_guardian_and_so_the_next_supervisor_see_nothing_of_it(secret: Settings) -> None:
     (secret.home / "logs").mkdir(parents=True)
     (secret.home / "run").mkdir()
-    guardian = Guardian(secret, "nobody:nothing")
-    process, child = guardian.living()
+    watchdog = Watchdog(secret, "nobody:nothing")
+    process, child = watchdog.living()
     try:
         seen = dict(part.partition("=")[::2] for part in environ_of(process.pid))
         assert set(seen) <= ALWAYS | OF_PIPELINE | OF_NETWORK | {MARKER}
         assert read_settings(seen) == secret
     finally:
-        guardian.dismiss()
+        watchdog.dismiss()
         assert child.wait(60) == 0
 
 

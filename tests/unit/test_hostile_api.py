@@ -1,4 +1,4 @@
-"""Whatever the API does: nothing is lost or invented, pauses are kept, memory is bounded, the next try completes."""
+"""Whatever the API does: nothing is lost or invented, pauses are kept, memory is bounded, the next attempt succeeds."""
 
 import socket
 import tracemalloc
@@ -49,7 +49,7 @@ class Shelf:
 
 
 def try_run(url: str, shelf: Shelf, waits: list[float] | None = None, **settings: float) -> IngestReport:
-    """One try of the task: it asks for 35 records on four pages, and sleeps on paper only."""
+    """One attempt of the task: it asks for 35 records on four pages, and sleeps on paper only."""
     chosen = SourceSettings.model_validate({"url": url, "attempts": ATTEMPTS, **settings})
     clock = Clock(sleep_s=([] if waits is None else waits).append, chance=lambda: 0.5)
     with Api(SMALL, chosen, clock=clock) as api:
@@ -150,7 +150,7 @@ def test_drip_that_does_not_end_is_given_up() -> None:
     assert "and more was to come" in str(caught.value)
 
 
-# --- what ends a try ---
+# --- what ends an attempt ---
 
 
 @pytest.mark.parametrize("name", ENDING)
@@ -214,7 +214,7 @@ def test_people_that_come_twice_are_published_twice_under_one_key() -> None:
 
 
 def complete(plan: Plan) -> tuple[Shelf, int, int]:
-    """What a run has published when a try succeeded: (shelf, tries, requests). Every try asks for all."""
+    """What a run has published when an attempt succeeded: (shelf, attempts, requests). Every attempt asks for all."""
     shelf = Shelf()
     with Simulator(faults=plan) as simulator:
         for number in range(1, 60):
@@ -223,7 +223,7 @@ def complete(plan: Plan) -> tuple[Shelf, int, int]:
             except SourceAnswerError:
                 continue
             return shelf, number, simulator.requests
-    raise AssertionError("no try succeeded")
+    raise AssertionError("no attempt succeeded")
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,4 +1,4 @@
-"""Dead letters read, exported, mended and replayed, over a topic that is a list in memory."""
+"""Dead letters read, exported, corrected and replayed, over a topic that is a list in memory."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.audit.letters import Body, Book, Choice, Letter, Outcome, State, dismiss, export, fixes, replay
+from penstock.audit.letters import (
+    Body,
+    Filter,
+    Letter,
+    LetterIndex,
+    Outcome,
+    State,
+    corrections,
+    dismiss,
+    export,
+    replay,
+)
 from penstock.errors import LetterError
 from penstock.kafka import Message, Offsets, Receipts, Received
 from penstock.pipelines.record import Header, Reason, letter_id, to_bytes
@@ -77,12 +88,12 @@ def kafka() -> Kafka:
 
 
 @pytest.fixture
-def read(kafka: Kafka) -> Iterator[Callable[[], Book]]:
+def read(kafka: Kafka) -> Iterator[Callable[[], LetterIndex]]:
     """Opens the book as it is at that moment."""
-    books: list[Book] = []
+    books: list[LetterIndex] = []
 
-    def opened() -> Book:
-        books.append(Book(USERS, kafka).read())
+    def opened() -> LetterIndex:
+        books.append(LetterIndex(USERS, kafka).read())
         return books[-1]
 
     yield opened
@@ -90,12 +101,12 @@ def read(kafka: Kafka) -> Iterator[Callable[[], Book]]:
         book.__exit__()
 
 
-Read = Callable[[], Book]
+Read = Callable[[], LetterIndex]
 
 
-def replayed(kafka: Kafka, book: Book, choice: Choice | None = None, file: Path | None = None) -> list[Outcome]:
+def replayed(kafka: Kafka, book: LetterIndex, choice: Filter | None = None, file: Path | None = None) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    bodies = book.fixed(fixes(file)) if file else book.bodies(choice)
+    bodies = book.corrected(corrections(file)) if file else book.bodies(choice)
     replay(USERS, bodies, NOW, kafka, outcomes.append)
     return outcomes
 
@@ -120,17 +131,17 @@ def test_other_bytes_at_the_same_origin_are_another_letter(kafka: Kafka, read: R
     kafka.reject("t/0/1", None)
     kafka.reject("t/0/1", b"")
     assert next(letter.id for letter in read().letters()) == second
-    assert read().count(Choice(resolved=True)) == 4
+    assert read().count(Filter(resolved=True)) == 4
 
 
 def test_letters_are_chosen_by_reason_run_and_beginning_of_the_id(kafka: Kafka, read: Read) -> None:
     one = kafka.reject("t/0/1", reason="not_utf8", RUN="a")
     kafka.reject("t/0/2", RUN="a")
     kafka.reject("t/0/3", RUN="b", partition=1)
-    chosen = [Choice("not_utf8"), Choice(run="b"), Choice("not_utf8", "b"), Choice(ids=(one[:8].upper(),))]
+    chosen = [Filter("not_utf8"), Filter(run="b"), Filter("not_utf8", "b"), Filter(ids=(one[:8].upper(),))]
     found = [[letter.origin for letter in read().letters(choice)] for choice in chosen]
     assert found == [["t/0/1"], ["t/0/3"], [], ["t/0/1"]]
-    assert [letter.origin for letter, _, _ in read().bodies(Choice(run="b"))] == ["t/0/3"]
+    assert [letter.origin for letter, _, _ in read().bodies(Filter(run="b"))] == ["t/0/3"]
 
 
 def test_an_id_that_is_nobodys_or_several_letters_is_an_error_that_helps(kafka: Kafka, read: Read) -> None:
@@ -150,7 +161,7 @@ def test_resolved_letters_are_known_and_left_out(kafka: Kafka, read: Read) -> No
     kafka.reject("t/0/1")
     kafka.resolve(identity)
     assert [letter.origin for letter in read().letters()] == ["t/0/2"]
-    [letter, _] = read().letters(Choice(resolved=True))
+    [letter, _] = read().letters(Filter(resolved=True))
     assert (letter.origin, letter.resolved_by) == ("t/0/1", "users_created/0/9")
 
 
@@ -211,12 +222,12 @@ def test_letter_that_is_still_bad_is_not_published(kafka: Kafka, read: Read) -> 
 def test_resolved_letter_is_not_published_again(kafka: Kafka, read: Read) -> None:
     identity = kafka.reject("t/0/1", GOOD)
     kafka.resolve(identity)
-    [outcome] = replayed(kafka, read(), Choice(ids=(identity,), resolved=True))
+    [outcome] = replayed(kafka, read(), Filter(ids=(identity,), resolved=True))
     assert (outcome.state, kafka.published) == (State.RESOLVED, [])
 
 
-def dismissed(kafka: Kafka, book: Book, why: str = "") -> list[str]:
-    chosen = book.letters(Choice(resolved=True))
+def dismissed(kafka: Kafka, book: LetterIndex, why: str = "") -> list[str]:
+    chosen = book.letters(Filter(resolved=True))
     return [letter.origin for letter in dismiss(USERS, chosen, why, NOW, kafka)]
 
 
@@ -224,7 +235,7 @@ def test_dismissed_letter_is_closed_and_says_why(kafka: Kafka, read: Read) -> No
     kafka.reject("t/0/1")
     assert dismissed(kafka, read(), "a test of theirs") == ["t/0/1"]
     assert list(read().letters()) == []
-    [letter] = read().letters(Choice(resolved=True))
+    [letter] = read().letters(Filter(resolved=True))
     assert (letter.resolved_by, letter.is_dismissed) == ("dismissal: a test of theirs", True)
 
 
@@ -232,7 +243,7 @@ def test_what_is_closed_is_not_dismissed_again(kafka: Kafka, read: Read) -> None
     kafka.resolve(kafka.reject("t/0/1"))
     kafka.reject("t/0/2")
     assert [dismissed(kafka, read()) for _ in range(2)] == [["t/0/2"], []]
-    assert {letter.resolved_by for letter in read().letters(Choice(resolved=True))} == {
+    assert {letter.resolved_by for letter in read().letters(Filter(resolved=True))} == {
         "users_created/0/9",
         "dismissal",
     }
@@ -241,10 +252,10 @@ def test_what_is_closed_is_not_dismissed_again(kafka: Kafka, read: Read) -> None
 def test_replay_takes_a_dismissal_back(kafka: Kafka, read: Read) -> None:
     identity = kafka.reject("t/0/1", GOOD)
     dismissed(kafka, read())
-    [outcome] = replayed(kafka, read(), Choice(ids=(identity,), resolved=True))
+    [outcome] = replayed(kafka, read(), Filter(ids=(identity,), resolved=True))
     kafka.resolve(identity)
     assert outcome.state is State.REPLAYED
-    assert [letter.is_dismissed for letter in read().letters(Choice(resolved=True))] == [False]
+    assert [letter.is_dismissed for letter in read().letters(Filter(resolved=True))] == [False]
 
 
 def test_dry_run_tells_the_same_and_publishes_nothing(kafka: Kafka, read: Read) -> None:
@@ -287,13 +298,13 @@ def test_write_time_is_when_the_original_was_sent(kafka: Kafka, read: Read, seen
 
 
 def test_exported_letters_are_edited_and_replayed(kafka: Kafka, read: Read, tmp_path: Path) -> None:
-    mended, as_it_was = kafka.reject("t/0/1"), kafka.reject("t/0/2", b"\xff", partition=1)
+    corrected, as_it_was = kafka.reject("t/0/1"), kafka.reject("t/0/2", b"\xff", partition=1)
     file = tmp_path / "letters.jsonl"
     assert export(read().bodies(), file) == 2
     kafka.reject("t/0/3", GOOD)  # not in the file
     file.write_text(file.read_text("utf-8").replace(r"\"username\":7", r"\"username\":\"seven\""), "utf-8")
     outcomes = {outcome.letter.id: outcome.state for outcome in replayed(kafka, read(), file=file)}
-    assert outcomes == {mended: State.REPLAYED, as_it_was: State.STILL_BAD}
+    assert outcomes == {corrected: State.REPLAYED, as_it_was: State.STILL_BAD}
     assert [message.value for message in kafka.published] == [GOOD.replace(b'"u"', b'"seven"')]
 
 
@@ -308,7 +319,7 @@ def test_export_replaces_no_file(kafka: Kafka, read: Read, tmp_path: Path) -> No
 
 def test_export_that_fails_leaves_no_half_of_a_file(read: Read, tmp_path: Path) -> None:
     def broken() -> Iterator[Body]:
-        yield from read().bodies(Choice(ids=("nobody's",)))
+        yield from read().bodies(Filter(ids=("nobody's",)))
 
     with pytest.raises(LetterError, match="no dead letter"):
         export(broken(), tmp_path / "letters.jsonl")
@@ -353,9 +364,9 @@ def test_file_that_is_not_there_is_an_error(kafka: Kafka, read: Read, tmp_path: 
 def test_any_bytes_survive_export_and_file(value: bytes | None) -> None:
     kafka = Kafka()
     kafka.reject("t/0/1", value)
-    with TemporaryDirectory() as folder, Book(USERS, kafka) as book:
+    with TemporaryDirectory() as folder, LetterIndex(USERS, kafka) as book:
         export(book.read().bodies(), Path(folder, "f"))
-        assert [mended for _, _, mended in book.fixed(fixes(Path(folder, "f")))] == [value]
+        assert [corrected for _, _, corrected in book.corrected(corrections(Path(folder, "f")))] == [value]
 
 
 @given(st.text())

@@ -134,7 +134,7 @@ def test_airflow_on_this_machine_is_asked_directly(proxy: Answering, settings: S
     with answering() as server:
         local = changed(settings, airflow={"url": server.address, "username": "u"})
         with Airflow(local) as airflow:
-            airflow.log_in()
+            airflow.authenticate()
             assert airflow.health().parts == {"scheduler": "healthy"}
         found = {one.subject: one.grade for one in web.airflow(local)}
     assert found["airflow"] is Grade.OK
@@ -232,17 +232,17 @@ def test_file_of_authorities_that_is_not_there_is_named(tmp_path: Path, plain: p
 def test_run_and_doctor_trust_the_same_airflow(authority: Authority, secured: str, settings: Settings) -> None:
     trusting = {"url": secured, "username": "u", "ssl_ca_location": str(authority.file)}
     with Airflow(changed(settings, airflow=trusting)) as airflow:
-        airflow.log_in()
+        airflow.authenticate()
         assert airflow.version() == "3.3.2"
     found = {one.subject: one.grade for one in web.airflow(changed(settings, airflow=trusting))}
-    assert (found["airflow"], found["airflow log-in"]) == (Grade.OK, Grade.OK)
+    assert (found["airflow"], found["airflow credentials"]) == (Grade.OK, Grade.OK)
 
 
 @pytest.mark.usefixtures("plain")
 def test_run_and_doctor_refuse_the_same_airflow_at_once(secured: str, settings: Settings) -> None:
     doubtful = changed(settings, airflow={"url": secured, "username": "u"})
     with Airflow(doubtful, patience_s=3_600) as airflow, pytest.raises(ConfigError, match="SSL_CERT_FILE"):
-        airflow.log_in()
+        airflow.authenticate()
     [found] = web.airflow(doubtful)
     assert (found.grade, "airflow.ssl_ca_location" in found.fix) == (Grade.FAILED, True)
 

@@ -154,7 +154,7 @@ def test_same_date_with_another_conf_is_refused(script: Script, airflow: Airflow
 def test_wait_returns_the_run_that_succeeded(script: Script, airflow: Airflow) -> None:
     seen: list[DagRun] = []
     run_is(script, "success", ("t", "success", 1))
-    airflow.wait("d", RUN, seen.append, limit_s=10)
+    airflow.wait("d", RUN, seen.append, timeout_s=10)
     assert [str(run) for run in seen] == ["d success (t success)"]
 
 
@@ -163,20 +163,20 @@ def test_failed_run_shows_the_end_of_its_log(script: Script, airflow: Airflow) -
     log = [{"event": "Task failed", "level": "error", "error_detail": [{"exc_type": "E", "exc_value": "no broker"}]}]
     script.on("GET", f"{RUNS}/{RUN}/taskInstances/t/logs/2", (200, {"content": log}))
     with pytest.raises(ScheduleError, match=r"(?s)failed.*t, try 2:\nerror Task failed\n  E: no broker"):
-        airflow.wait("d", RUN, lambda _: None, limit_s=10)
+        airflow.wait("d", RUN, lambda _: None, timeout_s=10)
 
 
 def test_failed_run_without_a_log_is_still_the_news(script: Script, airflow: Airflow) -> None:
     run_is(script, "failed", ("t", "failed", 1))
     script.on("GET", f"{RUNS}/{RUN}/taskInstances/t/logs/1", (404, {}))
     with pytest.raises(ScheduleError, match="failed"):
-        airflow.wait("d", RUN, lambda _: None, limit_s=10)
+        airflow.wait("d", RUN, lambda _: None, timeout_s=10)
 
 
 def test_run_that_takes_too_long_is_named_with_its_state(script: Script, airflow: Airflow) -> None:
     run_is(script, "running", ("t", "queued", 0))
     with pytest.raises(ScheduleError, match=r"not over after 0 s: d running \(t queued\)"):
-        airflow.wait("d", RUN, lambda _: None, limit_s=0.01)
+        airflow.wait("d", RUN, lambda _: None, timeout_s=0.01)
 
 
 def test_file_that_cannot_be_parsed_is_shown_in_full(script: Script, airflow: Airflow) -> None:
@@ -184,7 +184,7 @@ def test_file_that_cannot_be_parsed_is_shown_in_full(script: Script, airflow: Ai
     trace = "Traceback …\nModuleNotFoundError: No module named 'x'"
     script.on("GET", "/api/v2/importErrors", (200, {"import_errors": [{"filename": "d.py", "stack_trace": trace}]}))
     with pytest.raises(ScheduleError, match="No module named 'x'"):
-        airflow.wait_until_parsed("d", limit_s=10)
+        airflow.wait_until_parsed("d", timeout_s=10)
 
 
 def test_result_is_what_the_task_returned(script: Script, airflow: Airflow) -> None:

@@ -36,9 +36,9 @@ def test_time_in_which_nobody_asked_does_not_count() -> None:
     assert not silence(0, night_s, night_s + 4).is_longer_than(20)
 
 
-@pytest.mark.parametrize(("limit_s", "due"), [(12, True), (13, False), (0, False)])
-def test_restart_is_due_after_the_limit_and_never_without_one(limit_s: float, due: bool) -> None:
-    assert silence(0, 4, 8, 12).is_longer_than(limit_s) is due
+@pytest.mark.parametrize(("timeout_s", "due"), [(12, True), (13, False), (0, False)])
+def test_restart_is_due_after_the_limit_and_never_without_one(timeout_s: float, due: bool) -> None:
+    assert silence(0, 4, 8, 12).is_longer_than(timeout_s) is due
 
 
 class Server:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.audit.trace import KEPT, Sighting, Trace, have_expired, mentioning, newest, readable, written
+from penstock.audit.trace import KEPT, Occurrence, Trace, have_expired, mentioning, newest, readable, written
 from penstock.cassandra import Property, Row
 from penstock.users import USERS
 from penstock.views.trace import show_trace
@@ -54,7 +54,7 @@ def test_trace_says_how_much_it_left_out(capsys: pytest.CaptureFixture[str]) -> 
 
 SENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
 SENT_MS = 1_741_789_800_000
-SEEN = Sighting(0, 7, SENT, "r", "1/0", "a", "", SENT, None, None, absent=("phone", "gender"))
+SEEN = Occurrence(0, 7, SENT, "r", "1/0", "a", "", SENT, None, None, absent=("phone", "gender"))
 
 
 def test_trace_says_what_an_absent_value_does(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import Any, TypeVar
 
-from penstock.audit.letters import Book, Choice, Letter
+from penstock.audit.letters import Filter, Letter, LetterIndex
 from penstock.cassandra import Counts, Property, Row, Store, properties
 from penstock.config import Settings
 from penstock.errors import TraceError
@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Occurrence:
     """One message of the record. Times are aware."""
 
     partition: int
@@ -55,7 +55,7 @@ class Trace:
     """What was found, and how much was searched for it."""
 
     wanted: str
-    messages: tuple[Sighting, ...]
+    messages: tuple[Occurrence, ...]
     """The newest last."""
     rows: tuple[Row, ...]
     letters: tuple[Letter, ...]
@@ -86,7 +86,7 @@ def trace(
         TraceError: there is nothing of it; says what was searched.
     """
     key = _key(pipeline, wanted)
-    with Broker(settings.kafka) as broker, Store(settings.cassandra) as store, Book(pipeline, broker) as book:
+    with Broker(settings.kafka) as broker, Store(settings.cassandra) as store, LetterIndex(pipeline, broker) as index:
         counts = Counts(store, pipeline)
         counts.ensure()
         search = _Search(pipeline, broker, counts, on_progress)
@@ -101,8 +101,8 @@ def trace(
         found = properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours))
         position = counts.position(broker.identity(pipeline.topic))
         expired = not rows and have_expired(messages, position, store.expired_ms(pipeline))
-        letters, older_letters = search.letters(book.read(), texts | keys, messages)
-        searched = f"{search.read} messages of {pipeline.topic}, {book.count(Choice(resolved=True))} dead letters" + (
+        letters, older_letters = search.letters(index.read(), texts | keys, messages)
+        searched = f"{search.read} messages of {pipeline.topic}, {index.count(Filter(resolved=True))} dead letters" + (
             f" and, by key, {pipeline.keyspace}.{pipeline.table}" if ids else ""
         )
     if not (messages or rows or letters):
@@ -126,37 +126,39 @@ class _Search:
         self.read = 0
         """Messages of the topic."""
 
-    def messages(self, texts: Iterable[str]) -> tuple[tuple[Sighting, ...], int]:
+    def messages(self, texts: Iterable[str]) -> tuple[tuple[Occurrence, ...], int]:
         """The messages of these texts, and how many older ones there are."""
-        return newest(self._sightings(mentioning(texts)), lambda sighting: (sighting.sent, sighting.offset))
+        return newest(self._occurrences(mentioning(texts)), lambda occurrence: (occurrence.sent, occurrence.offset))
 
-    def letters(self, book: Book, texts: Iterable[str], messages: Iterable[Sighting]) -> tuple[tuple[Letter, ...], int]:
+    def letters(
+        self, index: LetterIndex, texts: Iterable[str], messages: Iterable[Occurrence]
+    ) -> tuple[tuple[Letter, ...], int]:
         """The letters of these messages, and those that mention the texts; and how many older ones there are."""
         pattern = mentioning(texts)
-        topic, sightings = self._pipeline.topic, list(messages)
-        origins = {f"{topic}/{message.partition}/{message.offset}" for message in sightings}
-        replayed = {message.replays for message in sightings}
+        topic, occurrences = self._pipeline.topic, list(messages)
+        origins = {f"{topic}/{message.partition}/{message.offset}" for message in occurrences}
+        replayed = {message.replays for message in occurrences}
         found = (
             (message.timestamp_ms, message.offset, letter)
-            for letter, message, _ in book.bodies(Choice(resolved=True))
+            for letter, message, _ in index.bodies(Filter(resolved=True))
             if letter.origin in origins or letter.id in replayed or pattern.search(readable(message.value))
         )
         kept, older = newest(found, lambda one: one[:2])
         return tuple(letter for *_, letter in kept), older
 
-    def _sightings(self, pattern: re.Pattern[str]) -> Iterator[Sighting]:
+    def _occurrences(self, pattern: re.Pattern[str]) -> Iterator[Occurrence]:
         self.read = 0
         for message in self._broker.read(self._pipeline.topic):
             self.read += 1
             if self.read % KEPT == 0:
                 self._on_progress(self.read)
             if pattern.search(readable(message.value)) or pattern.search(readable(message.key)):
-                sighting = self._sighting(message, pattern)
-                if sighting:
-                    yield sighting
+                occurrence = self._occurrence(message, pattern)
+                if occurrence:
+                    yield occurrence
         self._on_progress(self.read)
 
-    def _sighting(self, message: Received, pattern: re.Pattern[str]) -> Sighting | None:
+    def _occurrence(self, message: Received, pattern: re.Pattern[str]) -> Occurrence | None:
         """What the message says of itself; None where it only mentions the texts in passing, within other values."""
         record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
         absent: tuple[str, ...] = ()
@@ -167,7 +169,7 @@ class _Search:
             absent = tuple(column.name for column in self._pipeline.columns if getattr(record, column.name) is None)
         else:
             return None
-        return Sighting(
+        return Occurrence(
             partition=message.partition,
             offset=message.offset,
             sent=message.timestamp,
@@ -189,7 +191,7 @@ class _Search:
         return [str(getattr(record, column.name)) for column in columns]
 
 
-def have_expired(messages: Iterable[Sighting], position: Mapping[int, int], expired_ms: int) -> bool:
+def have_expired(messages: Iterable[Occurrence], position: Mapping[int, int], expired_ms: int) -> bool:
     """Whether the stream has passed all the records, and what was written at their write times has expired."""
     records = [message for message in messages if message.key]
     until = EPOCH + timedelta(milliseconds=expired_ms)

@@ -1,4 +1,4 @@
-"""When what Cassandra acknowledged is on the disk: a moment later, which whoever commits something waits for."""
+"""Waits until acknowledged writes are on Cassandra's disk, before anything is committed that relies on them."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,9 @@ _never = Event()
 
 @contextmanager
 def durable(store: Store, pipeline: Pipeline) -> Iterator[None]:
-    """Leaving the block means: what was acknowledged in it, to whomever, survives kill -9 of the node.
+    """When the block ends without an error, every write that was acknowledged in it survives kill -9 of the node.
+
+    That holds for the writes of all clients, e.g. of Spark's executors.
 
     The node holds every write back until a sync of the commit log has begun less than `cassandra.commit_log_lag_ms`
     before it. So the acknowledgement of one that starts that much after the last of the block proves that they are on

@@ -1,8 +1,8 @@
-"""What ingest and stream say of themselves, kept beside the pipeline's table: the quick side of the ledger.
+"""The counts that ingest and stream report, kept beside the pipeline's table: the quick side of the ledger.
 
-Small tables of ours, keyed by the topic. Every write is an upsert that may be repeated: ingest reports a try of a run
-once it is through, and the stream says of each micro-batch how much of which try it took, after rows and dead letters
-are acknowledged and before the batch is committed. A batch that is done again replaces what it said.
+Small tables of ours, keyed by the topic. Every write is an upsert that may be repeated. Ingest reports an attempt of a
+run once it has succeeded. The stream reports for each micro-batch how many messages of which attempt it took: after
+rows and dead letters are acknowledged, before the batch is committed. A batch that is done again replaces its report.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _STREAMS = 16
 
 
 class Flow(NamedTuple):
-    """One try of a run to publish its items. `attempt` is empty for messages of other producers than ingest."""
+    """One attempt of a run to publish its items. `attempt` is empty for messages of other producers than ingest."""
 
     run: str
     attempt: str
@@ -36,7 +36,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a stream says of one micro-batch. `spans` is partition -> (first, last offset)."""
+    """The report of a stream on one micro-batch. `spans` is partition -> (first, last offset)."""
 
     stream: str
     number: int
@@ -46,7 +46,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Report:
-    """What ingest says of a try that went through: `fetched` = `acknowledged` + `rejected`."""
+    """The report of ingest on an attempt that succeeded: `fetched` = `acknowledged` + `rejected`."""
 
     fetched: int
     acknowledged: int
@@ -87,11 +87,11 @@ class Counts:
                 self._store.define(f"CREATE TABLE IF NOT EXISTS {self._pipeline.keyspace}.{name} {columns}")
 
     def report(self, flow: Flow, report: Report) -> None:
-        """Keeps what ingest says of a try."""
+        """Keeps the report of ingest on an attempt."""
         self._execute(_REPORT, *flow, report.fetched, report.acknowledged, report.rejected, report.at, report.last)
 
     def add(self, batch: Batch) -> None:
-        """Keeps what a stream says of a micro-batch; saying it again changes nothing.
+        """Keeps the report of a stream on a micro-batch; to report it again changes nothing.
 
         Only for the one process that works on the stream's checkpoint: sums are read and written back.
         """
@@ -107,7 +107,7 @@ class Counts:
         )
         self._store.execute_each(self._cql(_SPAN), spans)
         self._store.execute(
-            self._cql(_TOOK), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
+            self._cql(_PASSED), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
         )
 
     def resolve(self, items: Iterable[tuple[str, str]]) -> None:
@@ -117,10 +117,10 @@ class Counts:
     def runs(self, run: str | None = None) -> list[RunCounts]:
         """What is known of each run, or of the named one; the newest first."""
         which, values = ("AND run = ?", (run,)) if run is not None else ("", ())
-        said = list(self._execute(f"{_SAID} {which}", *values))
-        taken = list(self._execute(f"{_TAKEN} {which}", *values))
-        names = {row["run"] for row in (*said, *taken)}
-        found = [self._run(name, _of(said, name), _of(taken, name)) for name in names]
+        reported = list(self._execute(f"{_REPORTS_OF} {which}", *values))
+        taken = list(self._execute(f"{_TALLIES_OF} {which}", *values))
+        names = {row["run"] for row in (*reported, *taken)}
+        found = [self._run(name, _of(reported, name), _of(taken, name)) for name in names]
         # One micro-batch may say the last of several.
         return sorted(found, key=lambda counts: (counts.seen, counts.run), reverse=True)
 
@@ -232,9 +232,9 @@ INSERT INTO {keyspace}.penstock_batches (topic, partition, last, stream, first, 
 """
 _RESOLVE = "INSERT INTO {keyspace}.penstock_resolved (topic, run, item) VALUES (?, ?, ?)"
 _RESOLVED = "SELECT count(*) AS n FROM {keyspace}.penstock_resolved WHERE topic = ? AND run = ?"
-_SAID = "SELECT * FROM {keyspace}.penstock_runs WHERE topic = ?"
-_TAKEN = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ?"
-_TOOK = "UPDATE {keyspace}.penstock_streams SET position = position + ? WHERE topic = ? AND stream = ?"
+_REPORTS_OF = "SELECT * FROM {keyspace}.penstock_runs WHERE topic = ?"
+_TALLIES_OF = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ?"
+_PASSED = "UPDATE {keyspace}.penstock_streams SET position = position + ? WHERE topic = ? AND stream = ?"
 _SPANS = """
 SELECT first, number, writetime(number) AS written FROM {keyspace}.penstock_batches
 WHERE topic = ? AND partition = ? AND last >= ? LIMIT ?

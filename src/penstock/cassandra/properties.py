@@ -1,4 +1,4 @@
-"""What somebody set on the table that takes rows or values away: the properties on which the promise rests.
+"""Properties of the table by which rows or values can disappear, whoever set them.
 
 Columns, types and key are compared with the declaration by `Store.check_table`; these here are nobody's declaration.
 """

@@ -246,7 +246,7 @@ class Store:
             raise StoreError(
                 f"cassandra at {self._address} (datacenter {self._settings.datacenter}): {doing} failed: "
                 f"{_said(error)}. Is it up (`penstock status`, `penstock logs cassandra`), and are the address, the "
-                "datacenter and the log-in the right ones?"
+                "datacenter and the credentials the right ones?"
             ) from error
 
 
@@ -260,13 +260,13 @@ def _cluster(settings: CassandraSettings) -> Cluster:
         # A node that was killed leaves its requests unanswered; half a second later another replica is asked.
         speculative_execution_policy=ConstantSpeculativeExecutionPolicy(delay=0.5, max_attempts=2),
     )
-    log_in = PlainTextAuthProvider(settings.username, settings.password.get_secret_value())
+    credentials = PlainTextAuthProvider(settings.username, settings.password.get_secret_value())
     return Cluster(
         [address.strip() for address in settings.contact_points.split(",")],
         port=settings.port,
         # Every node from 2.2 to 5.0 speaks it; left to itself the driver begins with a beta and warns twice.
         protocol_version=ProtocolVersion.V4,
-        auth_provider=log_in if settings.username else None,
+        auth_provider=credentials if settings.username else None,
         ssl_context=_context(settings) if settings.ssl else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=settings.request_timeout_s,

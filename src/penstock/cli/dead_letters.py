@@ -13,7 +13,7 @@ from penstock.cli.support.options import example, with_settings
 from penstock.cli.support.values import COUNT, NAME, NOTE
 
 if TYPE_CHECKING:
-    from penstock.audit.letters import Book, Choice, Outcome
+    from penstock.audit.letters import Filter, LetterIndex, Outcome
     from penstock.config import Settings
     from penstock.kafka import Broker
     from penstock.pipelines.contract import Pipeline
@@ -45,13 +45,13 @@ def list_letters(
     from penstock.views.letters import letters_table
 
     choice = _choice(reason, run, resolved=resolved)
-    with _opened(settings) as (_, _, book):
+    with _opened(settings) as (_, _, index):
         if as_json:
-            for letter in book.letters(choice):
+            for letter in index.letters(choice):
                 click.echo(json.dumps(asdict(letter), ensure_ascii=False))
         else:
-            letters = list(book.letters(choice, newest=limit))
-            out.print(letters_table(letters, book.count(choice)))
+            letters = list(index.letters(choice, newest=limit))
+            out.print(letters_table(letters, index.count(choice)))
 
 
 @dead_letters.command(epilog=example("penstock dead-letters show 3fa1c09b"))
@@ -63,9 +63,9 @@ def show(settings: "Settings", identity: str, as_json: bool) -> None:
     from penstock.audit.letters import exported
     from penstock.views.letters import show_letter
 
-    with _opened(settings) as (_, _, book):
+    with _opened(settings) as (_, _, index):
         choice = _choice(None, None, (identity,), resolved=True)
-        for letter, message, _ in book.bodies(choice):
+        for letter, message, _ in index.bodies(choice):
             if as_json:
                 click.echo(json.dumps(exported(letter, message), ensure_ascii=False))
             else:
@@ -82,8 +82,8 @@ def export(settings: "Settings", reason: str | None, run: str | None, resolved: 
     """Write letters to a file, one JSON object a line; edit `value`, then replay the file."""
     from penstock.audit import letters
 
-    with _opened(settings) as (_, _, book):
-        count = letters.export(book.bodies(_choice(reason, run, resolved=resolved)), file)
+    with _opened(settings) as (_, _, index):
+        count = letters.export(index.bodies(_choice(reason, run, resolved=resolved)), file)
     click.echo(f"{count} dead letters written to {file}")
 
 
@@ -91,8 +91,8 @@ def export(settings: "Settings", reason: str | None, run: str | None, resolved: 
     epilog=example("penstock dead-letters replay --file fixed.jsonl --dry-run", "penstock dead-letters replay 3fa1c09b")
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=NAME)
-@click.option("--reason", type=NAME, help="All open letters of this reason, e.g. after the declaration was mended.")
-@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="An export with mended values.")
+@click.option("--reason", type=NAME, help="All open letters of this reason, e.g. after the declaration was corrected.")
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="An export with corrected values.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would happen.")
 @with_settings
 def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file: Path | None, dry_run: bool) -> None:
@@ -115,9 +115,11 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
         if outcome.problem:
             click.echo(f"{outcome.letter.short} {outcome.state}: {plain(outcome.problem)}")
 
-    with _opened(settings) as (pipeline, broker, book):
+    with _opened(settings) as (pipeline, broker, index):
         chosen = (
-            book.fixed(letters.fixes(file)) if file else book.bodies(_choice(reason, None, ids, resolved=bool(ids)))
+            index.corrected(letters.corrections(file))
+            if file
+            else index.bodies(_choice(reason, None, ids, resolved=bool(ids)))
         )
         letters.replay(pipeline, chosen, datetime.now(UTC), None if dry_run else broker, tell)
     done = ", ".join(f"{counts[state]} {state}" for state in letters.State)
@@ -137,32 +139,32 @@ def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str | None)
 
     from penstock.audit import letters
 
-    with _opened(settings) as (pipeline, broker, book):
-        chosen = list(book.letters(_choice(None, None, ids, resolved=True)))
+    with _opened(settings) as (pipeline, broker, index):
+        chosen = list(index.letters(_choice(None, None, ids, resolved=True)))
         closed = letters.dismiss(pipeline, chosen, reason_text or "", datetime.now(UTC), broker)
     click.echo(f"{len(closed)} dismissed, {len(chosen) - len(closed)} resolved before")
 
 
 @contextmanager
-def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, Book]]":
+def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, LetterIndex]]":
     """The pipeline, its Kafka, and its dead letters as they are now."""
-    from penstock.audit.letters import Book
+    from penstock.audit.letters import LetterIndex
     from penstock.kafka import Broker
     from penstock.pipelines.contract import load_pipeline
     from penstock.views.progress import record_bar
 
     pipeline = load_pipeline(settings.pipeline)
-    with Broker(settings.kafka) as broker, Book(pipeline, broker) as book:
-        with record_bar(f"{pipeline.dead_letter_topic}: reading", book.messages) as show_progress:
-            book.read(show_progress)
-        yield pipeline, broker, book
+    with Broker(settings.kafka) as broker, LetterIndex(pipeline, broker) as index:
+        with record_bar(f"{pipeline.dead_letter_topic}: reading", index.messages) as show_progress:
+            index.read(show_progress)
+        yield pipeline, broker, index
 
 
-def _choice(reason: str | None, run: str | None, ids: tuple[str, ...] = (), *, resolved: bool) -> "Choice":
-    from penstock.audit.letters import Choice
+def _choice(reason: str | None, run: str | None, ids: tuple[str, ...] = (), *, resolved: bool) -> "Filter":
+    from penstock.audit.letters import Filter
     from penstock.errors import ConfigError
     from penstock.pipelines.record import Reason
 
     if reason is not None and reason not in list(Reason):
         raise ConfigError(f"--reason is {reason!r}; there are: {', '.join(Reason)}")
-    return Choice(reason, run, ids, resolved)
+    return Filter(reason, run, ids, resolved)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @with_settings
 def status(settings: "Settings", as_json: bool) -> None:
-    """What runs, since when, on which ports, with how much memory, and how to log in to Airflow."""
+    """What runs, since when, on which ports, with how much memory, and the credentials for Airflow."""
     from penstock.launcher import control
     from penstock.views.services import show_status
 

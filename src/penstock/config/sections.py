@@ -222,9 +222,9 @@ class SecretSettings(Section):
     postgres_password: DatabasePassword = SecretStr("")
     """Of Airflow's role in Postgres; empty means generated."""
     airflow_username: LoginName = ""
-    """Of the log-in to the local Airflow; empty means admin."""
+    """Of the credentials for the local Airflow; empty means admin."""
     airflow_password: Secret = SecretStr("")
-    """Of the log-in to the local Airflow; empty means generated."""
+    """Of the credentials for the local Airflow; empty means generated."""
     airflow_jwt_secret: SigningKey = SecretStr("")
     """Signs Airflow's tokens; empty means generated."""
     airflow_fernet_key: FernetKey = SecretStr("")
@@ -348,7 +348,7 @@ class SparkSettings(Section):
 
 
 class AirflowSettings(Section):
-    """Which Airflow. Empty `url` means the local one, whose log-in is generated."""
+    """Which Airflow. Empty `url` means the local one, whose credentials are generated."""
 
     url: str = Field(default="", repr=False)
     """Address of the api-server; empty means the local one."""

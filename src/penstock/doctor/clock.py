@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from penstock.doctor.finding import Finding, failed, fine, note
 
 ALLOWED = timedelta(seconds=30)
-"""Certificates, log-in tokens and write times all want clocks that agree; an HTTP date is whole seconds."""
+"""Certificates, tokens and write times all want clocks that agree; an HTTP date is whole seconds."""
 
 Now = Callable[[], datetime]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from penstock.doctor.finding import Finding, fine, note
 from penstock.doctor.versions import COMPOSE, DOCKER, Line
 
-_LIMIT_S = 20
+_TIMEOUT_S = 20
 _ASKED = (
     ("docker", DOCKER, ("version", "--format", "{{.Server.Version}}")),
     ("compose", COMPOSE, ("compose", "version", "--short")),
@@ -25,7 +25,7 @@ def docker(program: str = "docker") -> Iterator[Finding]:
 
 def _asked(subject: str, line: Line, command: tuple[str, ...]) -> Finding:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)  # noqa: S603 - the user's docker
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - the user's docker
     except (OSError, subprocess.TimeoutExpired) as error:
         return note(subject, f"docker cannot be run: {error}")
     said = (done.stdout.strip() or done.stderr.strip()).splitlines()

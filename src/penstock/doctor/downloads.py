@@ -9,7 +9,7 @@ import httpx
 
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
-from penstock.doctor.reach import LIMIT_S
+from penstock.doctor.reach import TIMEOUT_S
 from penstock.errors import ConfigError
 from penstock.network import http
 from penstock.network.downloads import variables
@@ -50,7 +50,7 @@ def maven(settings: Settings) -> Finding:
 
 
 def _problem_of_uv(uv: Path, told: dict[str, str]) -> str:
-    environment = {**os.environ, **told, "UV_HTTP_TIMEOUT": f"{LIMIT_S:.0f}", "UV_HTTP_RETRIES": "0"}
+    environment = {**os.environ, **told, "UV_HTTP_TIMEOUT": f"{TIMEOUT_S:.0f}", "UV_HTTP_RETRIES": "0"}
     command = (uv, "pip", "compile", "--quiet", "--no-deps", "--no-cache", "-")
     done = subprocess.run(  # noqa: S603 - our own uv
         command, env=environment, input=_PACKAGE, capture_output=True, text=True, check=False
@@ -60,7 +60,7 @@ def _problem_of_uv(uv: Path, told: dict[str, str]) -> str:
 
 def _problem_of(mirror: str, jar: Jar) -> str:
     try:
-        with httpx.Client(transport=http.transport(), timeout=LIMIT_S, follow_redirects=True) as client:
+        with httpx.Client(transport=http.transport(), timeout=TIMEOUT_S, follow_redirects=True) as client:
             answer = client.head(f"{repository(mirror)}/{jar.remote_path}")
     except (httpx.HTTPError, ConfigError) as error:
         return f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
-from penstock.doctor.reach import LIMIT_S, problem
+from penstock.doctor.reach import TIMEOUT_S, problem
 from penstock.doctor.versions import KAFKA, Line
 from penstock.errors import BrokerError
 from penstock.kafka import Broker, Flaw, View
@@ -14,7 +14,7 @@ from penstock.pipelines.contract import Pipeline
 
 def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterator[Finding]:
     """Of a Kafka that runs."""
-    patient = settings.kafka.model_copy(update={"delivery_timeout_s": LIMIT_S})
+    patient = settings.kafka.model_copy(update={"delivery_timeout_s": TIMEOUT_S})
     topics = [pipeline.topic, pipeline.dead_letter_topic]
     try:
         with Broker(patient) as broker:
@@ -42,7 +42,7 @@ def _lost(view: View) -> dict[int, OSError]:
     found = {}
     for number, address in sorted(view.brokers.items()):
         try:
-            socket.create_connection(address, LIMIT_S).close()
+            socket.create_connection(address, TIMEOUT_S).close()
         except OSError as error:
             found[number] = error
     return found

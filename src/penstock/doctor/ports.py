@@ -41,7 +41,7 @@ def leftovers(settings: Settings) -> Finding:
     """Whether processes of an earlier stack of this home live though nobody watches them, or nobody knows of them."""
     state = control.status(settings, memory=False)
     living = [service.name for service in state.services if service.pid]
-    if living and state.supervisor_pid is None and state.guardian_pid is None:
+    if living and state.supervisor_pid is None and state.watchdog_pid is None:
         fix = "penstock up watches them again, penstock down ends them"
         return failed("leftovers", f"without a supervisor, which was killed: {', '.join(living)}", fix)
     if living:

@@ -1,4 +1,4 @@
-"""The Postgres that the stack's Airflow keeps its metadata in: its log-in and its version."""
+"""The Postgres that the stack's Airflow keeps its metadata in: its credentials and its version."""
 
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, note

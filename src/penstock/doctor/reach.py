@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from penstock.doctor.finding import Finding, failed, note
 
-LIMIT_S = 5.0
+TIMEOUT_S = 5.0
 """Longest wait for one answer."""
 
 Address = tuple[str, int]
@@ -40,7 +40,7 @@ def reached(server: Server) -> Iterator[Finding]:
     closed = []
     for host, port in server.addresses:
         try:
-            socket.create_connection((host, port), LIMIT_S).close()
+            socket.create_connection((host, port), TIMEOUT_S).close()
         except OSError as error:
             closed.append(f"{host}:{port} ({problem(error)})")
         else:

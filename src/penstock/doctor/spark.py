@@ -18,7 +18,7 @@ PAGE_PORT = "spark.master.ui.port"
 """Spark's own name for the port of the master's page, from which alone its version is learnt."""
 # https://spark.apache.org/docs/4.2.0/spark-standalone.html
 _PAGE_PORT_OF_SPARK = "8080"
-# Beside the logo on every page; UIUtils.scala of 4.2.0 and before.
+# Resources the logo on every page; UIUtils.scala of 4.2.0 and before.
 _VERSION = re.compile(r'class="version\b[^>]*>\s*(\d[^<\s]*)')
 
 

@@ -9,7 +9,7 @@ from penstock.airflow import Airflow
 from penstock.config import Settings
 from penstock.doctor.clock import Now, clock, system_time
 from penstock.doctor.finding import Finding, failed, fine, note
-from penstock.doctor.reach import LIMIT_S
+from penstock.doctor.reach import TIMEOUT_S
 from penstock.doctor.versions import AIRFLOW, Line
 from penstock.errors import ConfigError, ScheduleError
 from penstock.network import http
@@ -46,13 +46,13 @@ def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Itera
 
 
 def airflow(settings: Settings, now: Now = system_time, line: Line = AIRFLOW) -> Iterator[Finding]:
-    """Health of each part as Airflow tells it, its version and, where one is set, the log-in; with a run's client."""
+    """Health of each part of Airflow, its version, and the credentials where some are set; asked by a run's client."""
     try:
-        with Airflow(settings, patience_s=LIMIT_S, timeout_s=LIMIT_S) as client:
+        with Airflow(settings, patience_s=TIMEOUT_S, timeout_s=TIMEOUT_S) as client:
             yield from _health(client, settings.airflow.url, now)
             yield _version(client, line)
             if settings.airflow.username:
-                yield _log_in(client, settings.airflow.username)
+                yield _credentials(client, settings.airflow.username)
     except ConfigError as error:
         fix = "Name the file of its authority in airflow.ssl_ca_location, or put it into the system's store"
         yield failed("airflow", str(error), fix)
@@ -80,18 +80,18 @@ def _version(client: Airflow, line: Line) -> Finding:
         return note("airflow version", str(error))
 
 
-def _log_in(client: Airflow, username: str) -> Finding:
+def _credentials(client: Airflow, username: str) -> Finding:
     try:
-        client.log_in()
+        client.authenticate()
     except ScheduleError as error:
-        return failed("airflow log-in", str(error), "Correct airflow.password")
-    return fine("airflow log-in", username)
+        return failed("airflow credentials", str(error), "Correct airflow.password")
+    return fine("airflow credentials", username)
 
 
 def get(settings: Settings, url: str, parameters: Mapping[str, str]) -> httpx.Response | str:
     """The answer, or why there is none."""
     try:
-        with httpx.Client(transport=http.transport(settings.own_hosts()), timeout=LIMIT_S) as client:
+        with httpx.Client(transport=http.transport(settings.own_hosts()), timeout=TIMEOUT_S) as client:
             return client.get(url, params=parameters)
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}. {http.untrusted(error)}".rstrip(". ")

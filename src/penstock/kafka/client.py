@@ -1,4 +1,4 @@
-"""How Kafka is reached, and what its errors mean."""
+"""The options of every Kafka client, and errors of Kafka in words that say what to look at."""
 
 import logging
 from typing import Any
@@ -42,14 +42,14 @@ _UNREACHABLE = frozenset(
 
 
 class Client:
-    """The options of every librdkafka client, and what it said last of a broken connection.
+    """Options of every librdkafka client, and the last message about a broken connection.
 
-    The latter matters because its errors say no more than "timed out".
+    The message matters because librdkafka's errors say no more than "timed out".
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self.address = settings.bootstrap_servers
-        self.limit_s = settings.delivery_timeout_s
+        self.timeout_s = settings.delivery_timeout_s
         self._settings = settings
         self._last = ""
 

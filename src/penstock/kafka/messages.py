@@ -1,4 +1,4 @@
-"""What goes to Kafka, what comes from it, and the receipts."""
+"""Messages to publish, messages that were read, and receipts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Receipts:
-    """What became of the messages that were published; `bytes` counts their values before compression."""
+    """How many messages were sent and acknowledged; `bytes` counts their values before compression."""
 
     sent: int
     acknowledged: int

@@ -75,7 +75,7 @@ def _producer(client: Client) -> Producer:
     return Producer(
         client.options(
             **WRITER,
-            delivery_timeout_ms=round(client.limit_s * 1_000),
+            delivery_timeout_ms=round(client.timeout_s * 1_000),
             queue_buffering_max_messages=_WAITING_MESSAGES,
             queue_buffering_max_kbytes=_WAITING_KIB,
             message_max_bytes=LARGEST_LETTER_BYTES,

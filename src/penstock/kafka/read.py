@@ -65,7 +65,7 @@ def held(client: Client, consumers: Consumers, topic: str, partitions: list[int]
         with consumers.one() as consumer:
             try:
                 return Offsets(
-                    *consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=client.limit_s)
+                    *consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=client.timeout_s)
                 )
             except KafkaException:
                 consumer.poll(0)  # serves the callback that keeps the cause
@@ -73,7 +73,7 @@ def held(client: Client, consumers: Consumers, topic: str, partitions: list[int]
 
     retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, KafkaException) and _code(error) in _LEADERLESS),
-        stop=stop_after_delay(client.limit_s),
+        stop=stop_after_delay(client.timeout_s),
         wait=wait_fixed(0.05),
         reraise=True,
     )
@@ -138,7 +138,7 @@ def _messages(client: Client, consumer: Consumer, left: dict[int, Offsets]) -> I
         yield from batch
         if batch:
             heard_s = time.monotonic()
-        elif time.monotonic() - heard_s > client.limit_s:
+        elif time.monotonic() - heard_s > client.timeout_s:
             raise client.error("reading", KafkaError(KafkaError._TIMED_OUT, "no message came"))
 
 

@@ -72,7 +72,7 @@ class Administration:
         The address that was set answers also where those that the brokers give lead nowhere.
         """
         try:
-            found = self._admin.list_topics(timeout=self._client.limit_s)
+            found = self._admin.list_topics(timeout=self._client.timeout_s)
         except KafkaException as exception:
             self._admin.poll(0)  # serves the callback that keeps the cause
             raise self._client.error("asking for the cluster", exception.args[0]) from exception
@@ -93,7 +93,7 @@ class Administration:
         asked = [ConfigResource(ConfigResource.Type.BROKER, str(number)) for number in brokers]
         if not asked:
             return {}
-        answers = self._admin.describe_configs(asked, request_timeout=self._client.limit_s)
+        answers = self._admin.describe_configs(asked, request_timeout=self._client.timeout_s)
         doing, refused = "asking brokers for their versions", KafkaError.CLUSTER_AUTHORIZATION_FAILED
         return {int(one.name): _version(self._answer(doing, answers[one], refused) or {}) for one in asked}
 
@@ -112,7 +112,7 @@ class Administration:
         asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
         if not asked:
             return {}
-        answers = self._admin.describe_configs(asked, request_timeout=self._client.limit_s)
+        answers = self._admin.describe_configs(asked, request_timeout=self._client.timeout_s)
         expected = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART)
         found = {one.name: self._answer("asking for the topics' properties", answers[one], *expected) for one in asked}
         return {name: read and {key: str(one.value) for key, one in read.items()} for name, read in found.items()}
@@ -124,7 +124,7 @@ class Administration:
 
     def _described(self, topics: Iterable[str]) -> dict[str, Any]:
         names = list(topics)
-        asked = self._admin.describe_topics(TopicCollection(names), request_timeout=self._client.limit_s)
+        asked = self._admin.describe_topics(TopicCollection(names), request_timeout=self._client.timeout_s)
         doing = f"asking for topics {', '.join(names)}"
         return {name: self._answer(doing, asked[name], KafkaError.UNKNOWN_TOPIC_OR_PART) for name in names}
 
@@ -132,7 +132,7 @@ class Administration:
         if not topics:
             return
         new = [NewTopic(one.name, one.partitions, copies, config=dict(one.configuration)) for one in topics]
-        made = self._admin.create_topics(new, request_timeout=self._client.limit_s)
+        made = self._admin.create_topics(new, request_timeout=self._client.timeout_s)
         for topic in topics:
             self._answer(f"creating topic {topic.name}", made[topic.name], KafkaError.TOPIC_ALREADY_EXISTS)
             log.info("topic %s: created with %d partitions", topic.name, topic.partitions)
@@ -142,13 +142,13 @@ class Administration:
 
         def give_up(_: RetryCallState) -> NoReturn:
             raise BrokerError(
-                f"{self._client.address} does not know {', '.join(topics)} {self._client.limit_s:.0f} s after making "
+                f"{self._client.address} does not know {', '.join(topics)} {self._client.timeout_s:.0f} s after making "
                 "them. Is every broker of the cluster up? See its log (`penstock logs kafka`)."
             )
 
         found = Retrying(
             retry=retry_if_result(lambda found: None in found.values()),
-            stop=stop_after_delay(self._client.limit_s),
+            stop=stop_after_delay(self._client.timeout_s),
             wait=wait_fixed(0.05),
             retry_error_callback=give_up,
         )(self.partitions, topics)

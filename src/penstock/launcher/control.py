@@ -30,8 +30,8 @@ from penstock.launcher.state import (
     StackState,
     clock_time,
     fingerprint,
-    living_guardian,
     living_supervisor,
+    living_watchdog,
     read_recorded,
     read_request,
     write,
@@ -45,11 +45,11 @@ log = logging.getLogger(__name__)
 OnChange = Callable[[StackState], None]
 
 _POLL_S = 0.05
-_LOCK_LIMIT_S = 60.0
-_REVIVAL_LIMIT_S = 60.0
+_LOCK_TIMEOUT_S = 60.0
+_REVIVAL_TIMEOUT_S = 60.0
 _TAIL_LINES = 20
 # Beyond what its services may take to stop: to kill what did not, and to look everywhere.
-_SUPERVISOR_STOP_LIMIT_S = 30.0
+_SUPERVISOR_STOP_TIMEOUT_S = 30.0
 _RUNNING = (Phase.STARTING, *ONCE_READY, Phase.STOPPING)
 
 
@@ -59,7 +59,7 @@ def up(
     *,
     reference: str,
     on_change: OnChange = lambda _: None,
-    limit_s: float | None = None,
+    timeout_s: float | None = None,
 ) -> StackState:
     """Returns when these services are ready; what runs besides goes on. At once if they were ready.
 
@@ -81,7 +81,7 @@ def up(
     try:
         with _locked(home):
             number = _ask(settings, home, names, reference)
-        _follow_until_ready(settings, names, number, on_change, limit_s)
+        _follow_until_ready(settings, names, number, on_change, timeout_s)
     except PortTakenError:
         conflicts.check(settings, services, lambda: load(reference)(settings))  # taken since we looked: now with advice
         raise
@@ -117,13 +117,13 @@ def down(settings: Settings, *, delete_data: bool = False, on_change: OnChange =
 def status(settings: Settings, *, memory: bool = True) -> StackState:
     """What runs now: the supervisor's word, checked against the machine's processes. Measures memory in ~0.2 s."""
     home = Home(settings.home)
-    supervisor, guardian = living_supervisor(home), living_guardian(home)
+    supervisor, watchdog = living_supervisor(home), living_watchdog(home)
     recorded = read_recorded(home)
-    services = tuple(_truth(one, supervised=bool(supervisor or guardian)) for one in _services(recorded))
-    state = StackState(home=home.path, supervisor_pid=_pid(supervisor), guardian_pid=_pid(guardian), services=services)
+    services = tuple(_truth(one, supervised=bool(supervisor or watchdog)) for one in _services(recorded))
+    state = StackState(home=home.path, supervisor_pid=_pid(supervisor), watchdog_pid=_pid(watchdog), services=services)
     if not memory:
         return state
-    return _with_memory(state, _services(recorded), [one for one in (supervisor, guardian) if one])
+    return _with_memory(state, _services(recorded), [one for one in (supervisor, watchdog) if one])
 
 
 def tail(settings: Settings, service: str, lines: int) -> list[str]:
@@ -208,7 +208,7 @@ def _start_supervisor(settings: Settings, home: Home, reference: str) -> None:
     environment = {**pipeline_environment(settings), **given.environment, MARKER: owner(SUPERVISOR, home.path)}
     if run_detaching(command, environment, home.path, log_file) != 0:
         other = _supervisor(home)
-        if other:  # the guardian of one that was killed before it could record its guardian
+        if other:  # the watchdog of one that was killed before it could record its watchdog
             other.send(signal.SIGHUP)
             return
         text = "\n".join(logs.tail(log_file, _TAIL_LINES, start))
@@ -216,10 +216,10 @@ def _start_supervisor(settings: Settings, home: Home, reference: str) -> None:
 
 
 def _follow_until_ready(
-    settings: Settings, names: Sequence[str], number: int, on_change: OnChange, limit_s: float | None
+    settings: Settings, names: Sequence[str], number: int, on_change: OnChange, timeout_s: float | None
 ) -> None:
     home = Home(settings.home)
-    deadline = None if limit_s is None else time.monotonic() + limit_s
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
     for recorded in _changes(home, on_change):
         if recorded and recorded.request >= number:
             wanted = [service for service in recorded.services if service.name in names]
@@ -234,7 +234,7 @@ def _follow_until_ready(
             raise ServiceError(_supervisor_ended(home))
         if deadline is not None and time.monotonic() > deadline:
             unready = [service.name for service in _services(recorded) if service.phase is not Phase.READY]
-            raise ServiceError(f"{', '.join(unready)} not ready within {limit_s:.0f} s; see `penstock status`")
+            raise ServiceError(f"{', '.join(unready)} not ready within {timeout_s:.0f} s; see `penstock status`")
 
 
 def _check_answering(services: Sequence[RecordedService]) -> None:
@@ -271,10 +271,10 @@ def _changes(home: Home, on_change: OnChange) -> Iterator[Recorded | None]:
 
 
 def _supervisor(home: Home) -> Process | None:
-    """The one that runs. Where it was killed a moment ago its guardian is becoming the next: that is waited for."""
+    """The one that runs. Where it was killed a moment ago its watchdog is becoming the next: that is waited for."""
     never = threading.Event()
-    deadline = time.monotonic() + _REVIVAL_LIMIT_S
-    while living_supervisor(home) is None and living_guardian(home) and time.monotonic() < deadline:
+    deadline = time.monotonic() + _REVIVAL_TIMEOUT_S
+    while living_supervisor(home) is None and living_watchdog(home) and time.monotonic() < deadline:
         never.wait(_POLL_S)
     return living_supervisor(home)
 
@@ -287,7 +287,7 @@ def _as_recorded(home: Home, recorded: Recorded) -> StackState:
     return StackState(
         home=home.path,
         supervisor_pid=_pid(living_supervisor(home)),
-        guardian_pid=_pid(living_guardian(home)),
+        watchdog_pid=_pid(living_watchdog(home)),
         services=tuple(service.public() for service in recorded.services),
     )
 
@@ -316,14 +316,14 @@ def _end_supervisor(home: Home, on_change: OnChange) -> None:
     supervisor = _supervisor(home)
     if supervisor is None:
         return
-    limit_s = _SUPERVISOR_STOP_LIMIT_S + sum(service.stop_limit_s for service in _services(read_recorded(home)))
-    deadline = time.monotonic() + limit_s
+    timeout_s = _SUPERVISOR_STOP_TIMEOUT_S + sum(service.stop_timeout_s for service in _services(read_recorded(home)))
+    deadline = time.monotonic() + timeout_s
     supervisor.send(signal.SIGTERM)
     for _ in _changes(home, on_change):
         if not supervisor.alive():
             return
         if time.monotonic() > deadline:
-            log.warning("the supervisor, process %s, did not end within %.0f s: killing it", supervisor.pid, limit_s)
+            log.warning("the supervisor, process %s, did not end within %.0f s: killing it", supervisor.pid, timeout_s)
             supervisor.send(signal.SIGKILL)
 
 
@@ -379,10 +379,10 @@ def _locked(home: Home) -> Iterator[None]:
     """One command at a time asks, so that no two start a supervisor. Released with the process, however it ends."""
     with ExitStack() as holding:
         try:
-            holding.enter_context(held(home.up_lock, _LOCK_LIMIT_S))
+            holding.enter_context(held(home.up_lock, _LOCK_TIMEOUT_S))
         except HeldError as error:
             raise ServiceError(
                 f"another penstock command, process {error.holder}, is busy with {home.path} for longer than "
-                f"{_LOCK_LIMIT_S:.0f} s. Wait for it, or stop it"
+                f"{_LOCK_TIMEOUT_S:.0f} s. Wait for it, or stop it"
             ) from error
         yield

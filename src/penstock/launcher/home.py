@@ -49,8 +49,8 @@ class Home:
         return self.run / "supervisor.json"
 
     @property
-    def guardian(self) -> Path:
-        """Which process brings the supervisor back; outlives it."""
+    def watchdog(self) -> Path:
+        """Which process the watchdog is; outlives the supervisor. The file's name is that of earlier versions."""
         return self.run / "guardian.json"
 
     @property

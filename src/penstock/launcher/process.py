@@ -28,9 +28,10 @@ _TICK_S = 0.005
 
 @dataclass(frozen=True)
 class Process:
-    """A process for good: its pid may be another process tomorrow.
+    """Identifies one process: its pid alone does not, because the system gives the pid to another process later.
 
-    `started_s` counts from the boot, for the wall clock may be set in between; two boots are told apart by `boot_id`.
+    `started_s` is counted from the boot, because the wall clock may be set meanwhile. Two boots have different
+    `boot_id`s.
     """
 
     pid: int

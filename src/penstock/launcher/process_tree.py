@@ -74,7 +74,7 @@ def memory_pss_bytes(processes: Iterable[Process]) -> int:
 
 
 def stop(service: RecordedService, home: Path) -> None:
-    """Ends a service: the gentle signal to its group, `stop_limit_s` of patience, then SIGKILL to all it has left.
+    """Ends a service: the gentle signal to its group, `stop_timeout_s` of patience, then SIGKILL to all it has left.
 
     Raises:
         ServiceError: something outlives SIGKILL; names the processes.
@@ -84,11 +84,11 @@ def stop(service: RecordedService, home: Path) -> None:
     if service.process:
         service.process.send(signal.Signals(service.stop_signal), group=True)
         service.process.send(signal.SIGCONT, group=True)  # one that was suspended hears nothing else
-        if _gone([service.process], service.stop_limit_s):
+        if _gone([service.process], service.stop_timeout_s):
             found |= belonging(look(), service.process, marker)
-            leave(found)
+            ask_to_end(found)
         else:
-            log.warning("%s did not stop within %s s: killing it", service.name, service.stop_limit_s)
+            log.warning("%s did not stop within %s s: killing it", service.name, service.stop_timeout_s)
     _kill(service.name, found, lambda: belonging(look(), service.process, marker))
 
 
@@ -100,7 +100,7 @@ def clear_away(service: str, root: Process | None, home: Path) -> None:
     """
     marker = owner(service, home)
     found = belonging(look(), root, marker)
-    leave(found)
+    ask_to_end(found)
     _kill(service, found, lambda: belonging(look(), root, marker))
 
 
@@ -159,11 +159,11 @@ def sweep(home: Path, spare: Iterable[str] = (), roots: Iterable[Process] = ()) 
     found = ours()
     if found:
         log.warning("ending processes left behind: %s", ", ".join(str(process.pid) for process in sorted_by_pid(found)))
-        leave(found)
+        ask_to_end(found)
         _kill("what was left behind", found, ours)
 
 
-def leave(processes: Iterable[Process], grace_s: float = _GRACE_S) -> None:
+def ask_to_end(processes: Iterable[Process], grace_s: float = _GRACE_S) -> None:
     """Asks processes to end, and gives them a little time."""
     living = [process for process in processes if process.alive()]
     for process in living:
@@ -187,10 +187,10 @@ def _kill(what: str, found: set[Process], look_again: Callable[[], set[Process]]
     raise ServiceError(f"{what}: processes {pids} outlive SIGKILL; see `ps -o pid,stat,wchan,args -p {pids}`")
 
 
-def _gone(processes: Sequence[Process], limit_s: float) -> bool:
+def _gone(processes: Sequence[Process], timeout_s: float) -> bool:
     """Waits until all have ended; False when some have not within the limit."""
     never = threading.Event()
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + timeout_s
     while any(process.alive() for process in processes):
         if time.monotonic() >= deadline:
             return False

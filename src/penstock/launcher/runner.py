@@ -1,6 +1,6 @@
-"""Keeps one service: starts it when it can start, knows when it is ready, and starts it again when it dies or hangs.
+"""Runs one service: starts it when it can start, waits until it is ready, and starts it again when it dies or hangs.
 
-Every wait here can be cancelled at any moment; a cancelled keeper leaves its processes to whoever cancelled it.
+Every wait here can be cancelled at any moment; a cancelled runner leaves its processes to whoever cancelled it.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from penstock.launcher.process import Process, spawn
 from penstock.launcher.service import NotReady, Service
 from penstock.launcher.silence import Silence, Watch
 from penstock.launcher.state import ONCE_READY, Failure, Phase, RecordedService, clock_time
-from penstock.launcher.state_store import Board
+from penstock.launcher.state_store import StateStore
 from penstock.launcher.threads import in_thread
 
 log = logging.getLogger(__name__)
 
-ADOPTION_LIMIT_S = 10.0
+ADOPTION_TIMEOUT_S = 10.0
 """For a server that was ready to answer its new supervisor; longer than any probe takes on a busy machine."""
 _POLL_S = 0.1
 _TAIL_LINES = 20
@@ -73,13 +73,13 @@ class Running:
         return self._child.wait() if self._child else None
 
 
-class Keeper:
-    """One service in the hands of the supervisor; `silence_s` is the longest silence before a restart, 0 for none."""
+class Runner:
+    """Runs one service for the supervisor. `silence_s` is the longest silence before a restart; 0 means no restart."""
 
-    def __init__(self, service: Service, home: Home, board: Board, silence_s: float) -> None:
+    def __init__(self, service: Service, home: Home, states: StateStore, silence_s: float) -> None:
         self._service = service
         self._home = home
-        self._board = board
+        self._states = states
         self._silence_s = silence_s
         self._back_off = BackOff()
         self._log_start = 0
@@ -101,11 +101,11 @@ class Keeper:
                 running = await self._revive(await self._until_over(running), time.monotonic() - since)
         except StartFailed as failed:
             log.warning("%s failed: %s", name, failed)
-            self._board.update(name, phase=Phase.FAILED, process=None, error=str(failed), failure=failed.failure)
+            self._states.update(name, phase=Phase.FAILED, process=None, error=str(failed), failure=failed.failure)
         except Exception as error:  # the watch over the other services must go on
             log.exception("%s failed by a defect of the supervisor", name)
             failure = Failure(service=name, kind="other", text=f"{name}: {error!r}; see {self._home.log('supervisor')}")
-            self._board.update(name, phase=Phase.FAILED, error=failure.text, failure=failure)
+            self._states.update(name, phase=Phase.FAILED, error=failure.text, failure=failure)
 
     async def _adopt(self, found: RecordedService) -> Running | None:
         """Takes over a living process, if it answers; ends it if it does not."""
@@ -113,15 +113,15 @@ class Keeper:
             return None
         running = Running(found.process)
         was_ready = found.phase in ONCE_READY
-        self._board.update(self._service.name, phase=Phase.STARTING)
+        self._states.update(self._service.name, phase=Phase.STARTING)
         try:
-            await self._until_ready(running, ADOPTION_LIMIT_S if was_ready else self._service.start_limit_s)
+            await self._until_ready(running, ADOPTION_TIMEOUT_S if was_ready else self._service.start_timeout_s)
         except StartFailed as failed:
             log.warning("%s was found and not adopted: %s", self._service.name, failed)
             await in_thread(lambda: process_tree.stop(found, self._home.path))
             return None
         log.info("%s was found ready: process %s", self._service.name, found.process.pid)
-        self._board.update(self._service.name, phase=Phase.READY, failure=None)
+        self._states.update(self._service.name, phase=Phase.READY, failure=None)
         return running
 
     async def _until_over(self, running: Running) -> str:
@@ -142,8 +142,8 @@ class Keeper:
         since = clock_time(silence.since)
         error = f"{name} did not answer for {silence.counted_s:.0f} s, since {since}; the last answer: {silence.answer}"
         log.warning("%s; stopping it", error)
-        self._board.update(name, phase=Phase.RESTARTING, error=error)
-        recorded = self._board[name]
+        self._states.update(name, phase=Phase.RESTARTING, error=error)
+        recorded = self._states[name]
         try:
             await in_thread(lambda: process_tree.stop(recorded, self._home.path))
         except PenstockError:
@@ -152,30 +152,30 @@ class Keeper:
 
     def _can_tell(self) -> bool:
         """Whether a bad answer is this server's own: it is not while something that it needs does not answer either."""
-        board, service = self._board, self._service
-        asked = (name for name in (*service.needs, *service.probed_through) if name in board)
-        return all(board[name].phase is Phase.READY for name in asked)
+        states, service = self._states, self._service
+        asked = (name for name in (*service.needs, *service.probed_through) if name in states)
+        return all(states[name].phase is Phase.READY for name in asked)
 
     def _show(self, silence: Silence | None) -> None:
         name = self._service.name
         if silence is None:
             log.info("%s answers again", name)
-            self._board.update(name, phase=Phase.READY)
+            self._states.update(name, phase=Phase.READY)
         else:
             error = f"{name} does not answer: {silence.answer}"
             log.warning("%s", error)
-            self._board.update(name, phase=Phase.NOT_ANSWERING, silent_since=silence.since, error=error)
+            self._states.update(name, phase=Phase.NOT_ANSWERING, silent_since=silence.since, error=error)
 
     async def _revive(self, error: str, lived_s: float) -> Running:
         """Starts a service that was healthy until it runs again, however often that fails."""
         name = self._service.name
         while True:
-            restarts = self._board[name].restarts + 1
-            dead = self._board[name].process
+            restarts = self._states[name].restarts + 1
+            dead = self._states[name].process
             pause_s = self._back_off.next_s(lived_s)
             error += self._home.full_disk(name)
             log.warning("%s; starting it again in %.1f s, for the %d. time", error, pause_s, restarts)
-            self._board.update(name, phase=Phase.RESTARTING, process=None, error=error, restarts=restarts)
+            self._states.update(name, phase=Phase.RESTARTING, process=None, error=error, restarts=restarts)
             try:
                 await self._clear_away(dead)
                 await asyncio.sleep(pause_s)
@@ -191,19 +191,19 @@ class Keeper:
         """
         service = self._service
         if phase is Phase.STARTING:
-            self._board.update(service.name, phase=Phase.WAITING, failure=None)
-        await self._board.until_ready(service.needs)
+            self._states.update(service.name, phase=Phase.WAITING, failure=None)
+        await self._states.until_ready(service.needs)
         began = time.monotonic()
-        self._board.update(service.name, phase=phase)
+        self._states.update(service.name, phase=phase)
         await self._prepare()
         running = self._spawn()
         try:
-            await self._until_ready(running, service.start_limit_s)
+            await self._until_ready(running, service.start_timeout_s)
         except StartFailed:
-            recorded = self._board[service.name]
+            recorded = self._states[service.name]
             await in_thread(lambda: process_tree.stop(recorded, self._home.path))
             raise
-        self._board.update(service.name, phase=Phase.READY, ready_after_s=round(time.monotonic() - began, 3))
+        self._states.update(service.name, phase=Phase.READY, ready_after_s=round(time.monotonic() - began, 3))
         return running
 
     async def _prepare(self) -> None:
@@ -227,7 +227,7 @@ class Keeper:
         await in_thread(lambda: process_tree.clear_away(self._service.name, dead, self._home.path))
 
     def _spawn(self) -> Running:
-        # Nothing is awaited between the start and its record: a cancelled keeper has recorded what it started.
+        # Nothing is awaited between the start and its record: a cancelled runner has recorded what it started.
         service = self._service
         self._log_start = service.log.stat().st_size if service.log.exists() else 0
         try:
@@ -237,12 +237,12 @@ class Keeper:
         process = Process.of(child.pid)
         if process is None:  # cannot be: a child that nobody has waited for keeps its pid
             raise StartFailed(self._exited(child.wait()))
-        self._board.update(service.name, process=process, started_at=datetime.now(UTC), ready_after_s=None)
+        self._states.update(service.name, process=process, started_at=datetime.now(UTC), ready_after_s=None)
         return Running(process, child)
 
-    async def _until_ready(self, running: Running, limit_s: float) -> None:
+    async def _until_ready(self, running: Running, timeout_s: float) -> None:
         """Asks until the probe is content, and watches for the end of the process all the while."""
-        deadline = time.monotonic() + limit_s
+        deadline = time.monotonic() + timeout_s
         answer = "none"
         while True:
             probe = in_thread(self._service.probe)
@@ -260,7 +260,7 @@ class Keeper:
             else:
                 probe.cancel()
             if time.monotonic() >= deadline:
-                raise StartFailed(self._not_ready(limit_s, answer))
+                raise StartFailed(self._not_ready(timeout_s, answer))
             await asyncio.wait({running.exit}, timeout=_POLL_S)
 
     def _reading(self, failure: BaseException) -> str:

@@ -32,7 +32,7 @@ class Service:
     folder: Path
     """Working folder of the process; created before it starts."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Beside what every process has (`child_environment`). No secret: what a process starts inherits it."""
+    """Added to what every process has (`child_environment`). No secret: what a process starts inherits it."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """What the port is for -> its number on this machine; each must be free before the start."""
     host: str = LOOPBACK
@@ -40,14 +40,14 @@ class Service:
     needs: tuple[str, ...] = ()
     """Names of the services that must be ready first."""
     probed_through: tuple[str, ...] = ()
-    """Names of further services that the probe asks: while one is not ready, a bad answer says nothing of this one."""
+    """Names of further services that the probe asks. While one of them is not ready, a bad answer proves nothing."""
     probe_every_s: float = 15
     """Between two probes of a server that is ready."""
     prepare: Callable[[], None] = _nothing_to_prepare
-    start_limit_s: float = 120
+    start_timeout_s: float = 120
     stop_signal: signal.Signals = signal.SIGTERM
     """The gentle signal. Postgres, for one, waits for its clients on SIGTERM and ends them on SIGINT."""
-    stop_limit_s: float = 30
+    stop_timeout_s: float = 30
     """Seconds between the gentle signal and the hard one."""
     page: str = ""
     """Address that a person would open in a browser."""

@@ -51,9 +51,9 @@ class Silence:
         """Whether it is more than a moment."""
         return self.probes >= _CONFIRMED_BY
 
-    def is_longer_than(self, limit_s: float) -> bool:
-        """Whether it is long enough to restart the server; never if the limit is 0."""
-        return self.confirmed and 0 < limit_s <= self.counted_s
+    def is_longer_than(self, longest_s: float) -> bool:
+        """Whether it is long enough to restart the server; never if that is 0."""
+        return self.confirmed and 0 < longest_s <= self.counted_s
 
 
 @dataclass

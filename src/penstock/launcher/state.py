@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from penstock.config import LOOPBACK, Settings
 from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
@@ -45,7 +45,9 @@ ONCE_READY = (Phase.READY, Phase.NOT_ANSWERING)
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
 
 
 class ServiceState(_Frozen):
@@ -75,8 +77,8 @@ class StackState(_Frozen):
     home: Path
     supervisor_pid: int | None
     """None when nobody watches the services."""
-    guardian_pid: int | None = None
-    """Of the process that brings a killed supervisor back."""
+    watchdog_pid: int | None = Field(default=None, alias="guardian_pid")
+    """Of the process that replaces a killed supervisor. In JSON it has its former name, which scripts may read."""
     supervisor_memory_pss_bytes: int | None = None
     services: tuple[ServiceState, ...]
 
@@ -128,7 +130,7 @@ class RecordedService(_Frozen):
     log: Path
     needs: tuple[str, ...]
     stop_signal: int
-    stop_limit_s: float
+    stop_timeout_s: float = Field(alias="stop_limit_s")  # as `state.json` of a running stack has it
     started_at: AwareDatetime | None = None
     ready_after_s: float | None = None
     silent_since: AwareDatetime | None = None
@@ -149,7 +151,7 @@ class RecordedService(_Frozen):
             log=service.log,
             needs=service.needs,
             stop_signal=service.stop_signal,
-            stop_limit_s=service.stop_limit_s,
+            stop_timeout_s=service.stop_timeout_s,
         )
 
     @property
@@ -223,17 +225,17 @@ def living_supervisor(home: Home) -> Process | None:
     return _living(home.supervisor)
 
 
-def living_guardian(home: Home) -> Process | None:
-    """The guardian of this home's supervisor, if it runs; where that was killed it is about to be the next one."""
-    return _living(home.guardian)
+def living_watchdog(home: Home) -> Process | None:
+    """The watchdog of this home's supervisor, if it runs; where that was killed it is about to be the next one."""
+    return _living(home.watchdog)
 
 
 def record_supervisor(home: Home, process: Process) -> None:
     _record(home.supervisor, process)
 
 
-def record_guardian(home: Home, process: Process) -> None:
-    _record(home.guardian, process)
+def record_watchdog(home: Home, process: Process) -> None:
+    _record(home.watchdog, process)
 
 
 def _living(file: Path) -> Process | None:

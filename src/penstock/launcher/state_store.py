@@ -1,4 +1,4 @@
-"""The supervisor's notice board: what each service is doing, recorded for others and awaited by its own tasks."""
+"""The state of each service: written to `state.json` for other processes, and awaited by the supervisor's own tasks."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from penstock.launcher.state import Phase, Recorded, RecordedService, write
 log = logging.getLogger(__name__)
 
 
-class Board:
+class StateStore:
     """Lives in one event loop; every change is in `state.json` before anybody acts on it."""
 
     def __init__(self, home: Home, settings: dict[str, str]) -> None:
@@ -33,7 +33,7 @@ class Board:
         return name in self._services
 
     def post(self, services: Sequence[RecordedService], request: int) -> None:
-        """Replaces the whole board: these services, in this order, in answer to this request."""
+        """Replaces all states by those of these services, in this order, in answer to this request."""
         self._services = {service.name: service for service in services}
         self._request = request
         self._publish()

@@ -2,7 +2,7 @@
 
 It runs what `run/request.json` asks for, answers in `run/state.json`, and is told by signals that something changed:
 SIGHUP to read the request again, SIGTERM or SIGINT to stop everything and end. A kill -9 leaves the servers running;
-its guardian becomes the next supervisor, which finds and adopts them. One lives in each home: it holds a lock for as
+its watchdog becomes the next supervisor, which finds and adopts them. One lives in each home: it holds a lock for as
 long as it lives.
 """
 
@@ -21,7 +21,7 @@ from penstock.errors import PenstockError, ServiceError
 from penstock.launcher import logs, process_tree
 from penstock.launcher.home import Home
 from penstock.launcher.process import SUPERVISOR, Process
-from penstock.launcher.runner import BackOff, Keeper, Running
+from penstock.launcher.runner import BackOff, Runner, Running
 from penstock.launcher.selection import load
 from penstock.launcher.service import Service
 from penstock.launcher.state import (
@@ -34,9 +34,9 @@ from penstock.launcher.state import (
     read_request,
     record_supervisor,
 )
-from penstock.launcher.state_store import Board
+from penstock.launcher.state_store import StateStore
 from penstock.launcher.threads import in_thread
-from penstock.launcher.watchdog import GUARDIAN, Guardian
+from penstock.launcher.watchdog import WATCHDOG, Watchdog
 from penstock.locks import HeldError, held
 
 log = logging.getLogger(__name__)
@@ -50,15 +50,15 @@ class Supervisor:
     """Runs the requested services until told to stop."""
 
     def __init__(
-        self, settings: Settings, services: Sequence[Service], guardian: Guardian, *, revived: bool = False
+        self, settings: Settings, services: Sequence[Service], watchdog: Watchdog, *, revived: bool = False
     ) -> None:
         self._home = Home(settings.home)
         self._services = {service.name: service for service in services}
-        self._guardian = guardian
+        self._watchdog = watchdog
         self._revived = revived
         self._silence_s = settings.stack.silence_s
         self._settings = fingerprint(settings)
-        self._board = Board(self._home, self._settings)
+        self._states = StateStore(self._home, self._settings)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._asked = asyncio.Event()
@@ -79,20 +79,20 @@ class Supervisor:
         if serving.done():
             log.critical("stopping everything after a defect of the supervisor", exc_info=serving.exception())
         await _cancel([guarding, serving, stopping])
-        self._guardian.dismiss()
+        self._watchdog.dismiss()
         await self._end()
 
     async def _wait_for_stop(self) -> None:
         await self._stop.wait()
 
     async def _guard(self) -> None:
-        """There is a guardian at all times; one that was killed is replaced."""
+        """There is a watchdog at all times; one that was killed is replaced."""
         back_off = BackOff(longest_s=5)
         while True:
             since = time.monotonic()
             try:
-                await Running(*self._guardian.living()).exit
-                log.warning("the guardian ended: starting another")
+                await Running(*self._watchdog.living()).exit
+                log.warning("the watchdog ended: starting another")
             except (ServiceError, OSError):
                 log.exception("there is no guardian")  # the servers have their supervisor nevertheless
             await asyncio.sleep(back_off.next_s(time.monotonic() - since))
@@ -109,15 +109,15 @@ class Supervisor:
         return found, [one for one in living if one.name not in found]
 
     def _take_up(self, found: Mapping[str, RecordedService]) -> list[RecordedService]:
-        """Puts the request on the board; returns what is there and no longer wanted."""
+        """Records the requested services; returns those that are recorded and no longer requested."""
         request = read_request(self._home)
         wanted = [service for name, service in self._services.items() if name in request.names]
-        dropped = [service for service in self._board.services if service.name not in request.names]
-        kept = {service.name: service for service in self._board.services}
+        dropped = [service for service in self._states.services if service.name not in request.names]
+        kept = {service.name: service for service in self._states.services}
         # Whoever waits for this request must not take an earlier supervisor's word that a service is ready.
         begun = {name: one.model_copy(update={"phase": Phase.STARTING}) for name, one in found.items()}
         entries = [kept.get(one.name) or begun.get(one.name) or RecordedService.of(one) for one in wanted]
-        self._board.post([_again(entry) for entry in entries] + dropped, request.number)
+        self._states.post([_again(entry) for entry in entries] + dropped, request.number)
         return dropped
 
     async def _serve(self, found: Mapping[str, RecordedService], others: Sequence[RecordedService]) -> None:
@@ -127,13 +127,13 @@ class Supervisor:
             await in_thread(
                 lambda: process_tree.stop_all(others, home, lambda name, phase: log.info("%s: %s", name, phase))
             )
-            await in_thread(lambda: process_tree.sweep(home, spare=[*found, GUARDIAN]))
+            await in_thread(lambda: process_tree.sweep(home, spare=[*found, WATCHDOG]))
         except ServiceError:
             log.exception("an earlier life of this stack could not be ended")
         while True:
             self._asked.clear()
             await self._drop(self._take_up({}))
-            for service in self._board.services:
+            for service in self._states.services:
                 if service.name not in self._tasks or self._tasks[service.name].done():
                     self._tasks[service.name] = self._keep(service.name)
             while not self._asked.is_set():
@@ -141,21 +141,21 @@ class Supervisor:
                 await in_thread(self._rotate)
 
     def _keep(self, name: str, found: RecordedService | None = None) -> asyncio.Task[None]:
-        keeper = Keeper(self._services[name], self._home, self._board, self._silence_s)
-        return asyncio.create_task(keeper.keep(found, revive=self._revived))
+        runner = Runner(self._services[name], self._home, self._states, self._silence_s)
+        return asyncio.create_task(runner.keep(found, revive=self._revived))
 
     async def _drop(self, dropped: Sequence[RecordedService]) -> None:
         if not dropped:
             return
         await _cancel([self._tasks.pop(one.name) for one in dropped if one.name in self._tasks])
-        await self._stop_services([self._board[one.name] for one in dropped])
+        await self._stop_services([self._states[one.name] for one in dropped])
         gone = {one.name for one in dropped}
-        kept = [service for service in self._board.services if service.name not in gone]
-        self._board.post(kept, read_request(self._home).number)
+        kept = [service for service in self._states.services if service.name not in gone]
+        self._states.post(kept, read_request(self._home).number)
 
     async def _end(self) -> None:
         await _cancel(self._tasks.values())
-        await self._stop_services(self._board.services)
+        await self._stop_services(self._states.services)
         try:
             await in_thread(lambda: process_tree.sweep(self._home.path, roots=[Process.current()]))
         except ServiceError:
@@ -166,7 +166,7 @@ class Supervisor:
 
         def post(name: str, phase: Phase) -> None:
             changes = {"process": None} if phase is Phase.STOPPED else {}
-            self._board.update(name, phase=phase, **changes)
+            self._states.update(name, phase=phase, **changes)
 
         def tell(name: str, phase: Phase) -> None:
             loop.call_soon_threadsafe(post, name, phase)
@@ -220,17 +220,17 @@ def _supervise(reference: str, tell: int | None, *, revived: bool) -> None:
     with _the_only_one(home):
         if revived and not read_request(home).names:
             return
-        guardian = Guardian(settings, reference)
+        watchdog = Watchdog(settings, reference)
         try:
             # Before anybody can know of us, and so kill us.
-            guardian.living()
+            watchdog.living()
             record_supervisor(home, Process.current())
             services = load(reference)(settings)
-            asyncio.run(Supervisor(settings, services, guardian, revived=revived).run(lambda: _tell(tell)))
+            asyncio.run(Supervisor(settings, services, watchdog, revived=revived).run(lambda: _tell(tell)))
         finally:
             # Also after an error: who asks in the moment between it and our end must not take us for one that works.
             home.supervisor.unlink(missing_ok=True)
-            guardian.dismiss()
+            watchdog.dismiss()
 
 
 @contextlib.contextmanager
@@ -265,10 +265,10 @@ def _tell(descriptor: int | None) -> None:
         os.close(descriptor)
 
 
-async def _either(event: asyncio.Event, limit_s: float) -> None:
+async def _either(event: asyncio.Event, timeout_s: float) -> None:
     """Returns when the event is set, or after a while."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(timeout_s):
             await event.wait()
 
 

@@ -1,7 +1,7 @@
-"""What brings a killed supervisor back: a shell that waits for its end, and then becomes the next one.
+"""Replaces a supervisor that is killed: a shell that waits for its end, and then executes the next one.
 
-The guardian reads from a pipe of which the supervisor alone holds the other end. A supervisor that ends by itself says
-a word first, and the guardian leaves; one that is killed says nothing, and the guardian executes the next supervisor in
+The watchdog reads from a pipe of which the supervisor alone holds the other end. A supervisor that ends by itself says
+a word first, and the watchdog leaves; one that is killed says nothing, and the watchdog executes the next supervisor in
 its own place. A shell has less than a megabyte where another Python would have ten.
 """
 
@@ -14,17 +14,17 @@ from penstock.errors import ServiceError
 from penstock.launcher.home import Home
 from penstock.launcher.process import MARKER, SUPERVISOR, Process, owner, spawn_listening
 from penstock.launcher.settings_file import SettingsFile
-from penstock.launcher.state import record_guardian
+from penstock.launcher.state import record_watchdog
 
-GUARDIAN = "guardian"
-"""Its service in the value of `MARKER`."""
+WATCHDOG = "guardian"
+"""Its name in the value of `MARKER`. As before, so that a supervisor knows the watchdog of an earlier version."""
 
 _WAIT = 'read -r word || exec "$@" </dev/null'
 _WORD = b"ended\n"
 
 
-class Guardian:
-    """The guardian of the calling process. Its pid is that of the next supervisor."""
+class Watchdog:
+    """The watchdog of the calling process. Its pid is that of the next supervisor."""
 
     def __init__(self, settings: Settings, reference: str) -> None:
         """`reference` names the function that declares the services."""
@@ -33,7 +33,7 @@ class Guardian:
         mark = f"{MARKER}={owner(SUPERVISOR, settings.home)}"
         self._command = ("sh", "-c", _WAIT, "penstock-guardian", "env", mark, sys.executable, *supervisor)
         self._given = SettingsFile(SUPERVISOR, settings)
-        mark_of_own = {MARKER: owner(GUARDIAN, settings.home)}
+        mark_of_own = {MARKER: owner(WATCHDOG, settings.home)}
         self._environment = {**pipeline_environment(settings), **self._given.environment, **mark_of_own}
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -48,8 +48,8 @@ class Guardian:
             self._child = spawn_listening(self._command, self._environment, self._home.log(SUPERVISOR))
         process = Process.of(self._child.pid)
         if process is None:  # cannot be: a child that nobody has waited for keeps its pid
-            raise ServiceError(f"the guardian, process {self._child.pid}, was gone at once")
-        record_guardian(self._home, process)
+            raise ServiceError(f"the watchdog, process {self._child.pid}, was gone at once")
+        record_watchdog(self._home, process)
         return process, self._child
 
     def dismiss(self) -> None:

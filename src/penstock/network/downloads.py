@@ -1,4 +1,4 @@
-"""What uv and pip are told about downloads: the package index, the trusted certificates, the hosts without a proxy.
+"""Settings for downloads by uv and pip: the package index, the trusted certificates, the hosts without a proxy.
 
 `python -m penstock.network.downloads [FOLDER]` prints it as `export` lines for a shell. FOLDER, by default the working
 folder, is where a `penstock.toml` may be. Standard library only: `scripts/setup` and the image's build evaluate the

@@ -26,7 +26,7 @@ _TRUSTED_PASSWORD = "penstock"  # noqa: S105 - a store of public certificates; J
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a client is: certificate (with its chain) and private key, the key's password empty where it has none."""
+    """A client's certificate (with its chain) and private key; `password` is empty where the key has none."""
 
     certificate: Path
     key: Path

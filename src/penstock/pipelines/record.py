@@ -38,7 +38,7 @@ class Header(StrEnum):
 
     A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
     so the same origin rejected again is the same letter. `ITEM` stands on all that ingest publishes: which item of its
-    run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says which try of the run it was.
+    run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says which attempt of the run it was.
 
     A replay of a letter says in `REPLAYS` which one (`letter_id`), and in `WRITE_TIME_MS` when its original was sent. A
     message of the dead letters with `RESOLVED` is no letter: it says that the letter which is its key was resolved, and
@@ -292,12 +292,12 @@ _READER = json.JSONDecoder(
 
 
 class _PartsMissingError(Exception):
-    """Some parts of a template are there and others are not."""
+    """Some parts of a template are present and others are absent."""
 
 
 @cache
 def _taker(path: str) -> Callable[[Mapping[str, Any]], Any]:
-    """What takes a field's value out of an item, see `From`; made once, as records are many."""
+    """A function that takes a field's value out of an item, see `From`. Cached, because records are many."""
     template = From(path).template
     if template is None:
         return partial(_at, tuple(path.split(".")))

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "penstock.servers.airflow_component")
 
-_MIGRATION_LIMIT_S = 300
+_MIGRATION_TIMEOUT_S = 300
 
 
 def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
@@ -54,7 +54,7 @@ def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
         stack.component("dag-processor", "dag_processor"),
         # Told to end, it waits 10 s for its runner when that waits for an answer (kill(escalation_delay=10) in
         # triggerer_job_runner.py of 3.3.2). The next one takes up its triggers: there is nothing to wait for.
-        stack.component("triggerer", "triggerer", "--skip-serve-logs", stop_limit_s=2),
+        stack.component("triggerer", "triggerer", "--skip-serve-logs", stop_timeout_s=2),
     )
 
 
@@ -96,7 +96,7 @@ class Components:
             probed_through=() if name == "api-server" else ("airflow-api-server",),
             prepare=partial(self.prepare, given, started),
             probe=partial(_probe, self.settings, health, started),
-            start_limit_s=180,
+            start_timeout_s=180,
             **more,
         )
 
@@ -174,10 +174,10 @@ class Components:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=_MIGRATION_LIMIT_S,
+                timeout=_MIGRATION_TIMEOUT_S,
             )
         except subprocess.TimeoutExpired as error:
-            raise ServiceError(f"airflow db migrate did not end within {_MIGRATION_LIMIT_S} s") from error
+            raise ServiceError(f"airflow db migrate did not end within {_MIGRATION_TIMEOUT_S} s") from error
         if done.returncode != 0:
             output = (done.stdout + done.stderr).strip()[-3000:]
             raise ServiceError(f"airflow db migrate ended with exit code {done.returncode}. Its last lines:\n{output}")

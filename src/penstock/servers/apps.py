@@ -1,4 +1,4 @@
-"""Our own commands as servers: the simulator of the users API, and the streaming app."""
+"""Our own commands as services: the simulator of the users API, and the streaming app."""
 
 import sys
 from functools import partial
@@ -50,7 +50,7 @@ def stream(settings: Settings, java: Java) -> Service:
         needs=("spark-master", *names((*brokers(settings), *cassandras(settings), *workers(settings)))),
         probe=partial(_runs_a_query, port),
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
-        start_limit_s=240,
+        start_timeout_s=240,
         page=f"http://{LOOPBACK}:{port}/StreamingQuery/",
     )
 

@@ -85,7 +85,7 @@ _LOGBACK = """\
 
 
 def cassandra(settings: Settings, java: Java, node: Node | None = None) -> Service:
-    """A Cassandra of the local stack: no log-in, loopback only, JMX off, data in `home`.
+    """A Cassandra of the local stack: no authentication, loopback only, JMX off, data in `home`.
 
     kill -9 is survived: the next start replays the commit log.
     """

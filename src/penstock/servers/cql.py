@@ -13,7 +13,7 @@ from penstock.launcher.service import NotReady
 
 QUERY = b"SELECT release_version FROM system.local"
 
-_LIMIT_S = 3
+_TIMEOUT_S = 3
 _LONGEST_ANSWER_BYTES = 64 * 1024
 
 _VERSION = 4
@@ -27,10 +27,10 @@ def ask(host: str, port: int) -> None:
     """Returns when the node on `host` answered `QUERY` with rows.
 
     Raises:
-        NotReady: it did not; says what it did instead. A node that wants a log-in is not asked further.
+        NotReady: it did not; says what it did instead. A node that wants authentication is not asked further.
     """
     try:
-        with socket.create_connection((host, port), _LIMIT_S) as connection, connection.makefile("rb") as answers:
+        with socket.create_connection((host, port), _TIMEOUT_S) as connection, connection.makefile("rb") as answers:
             connection.sendall(_frame(_STARTUP, struct.pack(">H", 1) + _text(b"CQL_VERSION") + _text(b"3.0.0")))
             _expect(answers, _READY)
             question = struct.pack(">i", len(QUERY)) + QUERY + struct.pack(">HB", _CONSISTENCY_ONE, 0)

@@ -1,4 +1,4 @@
-"""What a home's data are of: chosen with its first start, and kept until the data are deleted.
+"""The format of a home's data: chosen by its first start, and kept until the data are deleted.
 
 Kafka 4 cannot read what Kafka 3.9 with ZooKeeper wrote, nor the other way round, a single server's topics and tokens
 are not a cluster's, and a checkpoint speaks of one of them.
@@ -14,10 +14,10 @@ _FIRST = "stack.kafka = kraft, stack.profile = single"
 
 
 def claim(settings: Settings) -> None:
-    """Marks the home's data as of this kind of stack, if they are of none yet. Before a server writes any.
+    """Records this kind of stack as the format of the home's data, if none is recorded; before a server writes any.
 
     Raises:
-        ServiceError: they are of another kind.
+        ServiceError: the data are of another kind.
     """
     sign, stack = settings.home / "data" / _SIGN, settings.stack
     wanted = f"stack.kafka = {stack.kafka}, stack.profile = {stack.profile}"

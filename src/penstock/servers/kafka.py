@@ -1,5 +1,5 @@
-"""The Kafka broker, with the mission's two listeners: a KRaft node, broker and controller in one process, or one with
-ZooKeeper.
+"""The Kafka broker with two listeners, OUTSIDE for clients and INSIDE for the other servers: a KRaft node, broker and
+controller in one process, or a broker with ZooKeeper.
 
 What a crash costs: an acknowledged record is in the page cache, so kill -9 takes none. Loss of power can take the last
 seconds, because Kafka leaves writing to the disk to the operating system; against that it has replicas, and one node
@@ -27,10 +27,10 @@ from penstock.servers.zookeeper import wait_until_gone
 
 log = logging.getLogger(__name__)
 
-_PROBE_LIMIT_S = 3
-_FORMAT_LIMIT_S = 60
+_PROBE_TIMEOUT_S = 3
+_FORMAT_TIMEOUT_S = 60
 # Of a broker in ZooKeeper: `BrokerIdsZNode` of Kafka 3.9. With a margin for a ZooKeeper that was just started.
-_PLACES, _PLACE_LIMIT_S = "/brokers/ids", 10 * ZOOKEEPER_SESSION_MS / 1_000
+_PLACES, _PLACE_TIMEOUT_S = "/brokers/ids", 10 * ZOOKEEPER_SESSION_MS / 1_000
 
 _JVM = (
     "-Xms48m",  # else 1/64 of the machine's memory is taken at once
@@ -65,7 +65,7 @@ log4j.logger.org.apache.zookeeper=WARN
 
 
 def kafka(settings: Settings, java: Java, node: Node | None = None) -> Service:
-    """A Kafka of the local stack: no log-in, loopback only, topics created on purpose only, data in `home`."""
+    """A Kafka of the local stack: no authentication, loopback only, topics created on purpose only, data in `home`."""
     node, ports = node or brokers(settings)[0], settings.ports
     files = settings.home / "run" / node.name
     by_itself = settings.stack.kafka == "kraft"
@@ -104,7 +104,7 @@ def _prepare(settings: Settings, java: Java, node: Node, files: Path) -> None:
     (files / "log4j.properties").write_text(_LOG4J, "utf-8")
     if settings.stack.kafka == "zookeeper":
         # A broker that finds the place of its killed predecessor taken ends: NodeExists.
-        wait_until_gone(settings, f"{_PLACES}/{node.number}", _PLACE_LIMIT_S)
+        wait_until_gone(settings, f"{_PLACES}/{node.number}", _PLACE_TIMEOUT_S)
     elif not (data(settings, node) / "meta.properties").exists():
         _format(settings, java, node, files)
 
@@ -121,7 +121,7 @@ def _format(settings: Settings, java: Java, node: Node, files: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_FORMAT_LIMIT_S,
+            timeout=_FORMAT_TIMEOUT_S,
             cwd=files,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -148,7 +148,7 @@ def _probe(settings: Settings, node: Node) -> None:
     address = f"{node.here}:{settings.ports.kafka}"
     try:
         # Until the port is open the client would only retry and complain.
-        socket.create_connection((node.here, settings.ports.kafka), _PROBE_LIMIT_S).close()
+        socket.create_connection((node.here, settings.ports.kafka), _PROBE_TIMEOUT_S).close()
     except OSError as error:
         raise NotReady(f"nothing listens on {address}: {error}") from error
     from confluent_kafka import KafkaException  # noqa: PLC0415 - the launcher stays light until Kafka is asked for
@@ -156,7 +156,7 @@ def _probe(settings: Settings, node: Node) -> None:
 
     client = AdminClient({"bootstrap.servers": address, "log_level": 0})
     try:
-        cluster = client.list_topics(timeout=_PROBE_LIMIT_S)
+        cluster = client.list_topics(timeout=_PROBE_TIMEOUT_S)
     except KafkaException as error:
         raise NotReady(f"{address} gave no metadata: {error}") from error
     if node.number not in cluster.brokers or cluster.controller_id not in cluster.brokers:

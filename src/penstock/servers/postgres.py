@@ -33,9 +33,9 @@ MAJOR = 18
 """The version of PostgreSQL in the wheel, which has older ones too."""
 
 _HBA = "postgres.hba.conf"
-_CONNECT_LIMIT_S = 3
-_INITDB_LIMIT_S = 120
-_LEFTOVERS_LIMIT_S = 10
+_CONNECT_TIMEOUT_S = 3
+_INITDB_TIMEOUT_S = 120
+_LEFTOVERS_TIMEOUT_S = 10
 
 # Enough for four Airflow components on one machine; `fsync` and `synchronous_commit` stay on.
 _SERVER_SETTINGS = {
@@ -77,7 +77,7 @@ def postgres(settings: Settings, secrets: Secrets) -> Service:
         prepare=partial(_prepare, settings, data, secrets),
         probe=partial(_probe, settings, secrets),
         stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back; SIGTERM would wait for every client
-        start_limit_s=60,
+        start_timeout_s=60,
     )
 
 
@@ -102,7 +102,7 @@ def connect(settings: Settings, secrets: Secrets) -> Iterator["connection"]:
             user=ROLE,
             password=secrets.postgres_password.get_secret_value(),
             dbname=DATABASE,
-            connect_timeout=_CONNECT_LIMIT_S,
+            connect_timeout=_CONNECT_TIMEOUT_S,
         )
     except psycopg2.OperationalError as error:
         said = " ".join(str(error).split())
@@ -182,7 +182,7 @@ def _run(name: str, *arguments: str, statements: str = "") -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_INITDB_LIMIT_S,
+            timeout=_INITDB_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServiceError(f"{name} could not prepare Postgres: {error}") from error
@@ -213,7 +213,7 @@ def _end_leftovers(data: Path) -> None:
     for process in leftovers:
         log.warning("ending process %s, left by a Postgres that was killed", process.pid)
         process.kill()
-    _, alive = psutil.wait_procs(leftovers, timeout=_LEFTOVERS_LIMIT_S)
+    _, alive = psutil.wait_procs(leftovers, timeout=_LEFTOVERS_TIMEOUT_S)
     if alive:
         pids = ", ".join(str(process.pid) for process in alive)
         raise ServiceError(f"processes {pids} of a Postgres that was killed hold {data} and cannot be ended")

@@ -7,7 +7,7 @@ from typing import Any
 from penstock.config import LOOPBACK
 from penstock.launcher.service import NotReady
 
-_LIMIT_S = 3
+_TIMEOUT_S = 3
 
 
 def json_answer(port: int, path: str, host: str = LOOPBACK) -> Any:
@@ -16,7 +16,7 @@ def json_answer(port: int, path: str, host: str = LOOPBACK) -> Any:
     Raises:
         NotReady: no answer within 3 s, or one that is not 200 with JSON.
     """
-    connection = http.client.HTTPConnection(host, port, timeout=_LIMIT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

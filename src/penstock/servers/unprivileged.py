@@ -1,4 +1,4 @@
-"""The account that a server runs as where we are root and the server refuses to be root, which Postgres does.
+"""The account that a server runs as where we are root and the server refuses to run as root, as Postgres does.
 
 Files stay where they are and closed to everybody else. The account is lent one capability instead, with which it enters
 folders that only root may enter: a clone in /root, a home of mode 0700.

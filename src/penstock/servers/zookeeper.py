@@ -19,7 +19,7 @@ from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
 from penstock.servers.java import Java
 
-_PROBE_LIMIT_S = 3
+_PROBE_TIMEOUT_S = 3
 # ZooKeeper's unit of time: it looks for ended sessions this often, and grants none shorter than two of it.
 _TICK_MS = 500
 
@@ -44,7 +44,7 @@ log4j.logger.org.apache.zookeeper.server.NIOServerCnxn=WARN
 
 
 def zookeeper(settings: Settings, java: Java) -> Service:
-    """The ZooKeeper of the local stack: no log-in, no admin page, data in `home`. kill -9 is survived."""
+    """The ZooKeeper of the local stack: no authentication, no admin page, data in `home`. kill -9 is survived."""
     files = settings.home / "run" / "zookeeper"
     port = settings.ports.zookeeper
     return Service(
@@ -64,16 +64,16 @@ def zookeeper(settings: Settings, java: Java) -> Service:
     )
 
 
-def wait_until_gone(settings: Settings, node: str, limit_s: float) -> None:
+def wait_until_gone(settings: Settings, node: str, timeout_s: float) -> None:
     """Returns when no session holds the ephemeral `node` any more, as the one of a server that was killed does.
 
     Raises:
-        ServiceError: it still stands after `limit_s`, or ZooKeeper does not answer.
+        ServiceError: it still stands after `timeout_s`, or ZooKeeper does not answer.
     """
     host, port = settings.hosts.zookeeper, settings.ports.zookeeper
     started = time.monotonic()
     looking = Retrying(
-        stop=stop_after_delay(limit_s),
+        stop=stop_after_delay(timeout_s),
         wait=wait_fixed(0.1),
         retry=retry_if_result(bool),
         retry_error_callback=lambda state: True,
@@ -120,7 +120,7 @@ def _probe(port: int) -> None:
 
 def _ask(host: str, port: int, word: bytes) -> str:
     try:
-        with socket.create_connection((host, port), _PROBE_LIMIT_S) as connection:
+        with socket.create_connection((host, port), _PROBE_TIMEOUT_S) as connection:
             connection.sendall(word)
             with connection.makefile("rb") as answer:
                 return answer.read().decode("utf-8", "replace")

@@ -40,7 +40,7 @@ ENDING: Mapping[str, Fault] = {
     "bomb": faults.bomb(_GIGABYTE_MIB),
     "moved": faults.moved("http://penstock.invalid/api/"),
 }
-"""What ends a run at once; the next try of the task mends it."""
+"""What ends a run at once; the next attempt of the task corrects it."""
 
 LYING: Mapping[str, Fault] = {"one bad person": faults.bad_person, "page before": faults.page_before}
 """What nobody can see through: it is taken for what the API has to say."""

@@ -19,7 +19,7 @@ from penstock.stream.batches import MicroBatches, Sinks, prepare
 from penstock.stream.connectors.cassandra import batch_conf, spark_conf
 from penstock.stream.connectors.kafka import source_options
 from penstock.stream.counting import with_flows
-from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, ended, is_local, only_one, said
+from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, ended, first_cause, is_local, only_one
 from penstock.stream.judge import transform
 from penstock.stream.jvm import REDACTION, SECRET, launch
 from penstock.stream.progress import checkpoint
@@ -100,7 +100,7 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
         except FOREIGN as error:
             if not stopping.is_set():
                 raise StreamError(f"{pipeline.app_name}: the driver's JVM ended or is out of reach: {error}") from error
-            log.warning("%s: Spark was gone before it could be stopped: %s", pipeline.app_name, said(error))
+            log.warning("%s: Spark was gone before it could be stopped: %s", pipeline.app_name, first_cause(error))
     log.info("%s: stopped", pipeline.app_name)
 
 
@@ -137,7 +137,7 @@ def session(
         return SparkSession.builder.config(map={**options}).getOrCreate()
     except FOREIGN as error:
         raise StreamError(
-            f"{pipeline.app_name} could not start with spark.master {master}: {said(error)}. Is the master up "
+            f"{pipeline.app_name} could not start with spark.master {master}: {first_cause(error)}. Is the master up "
             f"(`penstock status`), is port {settings.ports.spark_driver_ui} free, does JAVA_HOME name a Java 17?"
         ) from error
 

@@ -1,4 +1,4 @@
-"""What is done with each micro-batch: rows, then dead letters, then the counts; then Spark commits it."""
+"""One micro-batch: its rows are written, then its dead letters, then the counts; then Spark commits it."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.stream.connectors.cassandra import forget_sessions, write
 from penstock.stream.connectors.kafka import write_letters
 from penstock.stream.counting import Counting, counted
-from penstock.stream.failures import ANEW, FOREIGN, is_final, said
+from penstock.stream.failures import FOREIGN, NEW_CHECKPOINT, first_cause, is_final
 from penstock.stream.judge import good, rejected, resolved
 from penstock.stream.progress import Progress, checkpoint
 
@@ -58,8 +58,8 @@ class Sinks:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What a stream keeps open beside Spark, and which topic and table it found there when it started."""
+class Resources:
+    """Clients that a stream keeps open besides Spark, and the identities of topic and table when it started."""
 
     store: Store
     broker: Broker
@@ -68,7 +68,7 @@ class Beside:
     table_id: str
 
 
-def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Beside:
+def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Resources:
     """Makes topics and tables where they are absent: Spark's Kafka source ends when its topic does not exist, and the
     connector when its table does not.
     """
@@ -81,19 +81,19 @@ def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Beside:
         log.warning("table %s.%s: %s", pipeline.keyspace, pipeline.table, each)
     counts.ensure()
     impatient = Broker(settings.kafka.model_copy(update={"delivery_timeout_s": _LOOK_S}))
-    return Beside(store, impatient, counts, topic_id, store.table_id(pipeline))
+    return Resources(store, impatient, counts, topic_id, store.table_id(pipeline))
 
 
 @dataclass
 class MicroBatches:
-    """What is done with each micro-batch, and why the last one could not be done.
+    """Carries each micro-batch to its end, and keeps the error of the last one that failed.
 
     `stopping` ends the attempts at a failing one. Spark hands errors on as one long text, so `failure` keeps the error.
     """
 
     pipeline: Pipeline
     settings: Settings
-    beside: Beside
+    resources: Resources
     stopping: Event = field(default_factory=Event)
     sinks: Sinks = field(default_factory=Sinks)
     failure: Exception | None = None
@@ -123,7 +123,7 @@ class MicroBatches:
         """(messages read, messages rejected), all acknowledged and on the disk."""
         self.attempt_began_s = time.monotonic()
         self._bind(batch)
-        with durable(self.beside.store, self.pipeline):
+        with durable(self.resources.store, self.pipeline):
             counting = self._acknowledged(batch, number)
         self.sinks.before(BEFORE_COMMIT)
         return counting.read, counting.rejected
@@ -138,10 +138,10 @@ class MicroBatches:
             self.sinks.letters(rejected(batch, self.pipeline), self.settings.kafka)
         if counting.resolving:
             self.sinks.letters(resolved(batch, self.pipeline), self.settings.kafka)
-            self.beside.counts.resolve(counting.resolved_items())
+            self.resources.counts.resolve(counting.resolved_items())
         before(BEFORE_COUNTS)
         self.check_same()
-        self.beside.counts.add(Batch(self._stream, number, counting.flows(), self._spans(batch, number)))
+        self.resources.counts.add(Batch(self._stream, number, counting.flows(), self._spans(batch, number)))
         return counting
 
     def _spans(self, batch: DataFrame, number: int) -> Mapping[int, tuple[int, int]]:
@@ -155,11 +155,11 @@ class MicroBatches:
             return
         # Spark's `StreamExecution.QUERY_ID_KEY`: the identity that the checkpoint keeps for its life.
         stream = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId") or ""
-        beside = self.beside
-        if bound := beside.counts.bound_to(stream):
+        resources = self.resources
+        if bound := resources.counts.bound_to(stream):
             self._check_same(*bound)
-        with durable(beside.store, self.pipeline):
-            beside.counts.bind(stream, beside.topic_id, beside.table_id)
+        with durable(resources.store, self.pipeline):
+            resources.counts.bind(stream, resources.topic_id, resources.table_id)
         self._stream = stream
 
     def check_same(self, stream: str = "") -> None:
@@ -171,22 +171,23 @@ class MicroBatches:
             StreamError: it is not.
             BrokerError, StoreError: that cannot be asked.
         """
-        beside = self.beside
-        if stream and (bound := beside.counts.bound_to(stream)):
+        resources = self.resources
+        if stream and (bound := resources.counts.bound_to(stream)):
             self._check_same(*bound)
-        self._check_same(beside.broker.identity(self.pipeline.topic), beside.store.table_id(self.pipeline))
+        self._check_same(resources.broker.identity(self.pipeline.topic), resources.store.table_id(self.pipeline))
 
     def _check_same(self, topic_id: str, table_id: str) -> None:
         """Raises StreamError when topic or table is another than at the start; one that is not there has no identity,
         and is missed by whoever reads or writes it.
         """
         topic, table = self.pipeline.topic, f"{self.pipeline.keyspace}.{self.pipeline.table}"
-        if topic_id and topic_id != self.beside.topic_id:
+        if topic_id and topic_id != self.resources.topic_id:
             raise StreamError(
                 f"topic {topic} was deleted and made again since the checkpoint was written, which marks offsets of "
-                f"the old one: messages of the new one would be skipped. Nothing was. {ANEW.format(topic=topic)}"
+                "the old one: messages of the new one would be skipped. Nothing was. "
+                f"{NEW_CHECKPOINT.format(topic=topic)}"
             )
-        if table_id and table_id != self.beside.table_id:
+        if table_id and table_id != self.resources.table_id:
             raise StreamError(
                 f"table {table} was dropped and made again since the checkpoint was written, "
                 f"so the rows that were stored before are not in it. {REBUILD.format(topic=topic)}"
@@ -195,10 +196,12 @@ class MicroBatches:
     def _attempts(self, batch: DataFrame, number: int) -> Retrying:
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            log.warning("batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, said(error))
+            log.warning(
+                "batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, first_cause(error)
+            )
             forget_sessions(batch.sparkSession)
             # A table that is not the declared one any more does not become it by waiting.
-            self.beside.store.check_table(self.pipeline)
+            self.resources.store.check_table(self.pipeline)
 
         return Retrying(
             retry=retry_if_exception(_may_pass),

@@ -1,4 +1,4 @@
-"""What a micro-batch holds, counted while its rows are written: which run, and how much of it.
+"""Counts a micro-batch while its rows are written: the messages of each run, and those that are rejected.
 
 Spark counts by the way (`Dataset.observe`) only what needs no grouping. So runs are told apart by the hash of their
 name: as long as no two runs of a batch share a bucket, counting costs no second reading of the topic.
@@ -72,7 +72,7 @@ class Counting:
         return self._count("resolving")
 
     def flows(self) -> Mapping[Flow, Tally]:
-        """Messages of each try of a run, but for replays: what they replay was counted before."""
+        """Messages of each attempt of a run, but for replays: what they replay was counted before."""
         found = {}
         for number in range(_BUCKETS):
             if self._count(f"read_{number}"):

@@ -1,4 +1,4 @@
-"""Why a stream must not start, or has ended, in words for people: what is wrong, and what to do.
+"""Failures of a stream: before it starts, and when it ended. Each is named together with its remedy.
 
 What Spark raises is told apart by its types and error conditions, never by its sentences.
 """
@@ -28,29 +28,31 @@ _STACK = re.compile(r"\n\s+at |\nJVM stacktrace|\n===")
 _FULL_BYTES = 64 * 1024
 """A disk with less room than this is full: a micro-batch writes two small files."""
 
-ANEW = (
+NEW_CHECKPOINT = (
     "Move the checkpoint away, or name another with spark.checkpoint: {topic} is then read from its beginning, and "
     "rows that are there already stay as they are."
 )
-GONE = (
+MESSAGES_EXPIRED = (
     "Kafka no longer has messages that the checkpoint says were not read yet: they expired (kafka.retention_hours) or "
     "the topic was deleted. Nothing was skipped. What is missing can only be fetched again: run those intervals anew. "
 )
-FULL = "The disk of {place} is full: make room there."
-ALONE = "Another stream works on the same checkpoint. Stop one of the two, or give each a spark.checkpoint of its own."
+DISK_FULL = "The disk of {place} is full: make room there."
+CHECKPOINT_IN_USE = (
+    "Another stream works on the same checkpoint. Stop one of the two, or give each a spark.checkpoint of its own."
+)
 # https://github.com/apache/spark/blob/v4.2.0/common/utils/src/main/resources/error/error-conditions.json and
 # https://github.com/apache/spark/blob/v4.2.0/connector/kafka-0-10-sql/src/main/resources/error/kafka-error-conditions.json
 _REMEDIES = {
-    "KAFKA_DATA_LOSS": GONE + ANEW,
-    "CONCURRENT_STREAM_LOG_UPDATE": ALONE,
-    "CONCURRENT_QUERY": ALONE,
+    "KAFKA_DATA_LOSS": MESSAGES_EXPIRED + NEW_CHECKPOINT,
+    "CONCURRENT_STREAM_LOG_UPDATE": CHECKPOINT_IN_USE,
+    "CONCURRENT_QUERY": CHECKPOINT_IN_USE,
 }
 
 
 def check_room(place: str) -> None:
     """Raises StreamError when a local checkpoint could not be written: Spark would say it in a hundred lines."""
     if _is_full(place):
-        raise StreamError(FULL.format(place=place))
+        raise StreamError(DISK_FULL.format(place=place))
 
 
 def check_checkpoint(place: str, pipeline: Pipeline) -> None:
@@ -66,7 +68,7 @@ def check_checkpoint(place: str, pipeline: Pipeline) -> None:
     if pipeline.topic not in topics:
         raise StreamError(
             f"checkpoint {place} marks how far topic {', '.join(topics)} was read, but pipeline {pipeline.name} reads "
-            f"{pipeline.topic}. {ANEW.format(topic=pipeline.topic)}"
+            f"{pipeline.topic}. {NEW_CHECKPOINT.format(topic=pipeline.topic)}"
         )
 
 
@@ -87,7 +89,7 @@ def only_one(place: str) -> Iterator[None]:
         try:
             holding.enter_context(held(lock_file))
         except HeldError as error:
-            raise StreamError(f"checkpoint {place} is held by process {error.holder}. {ALONE}") from error
+            raise StreamError(f"checkpoint {place} is held by process {error.holder}. {CHECKPOINT_IN_USE}") from error
         yield
 
 
@@ -95,11 +97,11 @@ def ended(name: str, cause: BaseException | None, place: str, pipeline: Pipeline
     """What to say of a query that ended by itself."""
     if cause is None:
         return StreamError(f"query {name} was stopped from outside; a restart goes on from its checkpoint.")
-    remedy = _remedy(cause) or (FULL.format(place=place) if _is_full(place) else "")
+    remedy = _remedy(cause) or (DISK_FULL.format(place=place) if _is_full(place) else "")
     remedy = remedy or "The checkpoint still marks what was stored, and a restart goes on from there."
     return StreamError(
-        f"query {name} ended: {said(cause)}. {remedy.format(topic=pipeline.topic)} The whole story is in the log "
-        "(`penstock logs stream`)."
+        f"query {name} ended: {first_cause(cause)}. {remedy.format(topic=pipeline.topic)} The whole story is in the "
+        "log (`penstock logs stream`)."
     )
 
 
@@ -113,7 +115,7 @@ def _remedy(error: BaseException) -> str:
     return next(filter(None, found), "")
 
 
-def said(error: BaseException | None) -> str:
+def first_cause(error: BaseException | None) -> str:
     """What went wrong first, in one line: the innermost cause of a Java exception, without its stack."""
     text = str(error)
     if isinstance(error, Py4JJavaError):
@@ -162,7 +164,7 @@ def _read(place: str, path: Path, pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def _damaged(place: str, what: str, pipeline: Pipeline) -> StreamError:
-    return StreamError(f"checkpoint {place} is damaged: {what}. {ANEW.format(topic=pipeline.topic)}")
+    return StreamError(f"checkpoint {place} is damaged: {what}. {NEW_CHECKPOINT.format(topic=pipeline.topic)}")
 
 
 def is_local(place: str) -> bool:

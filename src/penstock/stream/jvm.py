@@ -1,4 +1,4 @@
-"""The driver's JVM, started so that nobody learns a secret from how it was started.
+"""Starts the driver's JVM without a secret on its command line.
 
 Every user of a machine can read the command line of each process, and pyspark puts each option there that it knows when
 it starts the JVM. So the JVM is started without the secret ones, and is told them over the connection with it.

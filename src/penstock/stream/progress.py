@@ -1,4 +1,4 @@
-"""From which offset to which one a micro-batch goes, as Spark's checkpoint says.
+"""The first and the last offset of a micro-batch in each partition, read from Spark's checkpoint.
 
 Counted by Spark itself, so it holds for partitions that were added since the stream started, and where the last offsets
 are no messages: marks of transactions, and what an aborted one had written.

@@ -15,7 +15,7 @@ from penstock.stream.app import LOOK_S, session, start, stop_requests
 from penstock.stream.batches import MicroBatches, prepare
 from penstock.stream.connectors.cassandra import batch_conf
 from penstock.stream.counting import Counting
-from penstock.stream.failures import FOREIGN, ended, said
+from penstock.stream.failures import FOREIGN, ended, first_cause
 from penstock.stream.judge import good
 
 
@@ -51,11 +51,11 @@ def rebuild(
             finally:
                 spark.stop()
         except FOREIGN as error:
-            raise StreamError(f"rebuilding {pipeline.table}: Spark ended: {said(error)}") from error
+            raise StreamError(f"rebuilding {pipeline.table}: Spark ended: {first_cause(error)}") from error
         if stopping.is_set():
             raise StreamError(f"rebuilding {pipeline.table} was told to stop after {batches.done} messages")
         with durable(store, pipeline):
-            batches.beside.counts.rebind(batches.beside.table_id)
+            batches.resources.counts.rebind(batches.resources.table_id)
     return batches.done
 
 
@@ -67,7 +67,7 @@ class _Rows(MicroBatches):
 
     def _once(self, batch: DataFrame, _number: int) -> tuple[int, int]:
         counting = Counting(batch, self._counted)
-        with durable(self.beside.store, self.pipeline):
+        with durable(self.resources.store, self.pipeline):
             self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
         self.done += counting.read
         self.on_progress(self.done)

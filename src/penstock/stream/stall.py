@@ -1,4 +1,4 @@
-"""Notices a micro-batch in which nothing happens any more: nobody would restart a stream that only waits."""
+"""Notices a micro-batch that has stalled: a stream that only waits would run for ever and carry nothing."""
 
 import time
 from collections.abc import Callable, Sized

@@ -53,7 +53,7 @@ def services_table(state: StackState) -> Table:
 
 
 def show_status(state: StackState, settings: Settings) -> None:
-    """`penstock status`: the services, then why one is not well, then where to look and how to log in."""
+    """`penstock status`: the services, then why one is not well, then where to look, and the credentials."""
     if not state.services:
         out.print(f"Nothing has been started in {state.home}. Start it: penstock up")
         return
@@ -66,18 +66,18 @@ def show_status(state: StackState, settings: Settings) -> None:
         return
     total_bytes = (state.supervisor_memory_pss_bytes or 0) + sum(s.memory_pss_bytes or 0 for s in state.services)
     out.print(f"Supervisor: process {state.supervisor_pid}. Memory of all: {total_bytes / 2**30:.2f} GiB")
-    show_the_way_on(state, settings)
+    show_pages_and_credentials(state, settings)
 
 
-def show_the_way_on(state: StackState, settings: Settings) -> None:
-    """Which pages to open, how to log in, how to stop."""
+def show_pages_and_credentials(state: StackState, settings: Settings) -> None:
+    """The pages to open, the credentials, and how to stop."""
     for service in state.services:
         if service.page:
             out.print(f"{service.name:20} {service.page}", markup=False)
     if any(service.name.startswith("airflow") for service in state.services):
         secrets = load_secrets(settings)
         password = secrets.airflow_password.get_secret_value()
-        out.print(f"{'Airflow log-in':20} {secrets.airflow_username} / {password}", markup=False)
+        out.print(f"{'Airflow credentials':20} {secrets.airflow_username} / {password}", markup=False)
     out.print(f"{'stop':20} {program()} down (the data stay in {settings.home})", markup=False, soft_wrap=True)
 
 

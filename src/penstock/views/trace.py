@@ -1,7 +1,7 @@
 """Where one record is."""
 
 from penstock.audit.letters.index import SHORT
-from penstock.audit.trace import Sighting, Trace, written
+from penstock.audit.trace import Occurrence, Trace, written
 from penstock.pipelines.contract import Pipeline
 from penstock.views.console import cut, err, out, plain
 from penstock.views.letters import letters_table
@@ -34,7 +34,7 @@ def show_trace(found: Trace, pipeline: Pipeline) -> None:
     err.print(f"searched: {found.searched}", markup=False, soft_wrap=True)
 
 
-def _show_message(message: Sighting, pipeline: Pipeline) -> None:
+def _show_message(message: Occurrence, pipeline: Pipeline) -> None:
     fetched = [f"run {message.run}" if message.run else "no run", f"item {message.item}" if message.item else "no item"]
     batch = "unknown" if message.batch is None else str(message.batch)
     lines = [

@@ -1,4 +1,4 @@
-"""A killed supervisor comes back by itself, and so does a killed guardian; `down` ends both."""
+"""A killed supervisor comes back by itself, and so does a killed watchdog; `down` ends both."""
 
 import signal
 
@@ -33,16 +33,16 @@ def test_it_comes_back_however_often_it_is_killed(launcher: Launcher, tiny: Decl
         killed = launcher.supervisor()
         launcher.kill_supervisor()
         comes_back(launcher, killed)
-        assert launcher.guardian().pid not in (killed.pid, launcher.supervisor().pid)
+        assert launcher.watchdog().pid not in (killed.pid, launcher.supervisor().pid)
     assert launcher.journal() == ["one started"]
 
 
 def test_a_killed_guardian_is_replaced(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    killed, supervisor = launcher.guardian(), launcher.supervisor()
+    killed, supervisor = launcher.watchdog(), launcher.supervisor()
     killed.send(signal.SIGKILL)
-    until(lambda: launcher.status().guardian_pid not in (None, killed.pid))
+    until(lambda: launcher.status().watchdog_pid not in (None, killed.pid))
     assert launcher.supervisor() == supervisor
     launcher.kill_supervisor()
     comes_back(launcher, supervisor)
@@ -76,7 +76,7 @@ def test_up_goes_on_while_the_supervisor_is_replaced(launcher: Launcher, tiny: D
     gate = launcher.file("gate")
     tiny("slow", options=("--ready-when", str(gate)))
     with launcher.rising():
-        until(lambda: launcher.journal() == ["slow started"] and launcher.guardian())
+        until(lambda: launcher.journal() == ["slow started"] and launcher.watchdog())
         launcher.kill_supervisor()
         gate.touch()
     assert isinstance(launcher.outcome, StackState)
@@ -86,19 +86,19 @@ def test_up_goes_on_while_the_supervisor_is_replaced(launcher: Launcher, tiny: D
 def test_down_right_after_the_kill_leaves_nothing(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    launcher.guardian()
+    launcher.watchdog()
     launcher.kill_supervisor()
     launcher.down()
     assert launcher.left() == []
-    assert launcher.status().guardian_pid is None
+    assert launcher.status().watchdog_pid is None
 
 
 def test_a_supervisor_that_ends_by_itself_stays_away(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    guardian, supervisor = launcher.guardian(), launcher.supervisor()
+    watchdog, supervisor = launcher.watchdog(), launcher.supervisor()
     supervisor.send(signal.SIGTERM)
-    until(lambda: not supervisor.alive() and not guardian.alive())
+    until(lambda: not supervisor.alive() and not watchdog.alive())
     assert launcher.left() == []
     assert launcher.status().supervisor_pid is None
 
@@ -106,4 +106,4 @@ def test_a_supervisor_that_ends_by_itself_stays_away(launcher: Launcher, tiny: D
 def test_the_guardian_is_light(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
-    assert psutil.Process(launcher.guardian().pid).memory_info().rss < 5 * 1024 * 1024
+    assert psutil.Process(launcher.watchdog().pid).memory_info().rss < 5 * 1024 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny_launcher import LIMIT_S, Declare, Launcher
+from tiny_launcher import TIMEOUT_S, Declare, Launcher
 
 from penstock.config import child_environment, pipeline_environment
 from tests.waiting import until
@@ -37,7 +37,7 @@ def test_ctrl_c_stops_what_was_started(launcher: Launcher, tiny: Declare, comman
     process = command()
     until(lambda: launcher.journal() == ["slow started"])
     process.send_signal(signal.SIGINT)
-    assert process.wait(LIMIT_S) == 130
+    assert process.wait(TIMEOUT_S) == 130
     assert launcher.left() == []
 
 
@@ -46,18 +46,18 @@ def test_ctrl_c_at_once_leaves_nothing(launcher: Launcher, tiny: Declare, comman
     process = command()
     until(launcher.home.up_lock.exists)
     process.send_signal(signal.SIGINT)
-    assert process.wait(LIMIT_S) == 130
+    assert process.wait(TIMEOUT_S) == 130
     until(lambda: launcher.left() == [])
 
 
 def test_a_second_ctrl_c_leaves_no_orphan(launcher: Launcher, tiny: Declare, command: Command) -> None:
-    tiny("deaf", options=("--ignore-term", "--ready-when", str(launcher.file("never"))), stop_limit_s=1)
+    tiny("deaf", options=("--ignore-term", "--ready-when", str(launcher.file("never"))), stop_timeout_s=1)
     process = command()
     until(lambda: launcher.journal() == ["deaf started"])
     process.send_signal(signal.SIGINT)
     until(lambda: launcher.phase("deaf") in ("stopping", "stopped"))  # the former for a second only
     process.send_signal(signal.SIGINT)
-    process.wait(LIMIT_S)
+    process.wait(TIMEOUT_S)
     until(lambda: launcher.left() == [])
 
 
@@ -70,7 +70,7 @@ def test_ctrl_c_leaves_what_ran_before(launcher: Launcher, tiny: Declare, comman
     process = command()
     until(lambda: launcher.count("after started") == 1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(LIMIT_S) == 130
+    assert process.wait(TIMEOUT_S) == 130
     assert [(one.name, one.state) for one in launcher.status().services] == [("before", "ready")]
     assert launcher.count("before started") == 1
 
@@ -79,7 +79,7 @@ def test_two_at_once_start_everything_once(launcher: Launcher, tiny: Declare, co
     tiny("one")
     tiny("two")
     first, second = command(), command()
-    assert (first.wait(LIMIT_S), second.wait(LIMIT_S)) == (0, 0)
+    assert (first.wait(TIMEOUT_S), second.wait(TIMEOUT_S)) == (0, 0)
     assert sorted(launcher.journal()) == ["one started", "two started"]
 
 
@@ -92,7 +92,7 @@ def test_ctrl_c_of_a_follower_leaves_the_first_alone(launcher: Launcher, tiny: D
         follower = command()
         until(lambda: launcher.home.request.read_text() != request)
         follower.send_signal(signal.SIGINT)
-        assert follower.wait(LIMIT_S) == 130
+        assert follower.wait(TIMEOUT_S) == 130
         gate.touch()
     assert launcher.status().ready
 
@@ -116,7 +116,7 @@ def test_only_one_supervisor_lives_in_a_home(launcher: Launcher, tiny: Declare) 
         env=child_environment(launcher.settings.environment()),
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     assert second.returncode == 9

@@ -1,4 +1,4 @@
-"""Supervisor and guardian may be killed at once: the servers run on, and the next `up` finds them."""
+"""Supervisor and watchdog may be killed at once: the servers run on, and the next `up` finds them."""
 
 import shutil
 import signal

@@ -100,12 +100,12 @@ def test_one_failure_leaves_the_others_running(launcher: Launcher, tiny: Declare
 
 
 def test_an_answer_that_is_not_the_right_one_in_time_fails_and_stops_it(launcher: Launcher, tiny: Declare) -> None:
-    tiny("slow", options=("--ready-when", str(launcher.file("never"))), start_limit_s=2)
+    tiny("slow", options=("--ready-when", str(launcher.file("never"))), start_timeout_s=2)
     # On a busy machine it may not listen by then.
     last = r"(it said b'no'|.*refused)"
     with pytest.raises(ServiceNotReadyError, match=rf"slow runs but was not ready within 2 s; its last answer: {last}"):
         launcher.up()
-    assert set(launcher.left()) == {launcher.supervisor().pid, launcher.guardian().pid}
+    assert set(launcher.left()) == {launcher.supervisor().pid, launcher.watchdog().pid}
 
 
 def test_a_taken_port_names_its_holder_and_nothing_was_started(launcher: Launcher, tiny: Declare) -> None:
@@ -158,7 +158,7 @@ def test_up_with_other_settings_says_which_changed(launcher: Launcher, tiny: Dec
 def test_a_limit_for_all_names_what_is_late(launcher: Launcher, tiny: Declare) -> None:
     tiny("slow", options=("--ready-when", str(launcher.file("never"))))
     with pytest.raises(ServiceError, match="slow not ready within 0 s"):
-        launcher.up(limit_s=0.2)
+        launcher.up(timeout_s=0.2)
 
 
 def test_a_supervisor_that_cannot_start_shows_why(launcher: Launcher, tiny: Declare) -> None:

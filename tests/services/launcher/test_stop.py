@@ -36,7 +36,7 @@ def test_down_stops_last_what_others_need(launcher: Launcher, tiny: Declare) -> 
 
 
 def test_down_kills_what_does_not_listen(launcher: Launcher, tiny: Declare) -> None:
-    tiny("deaf", options=("--ignore-term",), stop_limit_s=0.3)
+    tiny("deaf", options=("--ignore-term",), stop_timeout_s=0.3)
     launcher.up()
     deaf = launcher.process("deaf")
     launcher.down()

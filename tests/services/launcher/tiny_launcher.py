@@ -16,14 +16,14 @@ from penstock.launcher.control import StackState
 from penstock.launcher.home import Home
 from penstock.launcher.process import Process
 from penstock.launcher.selection import choose
-from penstock.launcher.state import living_guardian, living_supervisor
+from penstock.launcher.state import living_supervisor, living_watchdog
 from tests.waiting import until
 
 Declare = Callable[..., tiny_stack.Tiny]
 """Declares one tiny server more: a name, and whatever else `Tiny` has."""
 
 
-LIMIT_S = 120
+TIMEOUT_S = 120
 """For anything that must come to pass by itself: far beyond what it takes on a quiet machine."""
 
 
@@ -60,7 +60,7 @@ class Launcher:
         thread = Thread(target=self._up_quietly, args=names)
         thread.start()
         yield thread
-        thread.join(LIMIT_S)
+        thread.join(TIMEOUT_S)
         assert not thread.is_alive()
 
     def _up_quietly(self, *names: str) -> None:
@@ -93,20 +93,20 @@ class Launcher:
         assert process is not None
         return process
 
-    def guardian(self) -> Process:
-        found = until(lambda: living_guardian(self.home))
+    def watchdog(self) -> Process:
+        found = until(lambda: living_watchdog(self.home))
         assert found is not None
         return found
 
     def kill_supervisor(self) -> None:
-        """The supervisor alone: its guardian brings it back."""
+        """The supervisor alone: its watchdog brings it back."""
         self._kill(self.supervisor())
 
     def kill_both(self) -> None:
-        """Supervisor and guardian: nobody is left who would bring either back."""
+        """Supervisor and watchdog: nobody is left who would bring either back."""
         supervisor = self.supervisor()
         supervisor.send(signal.SIGSTOP)
-        self._kill(self.guardian())
+        self._kill(self.watchdog())
         self._kill(supervisor)
 
     def _kill(self, process: Process) -> None:

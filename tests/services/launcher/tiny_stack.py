@@ -26,8 +26,8 @@ class Tiny:
     port: int
     needs: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    start_limit_s: float = 30
-    stop_limit_s: float = 10
+    start_timeout_s: float = 30
+    stop_timeout_s: float = 10
     prepare: tuple[str, ...] = ()
     """A command to run as the preparation."""
     asks: int = 0
@@ -60,8 +60,8 @@ def service(
         probe=lambda: ask(asked, rest["answer_timeout_s"]),
         probe_every_s=rest["probe_every_s"],
         prepare=lambda: None if not prepare else _run(prepare),
-        start_limit_s=rest["start_limit_s"],
-        stop_limit_s=rest["stop_limit_s"],
+        start_timeout_s=rest["start_timeout_s"],
+        stop_timeout_s=rest["stop_timeout_s"],
     )
 
 

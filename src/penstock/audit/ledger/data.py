@@ -1,4 +1,4 @@
-"""The account taken from the data itself: what stands in Kafka, and what of it stands in Cassandra, value by value."""
+"""The account taken from the data: every message in Kafka is compared with its row in Cassandra, value by value."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping

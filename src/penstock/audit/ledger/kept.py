@@ -1,4 +1,4 @@
-"""Clients of servers that many looks share."""
+"""A client of a server that is used many times: opened once, and again after an error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager

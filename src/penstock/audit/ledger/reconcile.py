@@ -32,7 +32,7 @@ class Balance:
 
     account: Account
     fetched: int | None
-    """Items of the API's answers; None as long as no try of ingest reported, and for other producers' messages."""
+    """Items of the API's answers; None as long as no attempt of ingest reported, and for other producers' messages."""
     expired: int = 0
     """Items that ingest reported and whose messages Kafka has deleted since; only known deeply."""
     problem: str = ""
@@ -61,13 +61,13 @@ def wait_until_settled(
     settings: Settings,
     pipeline: Pipeline,
     run_id: str,
-    limit_s: float,
+    timeout_s: float,
     on_progress: Callable[[Account], None] = lambda _: None,
 ) -> Account:
     """The account from the data, as soon as nothing is in flight; `on_progress` gets each one on the way.
 
     Raises:
-        LedgerError: something still is after `limit_s`; names some of it.
+        LedgerError: something still is after `timeout_s`; names some of it.
     """
     with _following(settings, pipeline, run_id) as ledger:
 
@@ -79,10 +79,10 @@ def wait_until_settled(
         def give_up(_: RetryCallState) -> Account:
             flying = ledger.in_flight_examples()
             raise LedgerError(
-                f"run {run_id}: neither stored nor dead-lettered after {limit_s:.0f} s: {flying}. {_STREAM}"
+                f"run {run_id}: neither stored nor dead-lettered after {timeout_s:.0f} s: {flying}. {_STREAM}"
             )
 
-        settled: Account = until(lambda seen: seen.in_flight == 0, limit_s, give_up, _PASSING)(look)
+        settled: Account = until(lambda seen: seen.in_flight == 0, timeout_s, give_up, _PASSING)(look)
         return settled
 
 
@@ -90,13 +90,13 @@ def wait_until_balanced(
     settings: Settings,
     pipeline: Pipeline,
     run_id: str,
-    limit_s: float,
+    timeout_s: float,
     on_progress: Callable[[Account], None] = lambda _: None,
 ) -> Balance:
     """The balance from the counts, as soon as everything that ingest reported has arrived.
 
     Raises:
-        LedgerError: it cannot balance, or does not after `limit_s`.
+        LedgerError: it cannot balance, or does not after `timeout_s`.
     """
 
     def look() -> Balance:
@@ -111,10 +111,10 @@ def wait_until_balanced(
         # A server that was out of reach to the end raises its own error here.
         balance: Balance | None = state.outcome.result() if state.outcome else None
         said = balance.equation() if balance else "nothing was seen of it"
-        raise LedgerError(f"run {run_id} does not balance after {limit_s:.0f} s: {said}. {_STREAM}")
+        raise LedgerError(f"run {run_id} does not balance after {timeout_s:.0f} s: {said}. {_STREAM}")
 
     with Kept(lambda: _counting(settings, pipeline)) as kept:
-        balance: Balance = until(lambda seen: seen.settled, limit_s, give_up, _PASSING)(look)
+        balance: Balance = until(lambda seen: seen.settled, timeout_s, give_up, _PASSING)(look)
     return balance
 
 
@@ -181,7 +181,7 @@ def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[s
 
 
 def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
-    """What the newest try that reported published is what should arrive; other tries sent the same again."""
+    """What the newest attempt that reported published is what should arrive; other attempts sent the same again."""
     attempt, report = next(reversed(run.reports.items()), (None, None))
     tallies = dict(run.tallies)
     took = _sum(tallies.values()) if attempt is None else tallies.pop(attempt, Tally())
@@ -245,7 +245,7 @@ def _sum(tallies: Any) -> Tally:
 def _known(found: list[Balance], pipeline: Pipeline, run_id: str | None) -> list[Balance]:
     if run_id is not None and not found:
         raise LedgerError(
-            f"nothing is known of run {run_id!r} of pipeline {pipeline.name}: no try of it was reported, and the "
+            f"nothing is known of run {run_id!r} of pipeline {pipeline.name}: no attempt of it was reported, and the "
             "stream took no message of it. `penstock reconcile` lists the runs; the name is Airflow's, e.g. "
             "manual__2025-03-12T14:30:00+00:00."
         )

@@ -1,4 +1,4 @@
-"""Dead letters for people: found, shown, exported, and replayed when what was wrong with them is mended.
+"""Dead letters for people: found, shown, exported, and replayed when what was wrong with them is corrected.
 
 A letter is identified by its origin and its bytes (`record.letter_id`), so whatever wrote it twice, a reader sees it
 once. It is resolved when the stream has stored its replay and said so in the dead letters (docs/decisions/080), or when
@@ -6,21 +6,21 @@ somebody dismissed it.
 """
 
 from penstock.audit.letters.dismiss import dismiss
-from penstock.audit.letters.export import export, exported, fixes
-from penstock.audit.letters.index import Body, Book, Choice, Fixed, Letter
+from penstock.audit.letters.export import corrections, export, exported
+from penstock.audit.letters.index import Body, Correction, Filter, Letter, LetterIndex
 from penstock.audit.letters.replay import Outcome, State, replay
 
 __all__ = [
     "Body",
-    "Book",
-    "Choice",
-    "Fixed",
+    "Correction",
+    "Filter",
     "Letter",
+    "LetterIndex",
     "Outcome",
     "State",
+    "corrections",
     "dismiss",
     "export",
     "exported",
-    "fixes",
     "replay",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from penstock.audit.letters.index import Body, Fixed, Letter
+from penstock.audit.letters.index import Body, Correction, Letter
 from penstock.errors import LetterError
 from penstock.kafka import Received
 
@@ -47,7 +47,7 @@ def export(bodies: Iterable[Body], file: Path) -> int:
     return count
 
 
-def fixes(file: Path) -> Iterator[Fixed]:
+def corrections(file: Path) -> Iterator[Correction]:
     """The lines of a file that `exported` wrote and somebody edited: of each only the id and the value count.
 
     Raises:
@@ -57,7 +57,7 @@ def fixes(file: Path) -> Iterator[Fixed]:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield _fixed(f"{file}, line {number}", line)
+                    yield _correction(f"{file}, line {number}", line)
     except OSError as error:
         raise LetterError(
             f"{file} cannot be read: {error}. `penstock dead-letters export` writes such a file."
@@ -71,13 +71,13 @@ def _value(value: bytes | None) -> dict[str, str | None]:
         return {"value_base64": b64encode(value or b"").decode()}
 
 
-def _fixed(place: str, line: bytes) -> Fixed:
+def _correction(place: str, line: bytes) -> Correction:
     try:
         parsed = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise LetterError(f"{place} is not JSON: {error}. Nothing of the file was replayed.") from error
     try:
-        return Fixed(place, str(parsed["id"]), _bytes(parsed))
+        return Correction(place, str(parsed["id"]), _bytes(parsed))
     except (TypeError, KeyError, ValueError) as error:
         raise LetterError(
             f"{place} is no dead letter: that is an object with `id` and either `value` (text or null) or "

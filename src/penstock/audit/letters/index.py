@@ -49,8 +49,8 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which letters. What is None or empty excludes nothing; `ids` are beginnings of ids."""
+class Filter:
+    """Selects letters. A field that is None or empty excludes none; `ids` are beginnings of ids."""
 
     reason: str | None = None
     run: str | None = None
@@ -60,8 +60,8 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """What a person made of a letter: its id, or the beginning of it, and the value that it shall have."""
+class Correction:
+    """A letter's new value, as a person wrote it: the letter's id, or the beginning of it, and the value."""
 
     place: str
     """Where that stands, for people."""
@@ -70,23 +70,23 @@ class Fixed:
 
 
 Body = tuple[Letter, Received, bytes | None]
-"""A letter, its message in the dead letters, and the value to go on with: the message's own, or a mended one."""
+"""A letter, its message in the dead letters, and the value to go on with: the message's own, or a corrected one."""
 
 
-class Book:
+class LetterIndex:
     """The letters of a pipeline up to the moment of `read`. A context manager: it ends with its temporary file."""
 
     def __init__(self, pipeline: Pipeline, broker: Topics) -> None:
         self._topic = pipeline.dead_letter_topic
         self._broker = broker
-        self._book = sqlite3.connect("")  # a temporary file of SQLite's own
-        self._book.executescript(_TABLES)
+        self._database = sqlite3.connect("")  # a temporary file of SQLite's own
+        self._database.executescript(_TABLES)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._book.close()
+        self._database.close()
 
     @property
     def messages(self) -> int:
@@ -101,26 +101,26 @@ class Book:
             if done % _AT_ONCE == 0:
                 on_progress(done)
         # A replay that was rejected, of a letter that this topic never had, is a letter itself.
-        self._book.execute(_ENTER_ORPHANS)
+        self._database.execute(_ENTER_ORPHANS)
         on_progress(done)
         return self
 
-    def letters(self, choice: Choice | None = None, *, newest: int | None = None) -> Iterator[Letter]:
+    def letters(self, choice: Filter | None = None, *, newest: int | None = None) -> Iterator[Letter]:
         """The chosen letters, the oldest first; with `newest` only so many, and the newest first.
 
         Raises:
             LetterError: an id of the choice is nobody's, or several letters begin with it.
         """
-        where, values = self._condition(choice or Choice())
+        where, values = self._condition(choice or Filter())
         order = "number" if newest is None else "number DESC LIMIT ?"
         limit = [] if newest is None else [newest]
-        return map(_letter, self._book.execute(f"{_LETTERS} WHERE {where} ORDER BY {order}", [*values, *limit]))
+        return map(_letter, self._database.execute(f"{_LETTERS} WHERE {where} ORDER BY {order}", [*values, *limit]))
 
-    def count(self, choice: Choice | None = None) -> int:
+    def count(self, choice: Filter | None = None) -> int:
         """How many letters are chosen."""
-        where, values = self._condition(choice or Choice())
+        where, values = self._condition(choice or Filter())
         query = f"SELECT count(*) FROM ({_LETTERS} WHERE {where})"  # noqa: S608 - our own text, values are bound
-        (count,) = self._book.execute(query, values).fetchone()
+        (count,) = self._database.execute(query, values).fetchone()
         return int(count)
 
     def find(self, beginning: str) -> Letter:
@@ -132,7 +132,7 @@ class Book:
         text = beginning.lower()
         # "g" comes after every digit of an id.
         span = (text, f"{text}g", _EXAMPLES + 1)
-        rows = self._book.execute(f"{_LETTERS} WHERE letter.id BETWEEN ? AND ? ORDER BY letter.id LIMIT ?", span)
+        rows = self._database.execute(f"{_LETTERS} WHERE letter.id BETWEEN ? AND ? ORDER BY letter.id LIMIT ?", span)
         found = [_letter(row) for row in rows]
         if not text or not found:
             raise LetterError(f"no dead letter of {self._topic} has an id that begins with {beginning!r}.{_LOOK}")
@@ -142,35 +142,37 @@ class Book:
             raise LetterError(f"{beginning!r} begins several ids: {ids}{more}. Give more characters.")
         return found[0]
 
-    def bodies(self, choice: Choice | None = None) -> Iterator[Body]:
+    def bodies(self, choice: Filter | None = None) -> Iterator[Body]:
         """The chosen letters with their messages, read again from Kafka; in the order of the topic."""
-        where, values = self._condition(choice or Choice())
+        where, values = self._condition(choice or Filter())
         return ((letter, message, message.value) for letter, message in self._found(where, values))
 
-    def fixed(self, fixes: Iterable[Fixed]) -> Iterator[Body]:
-        """The letters that were mended, with their new values; once all `fixes` were looked at, in the topic's order.
+    def corrected(self, corrections: Iterable[Correction]) -> Iterator[Body]:
+        """The letters that were corrected, with their new values, in the topic's order.
+
+        The first one comes when all corrections have been looked up.
 
         Raises:
             LetterError: one is of no letter, or two are of the same one.
         """
-        for fix in fixes:
-            identity = self.find(fix.id).id
+        for one in corrections:
+            identity = self.find(one.id).id
             try:
-                self._book.execute("INSERT INTO fixed VALUES (?, ?, ?)", (identity, fix.place, fix.value))
+                self._database.execute("INSERT INTO corrected VALUES (?, ?, ?)", (identity, one.place, one.value))
             except sqlite3.IntegrityError as error:
-                (other,) = self._book.execute("SELECT place FROM fixed WHERE id = ?", (identity,)).fetchone()
+                (other,) = self._database.execute("SELECT place FROM corrected WHERE id = ?", (identity,)).fetchone()
                 raise LetterError(
-                    f"{other} and {fix.place} are the same dead letter, {identity[:SHORT]}. Keep one of them: both "
+                    f"{other} and {one.place} are the same dead letter, {identity[:SHORT]}. Keep one of them: both "
                     "would have the same write time, and Cassandra would mix them."
                 ) from error
-        for letter, message in self._found("letter.id IN (SELECT id FROM fixed)", []):
-            (value,) = self._book.execute("SELECT value FROM fixed WHERE id = ?", (letter.id,)).fetchone()
+        for letter, message in self._found("letter.id IN (SELECT id FROM corrected)", []):
+            (value,) = self._database.execute("SELECT value FROM corrected WHERE id = ?", (letter.id,)).fetchone()
             yield letter, message, value
 
     def _found(self, where: str, values: list[Any]) -> Iterator[tuple[Letter, Received]]:
         query = f"{_LETTERS} WHERE {where} AND letter.at_partition = ? AND letter.at_offset = ?"
         for message in self._broker.read(self._topic, **self._spans(where, values)):
-            row = self._book.execute(query, [*values, message.partition, message.offset]).fetchone()
+            row = self._database.execute(query, [*values, message.partition, message.offset]).fetchone()
             if row:
                 yield _letter(row), message
 
@@ -179,23 +181,23 @@ class Book:
         if Header.RESOLVED in headers:
             identity = (key or b"").decode("utf-8", "backslashreplace")
             by = ": ".join(filter(None, (headers[Header.RESOLVED], headers.get(Header.MESSAGE))))
-            self._book.execute("INSERT OR REPLACE INTO resolved VALUES (?, ?)", (identity, by))
+            self._database.execute("INSERT OR REPLACE INTO resolved VALUES (?, ?)", (identity, by))
             return
         replayed = replayed_letter(headers)
-        values = (replayed or letter_id(key, message.value), *_told(message), message.partition, message.offset)
-        self._book.execute(_ENTER_AGAIN if replayed else _ENTER_LETTER, values)
+        values = (replayed or letter_id(key, message.value), *_texts(message), message.partition, message.offset)
+        self._database.execute(_ENTER_AGAIN if replayed else _ENTER_LETTER, values)
 
     def _spans(self, where: str, values: list[Any]) -> dict[str, dict[int, int]]:
-        """From where to where the messages of the chosen letters stand."""
+        """First and last offset of the chosen letters' messages in each partition, for `Broker.read`."""
         span = "at_partition, min(at_offset), max(at_offset) + 1"
         query = f"SELECT {span} FROM ({_LETTERS} WHERE {where}) GROUP BY at_partition"  # noqa: S608 - as above
-        rows = self._book.execute(query, values).fetchall()
+        rows = self._database.execute(query, values).fetchall()
         return {
             "start": {partition: first for partition, first, _ in rows},
             "end": {partition: end for partition, _, end in rows},
         }
 
-    def _condition(self, choice: Choice) -> tuple[str, list[Any]]:
+    def _condition(self, choice: Filter) -> tuple[str, list[Any]]:
         ids = [self.find(beginning).id for beginning in choice.ids]
         parts: list[tuple[str, list[Any]]] = [
             *([("letter.reason = ?", [choice.reason])] if choice.reason else []),
@@ -206,7 +208,7 @@ class Book:
         return " AND ".join(["1", *(text for text, _ in parts)]), [value for _, values in parts for value in values]
 
 
-def _told(message: Received) -> tuple[str, ...]:
+def _texts(message: Received) -> tuple[str, ...]:
     """What a letter says of itself: reason, message, run, origin, when it was first seen."""
     headers = message.headers
     key = (message.key or message.origin.encode()).decode("utf-8", "backslashreplace")
@@ -237,7 +239,7 @@ CREATE TABLE again (
     id TEXT PRIMARY KEY, reason TEXT, message TEXT, run TEXT, origin TEXT, first_seen TEXT, at_partition INT,
     at_offset INT
 );
-CREATE TABLE fixed (id TEXT PRIMARY KEY, place TEXT NOT NULL, value BLOB);
+CREATE TABLE corrected (id TEXT PRIMARY KEY, place TEXT NOT NULL, value BLOB);
 CREATE TABLE resolved (id TEXT PRIMARY KEY, resolved_by TEXT NOT NULL) WITHOUT ROWID;
 """
 _ENTER_LETTER = """

@@ -52,7 +52,7 @@ def _usable_folders(settings: "Settings") -> Iterator[None]:
 
 
 def with_stack(command: Callable[..., None]) -> Callable[..., None]:
-    """Beside what `with_settings` gives, for commands that start servers: which ones."""
+    """Resources what `with_settings` gives, for commands that start servers: which ones."""
 
     @click.option(
         "--kafka",

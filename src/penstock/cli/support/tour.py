@@ -17,13 +17,13 @@ from penstock.servers.secrets import with_credentials
 from penstock.views.console import err, out
 from penstock.views.progress import record_bar, spinner
 from penstock.views.rows import rows_table
-from penstock.views.services import show_the_way_on
+from penstock.views.services import show_pages_and_credentials
 
 NEWEST = 8
 """Users shown at the end."""
-PARSE_LIMIT_S = 120
-RUN_LIMIT_S = 3_600
-SETTLE_LIMIT_S = 3_600
+PARSE_TIMEOUT_S = 120
+RUN_TIMEOUT_S = 3_600
+SETTLE_TIMEOUT_S = 3_600
 
 
 def demo(settings: Settings, records: int) -> None:
@@ -31,7 +31,7 @@ def demo(settings: Settings, records: int) -> None:
     load_pipeline(settings.pipeline).source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
     run(settings, records)
-    show_the_way_on(state, settings)
+    show_pages_and_credentials(state, settings)
 
 
 def run(settings: Settings, records: int) -> None:
@@ -55,10 +55,10 @@ def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestRepo
     schedule = pipeline.schedule
     with Airflow(with_credentials(settings)) as airflow, spinner("Airflow") as say:
         say(f"Airflow reads the DAG {schedule.dag_id}")
-        airflow.wait_until_parsed(schedule.dag_id, PARSE_LIMIT_S)
+        airflow.wait_until_parsed(schedule.dag_id, PARSE_TIMEOUT_S)
         airflow.unpause(schedule.dag_id)
         run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {"records": records})
-        airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_LIMIT_S)
+        airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_TIMEOUT_S)
         report = airflow.result(schedule.dag_id, run_id, schedule.task_id)
     return IngestReport.model_validate(report)
 
@@ -67,7 +67,7 @@ def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> led
     title = f"Spark carries the run into {pipeline.keyspace}.{pipeline.table}"
     with record_bar(title, report.fetched) as advance:
         return ledger.wait_until_balanced(
-            settings, pipeline, report.run, SETTLE_LIMIT_S, lambda account: advance(account.settled)
+            settings, pipeline, report.run, SETTLE_TIMEOUT_S, lambda account: advance(account.settled)
         )
 
 

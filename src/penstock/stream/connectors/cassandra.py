@@ -103,7 +103,7 @@ def spark_conf(settings: CassandraSettings, folder: Path) -> dict[str, str]:
 
     Java's stores are written into `folder`; an executor elsewhere needs them under the same path.
     """
-    log_in = {
+    credentials = {
         "spark.cassandra.auth.username": settings.username,
         "spark.cassandra.auth.password": settings.password.get_secret_value(),
     }
@@ -113,7 +113,7 @@ def spark_conf(settings: CassandraSettings, folder: Path) -> dict[str, str]:
         "spark.cassandra.connection.port": str(settings.port),
         "spark.cassandra.connection.localDC": settings.datacenter,
         # Spark's own redaction hides what ends in "password" from its pages.
-        **(log_in if settings.username else {}),
+        **(credentials if settings.username else {}),
         **(_tls(settings, folder) if settings.ssl else {}),
         "spark.cassandra.connection.timeoutMS": str(round(settings.request_timeout_s * 1_000)),
         # A node that restarts is found again within seconds, not a minute.
