@@ -114,3 +114,18 @@ def test_every_reason_for_a_dead_letter_is_documented(reason: Reason) -> None:
 def test_every_link_to_a_file_of_ours_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_place_where_a_change_belongs_is_there() -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Where a change belongs")[2]
+    table = [line for line in section.splitlines() if line.startswith("| ")]
+    places = [place for line in table for place in re.findall(r"`([a-z/_]+(?:\.py|/))`", line)]
+    assert len(places) > 5
+    assert [place for place in places if not (ROOT / "src" / "penstock" / place).exists()] == []
+
+
+def test_the_tree_of_the_documentation_is_the_tree() -> None:
+    drawn = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("src/penstock/\n")[2].partition("```")[0]
+    named = {name.strip("/") for name in re.findall(r"(?:^  |  |, )([a-z_]+(?:/|\.py))", drawn)}
+    there = {path.name for path in (ROOT / "src" / "penstock").iterdir() if path.is_file() or any(path.glob("*.py"))}
+    assert there - named - {"__main__.py", "py.typed", "contract"} == set()

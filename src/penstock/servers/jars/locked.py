@@ -8,7 +8,10 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-SETS = ("kafka", "zookeeper", "cassandra", "spark")
+_LOCK = ".lock.toml"
+_FILES = (file.name for file in resources.files(__package__).iterdir())
+SETS = tuple(sorted(name.removesuffix(".toml") for name in _FILES if name.endswith(".toml") and _LOCK not in name))
+"""Names of the sets of jars: a set is declared by its file."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def spec_file(name: str) -> Traversable:
 
 def lock_file(name: str) -> Traversable:
     """The lock of a set, in jgo's format plus `size_bytes`."""
-    return resources.files(__package__) / f"{name}.lock.toml"
+    return resources.files(__package__) / f"{name}{_LOCK}"
 
 
 @cache
