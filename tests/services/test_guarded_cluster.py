@@ -71,7 +71,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_who_is_not_let_in_is_told(guarded: Settings, own: Pipeline, kind: str) -> None:
+def test_rejected_credentials_raise_the_error_of_each_client(guarded: Settings, own: Pipeline, kind: str) -> None:
     kafka, cassandra = (
         {name: str(guarded.home.parent / value) if value == "client.crt" else value for name, value in section.items()}
         for section in WRONG[kind]

@@ -169,7 +169,7 @@ def printing_its_environment(settings: Settings) -> Service:
 
 
 @pytest.mark.usefixtures("hostile")
-def test_the_guardian_and_so_the_next_supervisor_see_nothing_of_it(secret: Settings) -> None:
+def test_the_watchdog_and_so_the_next_supervisor_see_nothing_of_it(secret: Settings) -> None:
     (secret.home / "logs").mkdir(parents=True)
     (secret.home / "run").mkdir()
     watchdog = Watchdog(secret, "nobody:nothing")

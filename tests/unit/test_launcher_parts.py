@@ -1,5 +1,6 @@
 """The launcher's parts that need no process."""
 
+import json
 import socket
 import sys
 import threading
@@ -19,7 +20,7 @@ from penstock.launcher.process_tree import Seen, belonging
 from penstock.launcher.runner import BackOff
 from penstock.launcher.selection import choose, load
 from penstock.launcher.service import Service
-from penstock.launcher.state import Failure, fingerprint, read_recorded
+from penstock.launcher.state import Failure, StackState, fingerprint, read_recorded
 from penstock.servers.data_format import claim
 from penstock.servers.nodes import brokers, cassandras, names, workers
 
@@ -339,3 +340,25 @@ def test_finds_the_port_that_is_taken_on_its_own_address_only() -> None:
         taken_there = service("a", port=listener.getsockname()[1])
         assert [*ports.taken(taken_there)] == []
         assert [*ports.taken(replace(taken_there, host="127.0.0.2"))] == [listener.getsockname()[1]]
+
+
+def test_state_of_an_earlier_version_can_be_read_and_is_written_alike(tmp_path: Path) -> None:
+    service = {"name": "one", "phase": "ready", "ports": {}, "page": "", "log": "/l", "needs": [], "stop_signal": 15}
+    recorded = {"boot": "b", "settings": {}, "request": 1, "services": [{**service, "stop_limit_s": 30}]}
+    (tmp_path / "run").mkdir()
+    Home(tmp_path).state.write_text(json.dumps(recorded))
+    found = read_recorded(Home(tmp_path))
+    assert found
+    assert found.services[0].stop_timeout_s == 30
+    assert '"stop_limit_s":30' in found.model_dump_json()
+
+
+def test_status_in_json_keeps_its_names() -> None:
+    state = StackState(home=Path("/home"), supervisor_pid=1, watchdog_pid=2, services=())
+    assert set(json.loads(state.to_json())) == {
+        "home",
+        "supervisor_pid",
+        "guardian_pid",
+        "supervisor_memory_pss_bytes",
+        "services",
+    }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.support.options import example, with_settings
-from penstock.cli.support.values import COUNT, MOMENT, NAME
+from penstock.cli.support.values import COUNT, LOGICAL_DATE, NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
 @click.option(
     "--logical-date",
-    type=MOMENT,
+    type=LOGICAL_DATE,
     help="ISO 8601, in UTC unless it names a zone; the same date fetches the same records. Now by default.",
 )
 @click.option("--run-id", type=NAME, help="Name of the run in the headers and the ledger; made of the date by default.")
@@ -31,10 +31,10 @@ def ingest(
     from penstock.views.progress import record_bar
 
     pipeline = load_pipeline(settings.pipeline)
-    moment = logical_date or datetime.now(UTC).replace(microsecond=0)
+    date = logical_date or datetime.now(UTC).replace(microsecond=0)
     wanted = pipeline.source.asked(records or pipeline.schedule.records)
     with record_bar(f"{pipeline.topic}: publishing", wanted) as advance:
-        report = run_ingest(settings, pipeline, run_id or f"manual__{moment.isoformat()}", moment, wanted, advance)
+        report = run_ingest(settings, pipeline, run_id or f"manual__{date.isoformat()}", date, wanted, advance)
     if as_json:
         click.echo(report.model_dump_json())
     else:

@@ -94,7 +94,7 @@ class Supervisor:
                 await Running(*self._watchdog.living()).exit
                 log.warning("the watchdog ended: starting another")
             except (ServiceError, OSError):
-                log.exception("there is no guardian")  # the servers have their supervisor nevertheless
+                log.exception("there is no watchdog")  # the servers have their supervisor nevertheless
             await asyncio.sleep(back_off.next_s(time.monotonic() - since))
 
     def _find(self) -> tuple[dict[str, RecordedService], list[RecordedService]]:

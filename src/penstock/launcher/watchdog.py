@@ -31,7 +31,7 @@ class Watchdog:
         self._home = Home(settings.home)
         supervisor = ("-m", "penstock.launcher.supervisor", "--services", reference, "--revived")
         mark = f"{MARKER}={owner(SUPERVISOR, settings.home)}"
-        self._command = ("sh", "-c", _WAIT, "penstock-guardian", "env", mark, sys.executable, *supervisor)
+        self._command = ("sh", "-c", _WAIT, "penstock-watchdog", "env", mark, sys.executable, *supervisor)
         self._given = SettingsFile(SUPERVISOR, settings)
         mark_of_own = {MARKER: owner(WATCHDOG, settings.home)}
         self._environment = {**pipeline_environment(settings), **self._given.environment, **mark_of_own}

@@ -9,9 +9,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import DISMISSAL, Header
 
 
-def dismiss(
-    pipeline: Pipeline, letters: Iterable[Letter], why: str, moment: datetime, broker: Publisher
-) -> list[Letter]:
+def dismiss(pipeline: Pipeline, letters: Iterable[Letter], why: str, now: datetime, broker: Publisher) -> list[Letter]:
     """Closes those of the letters that are open, and returns them; Kafka has acknowledged it.
 
     The letter stays, with its bytes, and counts as dead-lettered as before: nothing of it is in the table. A replay by
@@ -22,7 +20,7 @@ def dismiss(
     """
     closed = [letter for letter in letters if not letter.resolved_by]
     broker.publish(
-        Message(pipeline.dead_letter_topic, letter.id.encode(), b"", _headers(pipeline, letter, why), moment)
+        Message(pipeline.dead_letter_topic, letter.id.encode(), b"", _headers(pipeline, letter, why), now)
         for letter in closed
     )
     return closed

@@ -33,11 +33,11 @@ class Outcome:
 def replay(
     pipeline: Pipeline,
     bodies: Iterable[Body],
-    moment: datetime,
+    now: datetime,
     broker: Publisher | None,
     tell: Callable[[Outcome], None],
 ) -> None:
-    """Publishes every letter whose value is a record by now, at the aware `moment`; without a broker it only judges.
+    """Publishes every letter whose value is a record by now, at the aware `now`; without a broker it only judges.
 
     `tell` gets each letter as it is taken; when this returns, Kafka has acknowledged all that were replayed. A letter
     that is still bad, or was resolved before, is left as it is. The stream resolves a letter when it has stored it.
@@ -48,7 +48,7 @@ def replay(
 
     def messages() -> Iterator[Message]:
         for letter, message, value in bodies:
-            outcome = _judged(pipeline, letter, message, value, moment)
+            outcome = _judged(pipeline, letter, message, value, now)
             if isinstance(outcome, Message):
                 yield outcome
                 tell(Outcome(letter, State.REPLAYED))
@@ -63,7 +63,7 @@ def replay(
 
 
 def _judged(
-    pipeline: Pipeline, letter: Letter, message: Received, value: bytes | None, moment: datetime
+    pipeline: Pipeline, letter: Letter, message: Received, value: bytes | None, now: datetime
 ) -> Message | Outcome:
     if letter.resolved_by and not letter.is_dismissed:
         return Outcome(letter, State.RESOLVED, letter.resolved_by)
@@ -73,7 +73,7 @@ def _judged(
         return Outcome(letter, State.STILL_BAD, f"{record.reason}: {record.message}")
     published = to_bytes(record) if from_ingest or value is None else value
     key = str(getattr(record, pipeline.key)).encode()
-    return Message(pipeline.topic, key, published, _headers(pipeline, letter, message), moment)
+    return Message(pipeline.topic, key, published, _headers(pipeline, letter, message), now)
 
 
 def _headers(pipeline: Pipeline, letter: Letter, message: Received) -> dict[str, str]:

@@ -37,7 +37,7 @@ class _Text(click.ParamType[str]):
         return text
 
 
-class _Moment(click.ParamType[datetime]):
+class _LogicalDate(click.ParamType[datetime]):
     """A date or a moment in ISO 8601, as an aware one in UTC; UTC is also what is meant where it names no zone."""
 
     name = "moment"
@@ -56,7 +56,7 @@ class _Moment(click.ParamType[datetime]):
 
 COUNT = click.IntRange(min=1, max=_MOST)
 LINES = click.IntRange(min=0, max=_MOST)
-MOMENT = _Moment()
+LOGICAL_DATE = _LogicalDate()
 NAME = _Text(_LONGEST_RUN_ID)
 """Of a run, a reason, a server; an id or its beginning."""
 KEY = _Text(_LONGEST_KEY, one_line=False)

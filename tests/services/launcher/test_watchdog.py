@@ -37,7 +37,7 @@ def test_it_comes_back_however_often_it_is_killed(launcher: Launcher, tiny: Decl
     assert launcher.journal() == ["one started"]
 
 
-def test_a_killed_guardian_is_replaced(launcher: Launcher, tiny: Declare) -> None:
+def test_a_killed_watchdog_is_replaced(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
     killed, supervisor = launcher.watchdog(), launcher.supervisor()
@@ -103,7 +103,7 @@ def test_a_supervisor_that_ends_by_itself_stays_away(launcher: Launcher, tiny: D
     assert launcher.status().supervisor_pid is None
 
 
-def test_the_guardian_is_light(launcher: Launcher, tiny: Declare) -> None:
+def test_the_watchdog_is_light(launcher: Launcher, tiny: Declare) -> None:
     tiny("one")
     launcher.up()
     assert psutil.Process(launcher.watchdog().pid).memory_info().rss < 5 * 1024 * 1024
