@@ -130,8 +130,8 @@ class Airflow:
         """Returns when Airflow knows the DAG; raises its traceback at once when the DAG's file cannot be parsed."""
 
         def give_up(_: RetryCallState) -> NoReturn:
-            said = self._import_errors() or "No file failed to parse; is the dag-processor running (`penstock status`)?"
-            raise ScheduleError(f"{self._url} does not know DAG {dag_id} after {timeout_s:.0f} s. {said}")
+            text = self._import_errors() or "No file failed to parse; is the dag-processor running (`penstock status`)?"
+            raise ScheduleError(f"{self._url} does not know DAG {dag_id} after {timeout_s:.0f} s. {text}")
 
         until(bool, timeout_s, give_up, longest_pause_s=_LONGEST_PAUSE_S)(self._is_parsed, dag_id)
 
@@ -342,6 +342,6 @@ def _log_lines(entry: Any) -> list[str]:
     """An entry of a task's log, as people read it; Airflow gives plain text where it could not parse it."""
     if not isinstance(entry, dict):
         return [str(entry)]
-    said = " ".join(str(entry[key]) for key in ("timestamp", "level", "event") if entry.get(key))
+    text = " ".join(str(entry[key]) for key in ("timestamp", "level", "event") if entry.get(key))
     causes = [f"  {cause.get('exc_type')}: {cause.get('exc_value')}" for cause in entry.get("error_detail") or ()]
-    return [said, *causes]
+    return [text, *causes]

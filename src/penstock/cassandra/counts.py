@@ -68,7 +68,7 @@ class RunCounts:
     resolved: int
     """Items whose dead letter was replayed and stored."""
     seen: datetime
-    """When something was last said of it."""
+    """When it was last reported on."""
 
 
 class Counts:
@@ -155,9 +155,9 @@ class Counts:
         for row in self._execute(_STREAMS_BOUND):
             self._execute(_BIND, row["stream"], row["topic_id"], table_id)
 
-    def _run(self, run: str, said: list[Mapping[str, Any]], taken: list[Mapping[str, Any]]) -> RunCounts:
+    def _run(self, run: str, reported: list[Mapping[str, Any]], taken: list[Mapping[str, Any]]) -> RunCounts:
         [resolved] = self._execute(_RESOLVED, run)
-        reports = sorted(((row["attempt"], _report(row)) for row in said), key=lambda pair: pair[1].at)
+        reports = sorted(((row["attempt"], _report(row)) for row in reported), key=lambda pair: pair[1].at)
         tallies: dict[str, Tally] = {}
         for row in taken:
             tally = Tally(row["read_before"] + row["read"], row["rejected_before"] + row["rejected"])

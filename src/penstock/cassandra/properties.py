@@ -52,7 +52,7 @@ def _expiry(pipeline: Pipeline, ttl_s: int) -> Iterator[Property]:
     if ttl_s:
         yield Property(
             f"default_time_to_live = {ttl_s}",
-            f"a row disappears {_words(ttl_s)} after it was written. A missing row whose record is older than that "
+            f"a row disappears {_duration(ttl_s)} after it was written. A missing row whose record is older than that "
             "counts as past TTL, not as lost: nobody can tell any more whether it was stored. `penstock rebuild`, or a "
             "stream without its checkpoint, writes such rows again for the same time",
             f"To keep rows: ALTER TABLE {_name(pipeline)} WITH default_time_to_live = 0, which holds for rows written "
@@ -65,8 +65,8 @@ def _grace(pipeline: Pipeline, grace_s: int, retention: timedelta) -> Iterator[P
     if pipeline.absent == "clear" and grace_s < retention_s:
         yield Property(
             f"gc_grace_seconds = {grace_s}",
-            f"that a record cleared a column is remembered for {_words(grace_s)}, and Kafka keeps messages for "
-            f"{_words(retention_s)}: an older message that is written after that sets the column again",
+            f"that a record cleared a column is remembered for {_duration(grace_s)}, and Kafka keeps messages for "
+            f"{_duration(retention_s)}: an older message that is written after that sets the column again",
             f"ALTER TABLE {_name(pipeline)} WITH gc_grace_seconds = {retention_s}, or more; Cassandra's default is "
             "864000.",
         )
@@ -100,7 +100,7 @@ def _name(pipeline: Pipeline) -> str:
     return f"{pipeline.keyspace}.{pipeline.table}"
 
 
-def _words(seconds: int) -> str:
+def _duration(seconds: int) -> str:
     """E.g. 7 d; in the largest unit of which it is a whole number."""
     size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
     return f"{seconds // size} {unit}"

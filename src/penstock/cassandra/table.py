@@ -245,7 +245,7 @@ class Store:
         except _FOREIGN as error:
             raise StoreError(
                 f"cassandra at {self._address} (datacenter {self._settings.datacenter}): {doing} failed: "
-                f"{_said(error)}. Is it up (`penstock status`, `penstock logs cassandra`), and are the address, the "
+                f"{_cause(error)}. Is it up (`penstock status`, `penstock logs cassandra`), and are the address, the "
                 "datacenter and the credentials the right ones?"
             ) from error
 
@@ -327,10 +327,10 @@ def _value(column: Column, given: Any) -> Any:
     return None if given is None else column.kind.from_driver(given)
 
 
-def _said(error: Exception) -> str:
-    """What the driver said; of several nodes what each one said, where it knows."""
+def _cause(error: Exception) -> str:
+    """The driver's message; where several nodes were asked, the message of each that it knows."""
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, Mapping):
-        return "; ".join(f"{host}: {_said(each)}" for host, each in error.errors.items()) or "no node answers"
+        return "; ".join(f"{host}: {_cause(each)}" for host, each in error.errors.items()) or "no node answers"
     if isinstance(error, NoHostAvailable):
         return f"no node of that datacenter among {', '.join(map(str, error.errors))}"
     return str(error) or type(error).__name__

@@ -93,7 +93,7 @@ def export(settings: "Settings", reason: str | None, run: str | None, resolved: 
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=NAME)
 @click.option("--reason", type=NAME, help="All open letters of this reason, e.g. after the declaration was corrected.")
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="An export with corrected values.")
-@click.option("--dry-run", is_flag=True, help="Only tell what would happen.")
+@click.option("--dry-run", is_flag=True, help="Only report what would happen.")
 @with_settings
 def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file: Path | None, dry_run: bool) -> None:
     """Publish letters again whose value is a record by now; the stream stores them and marks them as resolved.
@@ -110,7 +110,7 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
         raise click.UsageError("say which letters: either IDs, or --reason, or --file")
     counts: Counter[letters.State] = Counter()
 
-    def tell(outcome: "Outcome") -> None:
+    def report(outcome: "Outcome") -> None:
         counts[outcome.state] += 1
         if outcome.problem:
             click.echo(f"{outcome.letter.short} {outcome.state}: {plain(outcome.problem)}")
@@ -121,7 +121,7 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
             if file
             else index.bodies(_choice(reason, None, ids, resolved=bool(ids)))
         )
-        letters.replay(pipeline, chosen, datetime.now(UTC), None if dry_run else broker, tell)
+        letters.replay(pipeline, chosen, datetime.now(UTC), None if dry_run else broker, report)
     done = ", ".join(f"{counts[state]} {state}" for state in letters.State)
     click.echo(f"{'would be: ' if dry_run else ''}{done}")
 

@@ -53,8 +53,8 @@ def check(settings: Settings, services: Iterable[Service], every: Callable[[], S
     """
     found = conflicts(settings.home, services)
     if found:
-        told = [(one.service, one.port, one.holder.text) for one in found]
-        raise PortTakenError(told, remedy(settings, every(), [one.holder for one in found]))
+        held_ports = [(one.service, one.port, one.holder.text) for one in found]
+        raise PortTakenError(held_ports, remedy(settings, every(), [one.holder for one in found]))
 
 
 def remedy(settings: Settings, every: Sequence[Service], holders: Iterable[Holder] = ()) -> str:
@@ -97,4 +97,4 @@ def _all_free(addresses: Iterable[tuple[str, int]]) -> bool:
     try:
         return all(is_free(host, port) for host, port in addresses)
     except ServiceError:
-        return False  # the machine does not have the address; that is told when its service is to start
+        return False  # the machine does not have the address; that is reported when its service is to start

@@ -238,7 +238,7 @@ def _follow_until_ready(
 
 
 def _check_answering(services: Sequence[RecordedService]) -> None:
-    """Where nobody restarts a silent server, nobody should wait for it without being told."""
+    """Where nobody restarts a silent server, nobody should wait for it without a message."""
     for service in services:
         if service.phase is Phase.NOT_ANSWERING and service.process and service.silent_since:
             raise ServiceError(
@@ -369,7 +369,7 @@ def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
     if service.phase in (Phase.FAILED, Phase.STOPPED):
         return gone.public()
     if supervised:
-        # It died a moment ago, and its supervisor has not said so yet.
+        # It died a moment ago, and its supervisor has not recorded that yet.
         return gone.public(Phase.RESTARTING if service.phase in ONCE_READY else service.phase)
     return gone.public(Phase.LOST if service.phase in _RUNNING else Phase.STOPPED)
 

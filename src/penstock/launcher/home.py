@@ -67,7 +67,7 @@ class Home:
         return self.logs / f"{service}.log"
 
     def full_disk(self, service: str) -> str:
-        """What is to be said when a service ends, if the disk of its data is full; else empty."""
+        """The cause to name when a service ends and the disk of its data is full; else empty."""
         place = self.path / "data" / service
         if not place.exists() or shutil.disk_usage(place).free >= _FULL_BYTES:
             return ""

@@ -48,8 +48,8 @@ def holder(host: str, port: int) -> Holder:
         text = " and ".join(_describe(pid) for pid in pids) or "a process of another user"
         return Holder(text, homes=frozenset(home for pid in pids if (home := _owner(pid)[1])))
     found.sort(key=lambda one: bool(one.status == psutil.CONN_TIME_WAIT))
-    told = _connection(found[0]) if found else "something that the system does not show"
-    return Holder("; ".join(filter(None, (told, loan(port)))), passes=bool(found))
+    connection = _connection(found[0]) if found else "something that the system does not show"
+    return Holder("; ".join(filter(None, (connection, loan(port)))), passes=bool(found))
 
 
 def loan(port: int) -> str:
@@ -112,11 +112,11 @@ def _describe(pid: int) -> str:
     try:
         process = psutil.Process(pid)
         command = " ".join(process.cmdline())
-        told = f"{process.name()} (pid {pid}: {command[:_SHOWN_CHARACTERS]})"
+        described = f"{process.name()} (pid {pid}: {command[:_SHOWN_CHARACTERS]})"
     except psutil.Error:
         return f"process {pid}"
     service, home = _owner(pid)
-    return f"{told}, which is {service} of the Penstock stack in {home}" if home else told
+    return f"{described}, which is {service} of the Penstock stack in {home}" if home else described
 
 
 def _owner(pid: int) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The process that owns the servers: `python -m penstock.launcher.supervisor`, started by `control.up`.
 
-It runs what `run/request.json` asks for, answers in `run/state.json`, and is told by signals that something changed:
+It runs what `run/request.json` asks for, answers in `run/state.json`, and is signalled when something changed:
 SIGHUP to read the request again, SIGTERM or SIGINT to stop everything and end. A kill -9 leaves the servers running;
 its watchdog becomes the next supervisor, which finds and adopts them. One lives in each home: it holds a lock for as
 long as it lives.
@@ -168,11 +168,11 @@ class Supervisor:
             changes = {"process": None} if phase is Phase.STOPPED else {}
             self._states.update(name, phase=phase, **changes)
 
-        def tell(name: str, phase: Phase) -> None:
+        def report(name: str, phase: Phase) -> None:
             loop.call_soon_threadsafe(post, name, phase)
 
         try:
-            await in_thread(lambda: process_tree.stop_all(services, self._home.path, tell))
+            await in_thread(lambda: process_tree.stop_all(services, self._home.path, report))
         except ServiceError:
             log.exception("not everything could be stopped")
 
@@ -202,16 +202,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
     # Until it is handled; the request is read after that.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    tell = _detach() if options.detach else None
+    started = _detach() if options.detach else None
     try:
-        _supervise(options.services, tell, revived=options.revived)
+        _supervise(options.services, started, revived=options.revived)
     except PenstockError as error:
         log.error("%s", error)  # noqa: TRY400 - it says all there is to say
         return error.exit_code
     return 0
 
 
-def _supervise(reference: str, tell: int | None, *, revived: bool) -> None:
+def _supervise(reference: str, started: int | None, *, revived: bool) -> None:
     settings = read_settings()
     home = Home(settings.home)
     if revived and not home.run.exists():
@@ -226,7 +226,7 @@ def _supervise(reference: str, tell: int | None, *, revived: bool) -> None:
             watchdog.living()
             record_supervisor(home, Process.current())
             services = load(reference)(settings)
-            asyncio.run(Supervisor(settings, services, watchdog, revived=revived).run(lambda: _tell(tell)))
+            asyncio.run(Supervisor(settings, services, watchdog, revived=revived).run(lambda: _report_start(started)))
         finally:
             # Also after an error: who asks in the moment between it and our end must not take us for one that works.
             home.supervisor.unlink(missing_ok=True)
@@ -250,16 +250,16 @@ def _detach() -> int:
 
     If the caller is killed before, the detached process notices when it reports, and ends too.
     """
-    heard, tell = os.pipe()
+    read_end, write_end = os.pipe()
     if os.fork():
-        os.close(tell)
-        os._exit(0 if os.read(heard, 1) == _DETACHED else 1)
-    os.close(heard)
+        os.close(write_end)
+        os._exit(0 if os.read(read_end, 1) == _DETACHED else 1)
+    os.close(read_end)
     os.setsid()
-    return tell
+    return write_end
 
 
-def _tell(descriptor: int | None) -> None:
+def _report_start(descriptor: int | None) -> None:
     if descriptor is not None:
         os.write(descriptor, _DETACHED)
         os.close(descriptor)

@@ -1,6 +1,6 @@
 """Airflow on this machine: api-server, scheduler, dag-processor and triggerer, tasks run by the LocalExecutor.
 
-Everything is said in an `airflow.cfg` of ours, which only its owner can read: it holds secrets, and an environment is
+All options are in an `airflow.cfg` of ours, which only its owner can read: it holds secrets, and an environment is
 inherited by whatever a task starts.
 """
 

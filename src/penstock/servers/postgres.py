@@ -105,8 +105,8 @@ def connect(settings: Settings, secrets: Secrets) -> Iterator["connection"]:
             connect_timeout=_CONNECT_TIMEOUT_S,
         )
     except psycopg2.OperationalError as error:
-        said = " ".join(str(error).split())
-        raise ServiceError(f"Postgres on {host}:{port} has no connection for role {ROLE}: {said}") from error
+        cause = " ".join(str(error).split())
+        raise ServiceError(f"Postgres on {host}:{port} has no connection for role {ROLE}: {cause}") from error
     with closing(opened):
         yield opened
 

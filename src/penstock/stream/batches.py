@@ -44,7 +44,7 @@ _LOOK_S = 15.0
 """How long an attempt waits for the broker that it asks whether the topic is still the same."""
 
 BEFORE_ROWS, BEFORE_LETTERS, BEFORE_COUNTS, BEFORE_COMMIT = "rows", "letters", "counts", "commit"
-"""The points of a micro-batch that `Sinks.before` is told."""
+"""The points of a micro-batch at which `Sinks.before` is called."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class MicroBatches:
             )
 
     def _attempts(self, batch: DataFrame, number: int) -> Retrying:
-        def tell(state: RetryCallState) -> None:
+        def report(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             log.warning(
                 "batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, first_cause(error)
@@ -208,7 +208,7 @@ class MicroBatches:
             wait=wait_exponential(multiplier=0.5, max=10),
             stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(self.stopping),
             sleep=sleep_using_event(self.stopping),
-            before_sleep=tell,
+            before_sleep=report,
             reraise=True,
         )
 

@@ -18,9 +18,9 @@ def show_balances(balances: Sequence[Balance]) -> None:
             "duplicates": account.duplicates,
             "expired": balance.expired,
         }
-        said = ", ".join(f"{name} {number}" for name, number in more.items() if number or name == "acknowledged")
+        details = ", ".join(f"{name} {number}" for name, number in more.items() if number or name == "acknowledged")
         out.print(Text(plain(account.run or "messages of no run"), style="bold"), _verdict(balance), soft_wrap=True)
-        out.print(f"  {balance.equation()}; {said}", markup=False, soft_wrap=True)
+        out.print(f"  {balance.equation()}; {details}", markup=False, soft_wrap=True)
 
 
 def _verdict(balance: Balance) -> Text:

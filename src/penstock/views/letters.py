@@ -23,14 +23,14 @@ def letters_table(letters: Sequence[Letter], count: int) -> Table:
     table.add_column("run, origin, first seen; message", overflow="fold")
     for letter in letters:
         place = ", ".join(text for text in (letter.run, letter.origin, letter.first_seen) if text)
-        told = Text(plain(f"{cut(place)}\n{cut(letter.message)}"))
-        table.add_row(letter.short, Text(plain(letter.reason)), _state(letter), told)
+        cell = Text(plain(f"{cut(place)}\n{cut(letter.message)}"))
+        table.add_row(letter.short, Text(plain(letter.reason)), _state(letter), cell)
     return table
 
 
 def show_letter(letter: Letter, message: Received) -> None:
     """Everything of one letter; of a long value its beginning."""
-    said = {
+    lines = {
         "id": letter.id,
         "state": f"resolved by {letter.resolved_by}" if letter.resolved_by else "open",
         "rejected again": letter.rejected_again or "",
@@ -42,7 +42,7 @@ def show_letter(letter: Letter, message: Received) -> None:
         "letter at": f"{message.origin}, {message.timestamp.isoformat()}",
         **message.headers,
     }
-    for name, text in said.items():
+    for name, text in lines.items():
         if text:
             out.print(f"{plain(name):26} {plain(cut(text))}", markup=False, soft_wrap=True)
     out.print(f"\n{_bytes_shown(message.value)}", markup=False, soft_wrap=True)

@@ -127,9 +127,9 @@ class ServicesScreen:
         self._state = state
         if self._live is None:
             for service in state.services:
-                self._tell(service)
+                self._print_change(service)
 
-    def _tell(self, service: ServiceState) -> None:
+    def _print_change(self, service: ServiceState) -> None:
         if self._seen.get(service.name) != service.state:
             self._seen[service.name] = service.state
             if service.state is not Phase.WAITING:

@@ -35,11 +35,11 @@ def replay(
     bodies: Iterable[Body],
     now: datetime,
     broker: Publisher | None,
-    tell: Callable[[Outcome], None],
+    report: Callable[[Outcome], None],
 ) -> None:
     """Publishes every letter whose value is a record by now, at the aware `now`; without a broker it only judges.
 
-    `tell` gets each letter as it is taken; when this returns, Kafka has acknowledged all that were replayed. A letter
+    `report` gets each letter as it is taken; when this returns, Kafka has acknowledged all that were replayed. A letter
     that is still bad, or was resolved before, is left as it is. The stream resolves a letter when it has stored it.
 
     Raises:
@@ -51,9 +51,9 @@ def replay(
             outcome = _judged(pipeline, letter, message, value, now)
             if isinstance(outcome, Message):
                 yield outcome
-                tell(Outcome(letter, State.REPLAYED))
+                report(Outcome(letter, State.REPLAYED))
             else:
-                tell(outcome)
+                report(outcome)
 
     if broker:
         broker.publish(messages())

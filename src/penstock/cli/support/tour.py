@@ -76,5 +76,5 @@ def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> N
     proved = ledger.account(settings, pipeline, balance.account.run)
     if balance.fetched is None or not proved.balances(balance.fetched) or proved.settled != balance.account.settled:
         fetched = balance.fetched or 0
-        said = f"the counts say {balance.equation()}, the data say {proved.equation(fetched)}"
-        raise LedgerError(f"run {proved.run} does not balance: {said}")
+        difference = f"the counts say {balance.equation()}, the data say {proved.equation(fetched)}"
+        raise LedgerError(f"run {proved.run} does not balance: {difference}")

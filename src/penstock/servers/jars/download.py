@@ -154,7 +154,7 @@ class _Fetcher:
             self._retrying()(self._fetch_from, url, jar)
         except (httpx.HTTPError, OSError, _BrokenError) as error:
             # A mirror's address may carry a password.
-            attempt = f"{shown(str(url))}: {_words(error)}"
+            attempt = f"{shown(str(url))}: {_cause(error)}"
             remedy = untrusted(error) or _REMEDY.format(folder=self.folder)
             raise DownloadError(str(jar), [attempt], remedy) from error
 
@@ -211,7 +211,7 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, httpx.TransportError) and not untrusted(error)
 
 
-def _words(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"HTTP {error.response.status_code}"
     return str(error) if isinstance(error, _BrokenError) else f"{type(error).__name__}: {error}"
