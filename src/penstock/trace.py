@@ -17,7 +17,7 @@ from penstock.config import Settings
 from penstock.contract import Pipeline, Record
 from penstock.errors import TraceError
 from penstock.letters import Book, Choice, Letter
-from penstock.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
+from penstock.record import Header, Rejected, replayed_letter, write_time_ms
 from penstock.store import Counts, Property, Row, Store, properties
 
 KEPT = 1_000
@@ -159,7 +159,7 @@ class _Search:
 
     def _sighting(self, message: Received, pattern: re.Pattern[str]) -> Sighting | None:
         """What the message says of itself; None where it only mentions the texts in passing, within other values."""
-        record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
+        record = message.judged(self._pipeline)
         absent: tuple[str, ...] = ()
         if isinstance(record, Rejected):
             key, problem = "", f"{record.reason}: {record.message}"

@@ -1,6 +1,7 @@
 """The account of a run, over topics and a table that are lists in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -409,6 +410,16 @@ def test_received_message_knows_its_moment_and_origin() -> None:
     message = Received("t", 2, 7, None, None, {}, AT_MS)
     assert message.timestamp == datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
     assert message.origin == "t/2/7"
+
+
+def test_message_with_the_brokers_time_is_no_record(lists: Lists, ledger: Ledger) -> None:
+    origin = lists.publish(to_bytes(user(1)), "1/0")
+    [message] = lists.topics[USERS.topic][0]
+    lists.topics[USERS.topic][0] = [replace(message, is_brokers_time=True)]
+    lists.store(user(1), at_ms=AT_MS + 9)
+    assert ledger.refresh().in_flight == 1
+    lists.reject(origin)
+    assert ledger.refresh().dead_lettered == 1
 
 
 class Restarted(Lists):

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from penstock.contract import Pipeline, Record
+from penstock.record import Rejected, from_message
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -32,10 +35,16 @@ class Received:
     headers: Mapping[str, str]
     timestamp_ms: int
     """Since 1970, UTC; times 1,000 it is the write time in Cassandra."""
+    is_brokers_time: bool = False
+    """Whether the broker set the timestamp (`message.timestamp.type=LogAppendTime`), not the producer."""
 
     @property
     def timestamp(self) -> datetime:
         return EPOCH + self.timestamp_ms * MILLISECOND
+
+    def judged(self, pipeline: Pipeline) -> Record | Rejected:
+        """The record that it holds, or why the stream makes a dead letter of it."""
+        return from_message(pipeline, self.value, self.headers, self.timestamp_ms, is_brokers=self.is_brokers_time)
 
     @property
     def origin(self) -> str:

@@ -141,7 +141,7 @@ class Ledger:
 
     def _message(self, message: Received) -> tuple[Any, ...]:
         headers = message.headers
-        record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
+        record = message.judged(self._pipeline)
         # A replay is no item of its own, nor one that a retry published again.
         new = replayed_letter(headers) is None
         place = (headers.get(Header.RUN, ""), headers.get(Header.ITEM, message.origin), message.origin)

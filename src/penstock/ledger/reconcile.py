@@ -22,7 +22,7 @@ from penstock.errors import BrokerError, LedgerError, StoreError
 from penstock.ledger.account import Account
 from penstock.ledger.data import Ledger
 from penstock.ledger.kept import Kept
-from penstock.record import Rejected, from_bytes
+from penstock.record import Rejected
 from penstock.store import Counts, Property, RunCounts, Store, Tally, properties
 
 _STREAM = "Does the stream run (`penstock status`, `penstock logs stream`)? What is in Kafka is not lost."
@@ -176,7 +176,7 @@ def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[s
     """Up to `count` rows of the table, those of the newest messages first; Cassandra itself keeps no such order."""
     with Broker(settings.kafka) as broker, Store(settings.cassandra) as store:
         # More than asked for: some may hold no record, and some the same one.
-        read = [from_bytes(pipeline, message.value) for message in broker.tail(pipeline.topic, 4 * count)]
+        read = [message.judged(pipeline) for message in broker.tail(pipeline.topic, 4 * count)]
         ids = list(dict.fromkeys(getattr(record, pipeline.key) for record in read if not isinstance(record, Rejected)))
         rows = {row.values[pipeline.key]: row.values for row in store.rows(pipeline, ids)}
     return [rows[key] for key in ids if key in rows][:count]
