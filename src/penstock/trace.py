@@ -190,9 +190,11 @@ class _Search:
         return [str(getattr(record, column.name)) for column in columns]
 
 
-def have_expired(messages: Iterable[Sighting], position: Mapping[int, int], expired_ms: int) -> bool:
+def have_expired(messages: Iterable[Sighting], position: Mapping[int, int], expired_ms: int | None) -> bool:
     """Whether the stream has passed all the records, and what was written at their write times has expired."""
     records = [message for message in messages if message.key]
+    if expired_ms is None:
+        return False
     until = EPOCH + timedelta(milliseconds=expired_ms)
     return bool(records) and all(
         message.offset <= position.get(message.partition, -1) and message.write_time <= until for message in records

@@ -121,13 +121,16 @@ def test_record_that_was_taken_and_is_not_there_is_found_deeply(
     run = f"test__{uuid4()}"
     run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 40)
     ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
-    key = next(m.key for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
-    delete = f"DELETE FROM {pipeline.keyspace}.{pipeline.table} WHERE {pipeline.key} = {(key or b'').decode()}"  # noqa: S608
-    store.define(delete)
+    mine = (m for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
+    gone, changed = ((next(mine).key or b"").decode() for _ in range(2))
+    table = f"{pipeline.keyspace}.{pipeline.table}"
+    store.define(f"DELETE FROM {table} WHERE {pipeline.key} = {gone}")  # noqa: S608
+    store.define(f"UPDATE {table} SET last_name = 'by hand' WHERE {pipeline.key} = {changed}")  # noqa: S608
     done = reconcile(stack_settings, "--run", run, "--deep", "--json")
     assert done.returncode == LedgerError.exit_code
     assert json.loads(done.stdout)["lost"] == 1
     assert "passed 1 items" in done.stderr
+    assert f"e.g. {changed} (last_name): another program wrote them" in json.loads(done.stdout)["warning"]
 
 
 def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
