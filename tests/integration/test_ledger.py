@@ -97,6 +97,15 @@ def test_position_is_that_of_the_topic_that_is_there(counts: Counts) -> None:
     assert counts.position("topic's") == {0: 79, 1: 59}
 
 
+def test_position_of_a_partition_in_which_nothing_came_is_where_the_stream_began(counts: Counts) -> None:
+    counts.bind("stream", "topic's", "table's")
+    counts.add(BATCH)
+    counts.begin("stream", {0: 40, 1: 0, 2: 7})
+    counts.add(replace(BATCH, number=8, spans={2: (7, 6), 3: (5, 4)}))
+    assert counts.position("topic's") == {0: 79, 1: 59, 2: 6, 3: 4}
+    assert counts.batch_of(2, 6) is None
+
+
 @pytest.mark.parametrize(("offset", "number"), [(39, None), (40, 7), (79, 7), (80, None)])
 def test_micro_batch_of_a_message_is_known(counts: Counts, offset: int, number: int | None) -> None:
     counts.add(BATCH)
