@@ -16,9 +16,12 @@ from penstock.config.names import PREFIX
 from penstock.errors import ConfigError
 
 REDACTION = "spark.redaction.regex"
-SECRET = (
-    r"(?i)secret|pass(w(or)?d|phrase|code)|token|credential|jaas|signature|keystore[.]key"
-    r"|(access|account|api|private|shared|encryption|signing|master|storage)[._-]?key|(^|[._-])(sas|pwd)([._-]|$)"  # noqa: S105 - names
+SECRET = "|".join(
+    (
+        r"(?i)secret|pass(w(or)?d|phrase|code)|token|credential|jaas|signature|keystore[.]key",
+        r"(access|account|api|private|shared|encryption|signing|master|storage)[._-]?key",
+        r"(^|[._-])(sas|pwd)([._-]|$)",
+    )
 )
 """What the names of secret options hold: Spark does not show their values on its pages.
 
