@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from penstock.broker import Broker, Received
-from penstock.broker.messages import EPOCH
+from penstock.broker.messages import moment
 from penstock.config import Settings
 from penstock.contract import Pipeline, Record
 from penstock.errors import TraceError
@@ -176,7 +176,7 @@ class _Search:
             item=message.headers.get(Header.ITEM, ""),
             key=key,
             problem=problem,
-            write_time=EPOCH + timedelta(milliseconds=write_time_ms(message.headers, message.timestamp_ms)),
+            write_time=moment(write_time_ms(message.headers, message.timestamp_ms)),
             replays=replayed_letter(message.headers),
             batch=self._counts.batch_of(message.partition, message.offset),
             absent=absent,
@@ -195,7 +195,7 @@ def have_expired(messages: Iterable[Sighting], position: Mapping[int, int], expi
     records = [message for message in messages if message.key]
     if expired_ms is None:
         return False
-    until = EPOCH + timedelta(milliseconds=expired_ms)
+    until = moment(expired_ms)
     return bool(records) and all(
         message.offset <= position.get(message.partition, -1) and message.write_time <= until for message in records
     )
@@ -220,7 +220,7 @@ def written(row: Row) -> dict[datetime, list[str]]:
     times: dict[int, list[str]] = {}
     for column, at_us in row.written_us.items():
         times.setdefault(at_us, []).append(column)
-    return {EPOCH + timedelta(microseconds=at_us): times[at_us] for at_us in sorted(times)}
+    return {moment(at_us, timedelta(microseconds=1)): times[at_us] for at_us in sorted(times)}
 
 
 def mentioning(texts: Iterable[str]) -> re.Pattern[str]:

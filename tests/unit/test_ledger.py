@@ -520,6 +520,11 @@ def test_received_message_knows_its_moment_and_origin() -> None:
     assert message.origin == "t/2/7"
 
 
+@pytest.mark.parametrize(("at_ms", "year"), [(AT_MS * 1_000, 9999), (2**63 - 1, 9999), (-(2**63), 1), (-1_000, 1969)])
+def test_received_message_may_have_any_timestamp(at_ms: int, year: int) -> None:
+    assert Received("t", 0, 0, None, None, {}, at_ms).timestamp.year == year
+
+
 def test_message_with_the_brokers_time_is_no_record(lists: Lists, ledger: Ledger) -> None:
     origin = lists.publish(to_bytes(user(1)), "1/0")
     [message] = lists.topics[USERS.topic][0]

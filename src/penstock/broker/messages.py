@@ -12,6 +12,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
+def moment(since_epoch: int, unit: timedelta = MILLISECOND) -> datetime:
+    """The moment that so many units after 1970 mean; the first or the last one of the calendar where they leave it.
+
+    A producer may send any number, microseconds by mistake for instance.
+    """
+    try:
+        return EPOCH + since_epoch * unit
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if since_epoch > 0 else datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What is to be published. `timestamp` is aware: when the API's answer was received; Kafka keeps milliseconds."""
@@ -40,7 +51,7 @@ class Received:
 
     @property
     def timestamp(self) -> datetime:
-        return EPOCH + self.timestamp_ms * MILLISECOND
+        return moment(self.timestamp_ms)
 
     def judged(self, pipeline: Pipeline) -> Record | Rejected:
         """The record that it holds, or why the stream makes a dead letter of it."""
