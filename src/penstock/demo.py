@@ -22,6 +22,7 @@ NEWEST = 8
 PARSE_LIMIT_S = 120
 RUN_LIMIT_S = 3_600
 SETTLE_LIMIT_S = 3_600
+PROVE_LIMIT_S = 300
 
 
 def fetch_jars(settings: Settings) -> None:
@@ -89,7 +90,7 @@ def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> led
 
 def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> ledger.Account:
     """What the counts say must be what the data say: each of the run's rows is compared with its message."""
-    proved = ledger.wait_until_settled(settings, pipeline, balance.account.run, SETTLE_LIMIT_S)
+    proved = ledger.wait_until_settled(settings, pipeline, balance.account.run, PROVE_LIMIT_S)
     if balance.fetched is None or not proved.balances(balance.fetched) or proved.settled != balance.account.settled:
         fetched = balance.fetched or 0
         said = f"the counts say {balance.equation()}, the data say {proved.equation(fetched)}"
