@@ -160,6 +160,9 @@ def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
     beside.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}))
     [balance] = ledger.reconcile_deeply(stack_settings, own)
     assert (balance.account.past_ttl, balance.account.lost) == (1, 1)
+    assert ledger.account(stack_settings, own, "r").past_ttl == 1  # as `penstock run` shows it
+    with pytest.raises(LedgerError, match="passed 1 items that are neither stored nor dead-lettered"):
+        ledger.wait_until_settled(stack_settings, own, "r", TIMEOUT_S)
     assert f"{UUID(int=1)} at {name}/{partition}/1 (no row)" in balance.problem
     assert "default_time_to_live = 60: a row disappears 1 min after it was written" in caplog.text
     found = [trace(stack_settings, own, str(UUID(int=number))) for number in (0, 1)]
