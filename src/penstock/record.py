@@ -97,17 +97,6 @@ def replayed_letter(headers: Mapping[str, str]) -> str | None:
     return identity if re.fullmatch(LETTER_ID, identity) else None
 
 
-def has_source_time(headers: Mapping[str, str], timestamp_ms: int, *, is_brokers: bool) -> bool:
-    """Whether a message says when its values were true: by its timestamp, or by `Header.WRITE_TIME_MS`.
-
-    `is_brokers`: the timestamp is the broker's, because the topic had `message.timestamp.type=LogAppendTime` when the
-    message was published.
-    """
-    if timestamp_ms == NO_TIMESTAMP_MS:
-        return False
-    return not is_brokers or bool(re.fullmatch(WRITE_TIME_MS, headers.get(Header.WRITE_TIME_MS, "")))
-
-
 def write_time_ms(headers: Mapping[str, str], timestamp_ms: int) -> int:
     """When the values of a message were true, and so the write time of its row, in milliseconds since 1970.
 
@@ -193,11 +182,13 @@ def from_bytes(pipeline: Pipeline, value: bytes | None, version: str | None = No
 def from_message(
     pipeline: Pipeline, value: bytes | None, headers: Mapping[str, str], timestamp_ms: int, *, is_brokers: bool
 ) -> Record | Rejected:
-    """As `from_bytes`, of a message, which must also have a time to write its row with; see `has_source_time`.
+    """As `from_bytes`, of a message, which must also say when its values were true: by its timestamp, or where that is
+    the broker's (`is_brokers`, by the topic's `message.timestamp.type=LogAppendTime`) by `Header.WRITE_TIME_MS`.
 
     That comes first: whatever else is wrong with a message, a replay of its letter would need the time too.
     """
-    if not has_source_time(headers, timestamp_ms, is_brokers=is_brokers):
+    tells = re.fullmatch(WRITE_TIME_MS, headers.get(Header.WRITE_TIME_MS, ""))
+    if timestamp_ms == NO_TIMESTAMP_MS or (is_brokers and not tells):
         return Rejected(Reason.UNKNOWN_TIME, NO_SOURCE_TIME, value or b"")
     return from_bytes(pipeline, value, headers.get(Header.VERSION))
 

@@ -227,7 +227,7 @@ def _seal(text: Column) -> Column:
 
 
 def _no_source_time() -> Column:
-    """The problem of a message whose values are of an unknown time; see `record.has_source_time`."""
+    """The problem of a message whose values are of an unknown time; see `record.from_message`."""
     is_brokers = F.col("origin.timestampType") == _LOG_APPEND_TIME
     absent = F.unix_millis("origin.timestamp") == NO_TIMESTAMP_MS
     return F.when(absent | (is_brokers & _original_ms().isNull()), _problem(Reason.UNKNOWN_TIME, NO_SOURCE_TIME))

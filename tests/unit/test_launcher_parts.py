@@ -16,6 +16,7 @@ from penstock.config import Settings, StackSettings
 from penstock.errors import ConfigError, PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
 from penstock.services import ports
 from penstock.services.home import Home, check_paths
+from penstock.services.java import properties
 from penstock.services.keeper import BackOff
 from penstock.services.layout import claim
 from penstock.services.logs import follow, rotate, tail
@@ -55,6 +56,10 @@ def test_folder_whose_path_means_something_else_to_a_server_is_refused(setting: 
 
 def test_folder_of_words_and_letters_of_any_script_is_taken(tmp_path: Path) -> None:
     check_paths(Settings(home=tmp_path / "Library" / "Application Support" / "höme_(1)+علی", cache=tmp_path / "a b"))
+
+
+def test_properties_for_java_are_of_latin_letters_only() -> None:
+    assert properties({"log.dirs": "/a b/höme😀", "n": 1}) == "log.dirs=/a b/h\\u00f6me\\ud83d\\ude00\nn=1\n"
 
 
 def test_shell_with_a_marker_is_not_taken_for_a_server(tmp_path: Path) -> None:
