@@ -2,7 +2,8 @@
 
 PenstockError
 ├── ConfigError                a setting is wrong: which key, where it came from, what is allowed
-│   └── FolderError                a folder that a setting names cannot be used
+│   ├── FolderError                a folder that a setting names cannot be used
+│   └── NetworkError               the environment's proxy, or its authorities, cannot be used
 ├── ContractError              a pipeline declaration contradicts itself
 ├── SourceError                the API did not give what was asked of it
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts
@@ -56,6 +57,15 @@ class FolderError(ConfigError):
             f"setting {setting} is {folder}, which cannot be used: {cause}. Make room or get the right to it, "
             f"or name another folder: PENSTOCK_{setting.upper()}"
         )
+
+
+class NetworkError(ConfigError):
+    """What the environment says of proxies and of trusted authorities cannot be used."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}. {remedy}")
 
 
 class ContractError(PenstockError):

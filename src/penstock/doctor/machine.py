@@ -10,8 +10,10 @@ from tempfile import NamedTemporaryFile, gettempdir
 
 import psutil
 
+from penstock import network, tls
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine
+from penstock.errors import NetworkError
 from penstock.network import PROXY_VARIABLES
 
 _GIB = 1024**3
@@ -77,6 +79,15 @@ def executable_tmp(folder: str | None = None) -> Finding:
     finally:
         Path(file.name).unlink()
     return fine("tmp", f"programs may run from {place}")
+
+
+def trust() -> Finding:
+    """Whether the authorities that the environment names can be used: every request over HTTP needs them."""
+    try:
+        tls.client_context("", None, verify_hostname=True)
+    except NetworkError as error:
+        return failed("trust", error.what, error.remedy)
+    return fine("trust", " and ".join(filter(None, network.trusted())) or "the system's store")
 
 
 def proxies(environ: Mapping[str, str] = os.environ) -> Finding:

@@ -1,10 +1,11 @@
 """The Java that every server runs on: the packaged runtime, or a Java 17 of the user's."""
 
 import hashlib
+import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,6 +63,11 @@ class Java:
             main,
             *arguments,
         )
+
+
+def properties(options: Mapping[str, object]) -> str:
+    """A file of properties, which Java reads as Latin-1. JSON escapes what must be escaped there in the same way."""
+    return "".join(f"{name}={json.dumps(str(value))[1:-1]}\n" for name, value in options.items())
 
 
 def heap_options(heap: str, options: Iterable[str] = ()) -> tuple[str, ...]:
