@@ -25,9 +25,10 @@ from penstock.doctor import (
     stream,
     web,
 )
-from penstock.doctor.finding import Finding, Grade, failed
+from penstock.doctor.finding import Finding, Grade, failed, note
 from penstock.doctor.reach import Address, Server, addresses, reached
 from penstock.errors import ConfigError, PenstockError
+from penstock.extras import not_installed
 from penstock.network import proxy_of
 from penstock.services.stack import stack
 from penstock.urls import shown
@@ -40,6 +41,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     local = Settings(ports=settings.ports, hosts=settings.hosts, stack=settings.stack).resolved()
     stands = settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers
     yield machine.python()
+    yield machine.parts()
     yield from machine.folders(settings)
     if stands:
         yield machine.memory()
@@ -66,6 +68,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _stack(settings: Settings) -> Iterator[Finding]:
     try:
         services = stack(settings)
+    except ModuleNotFoundError as error:
+        yield note("stack", f"none can be started here: {not_installed(error) or error}")
+        return
     except (PenstockError, OSError) as error:
         yield failed("stack", str(error), "Correct what it names")
         return
