@@ -68,6 +68,20 @@ class NetworkError(ConfigError):
         super().__init__(f"{what}. {remedy}")
 
 
+class NotInstalledError(PenstockError):
+    """A part of Penstock that was not installed."""
+
+    exit_code = 2
+
+    def __init__(self, distribution: str, extra: str) -> None:
+        self.distribution = distribution
+        self.extra = extra
+        super().__init__(
+            f"this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'. 'penstock[local]' "
+            "brings all that `penstock demo` runs on one machine."
+        )
+
+
 class ContractError(PenstockError):
     """A pipeline declaration that contradicts itself; raised while it is being declared."""
 

