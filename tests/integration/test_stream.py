@@ -105,6 +105,22 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
     assert "passed 1 items" in balance(settings, own, "late")[1]
 
 
+def test_what_a_stream_that_begins_at_the_end_left_out_is_not_in_flight(
+    broker: Broker, own: Pipeline, settings: Settings, tmp_path: Path
+) -> None:
+    """Nothing comes after that, so there is no micro-batch."""
+    other = own.model_copy(update={"topic": f"{own.topic}_latest", "table": f"{own.table}_latest"})
+    (tmp_path / "own_pipeline.py").write_text(OWN.format(other.topic))
+    publish(broker, other, [to_bytes(user(number)) for number in range(3)])
+    ends = {number: span.end for number, span in broker.offsets(other.topic).items()}
+    late = changed(settings, spark={"checkpoint": str(tmp_path / "checkpoint"), "starting_offsets": "latest"})
+    with streaming(late), Store(settings.cassandra) as store:
+        counts, identity = Counts(store, other), broker.identity(other.topic)
+        counts.ensure()
+        until(lambda: counts.position(identity) == {number: end - 1 for number, end in ends.items() if end})
+    assert "passed 3 items" in balance(settings, other, "r")[1]
+
+
 def balance(settings: Settings, own: Pipeline, run: str) -> tuple[bool, str]:
     """Whether something is in flight, and what is wrong; from the data."""
     [found] = ledger.reconcile_deeply(settings, own, run)

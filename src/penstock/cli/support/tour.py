@@ -24,6 +24,7 @@ NEWEST = 8
 PARSE_TIMEOUT_S = 120
 RUN_TIMEOUT_S = 3_600
 SETTLE_TIMEOUT_S = 3_600
+PROVE_TIMEOUT_S = 300
 
 
 def demo(settings: Settings, records: int) -> None:
@@ -47,8 +48,11 @@ def run(settings: Settings, records: int) -> None:
     balance = _settle(settings, pipeline, report)
     err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
     out.print(rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
-    out.print(balance.equation())
-    _prove(settings, pipeline, balance)
+    proved = _prove(settings, pipeline, balance)
+    out.print(proved.equation(report.fetched))
+    for each in ledger.properties_of_the_table(settings, pipeline) if proved.past_ttl else ():
+        text = f"table {pipeline.keyspace}.{pipeline.table}: {each}"
+        err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
@@ -71,10 +75,11 @@ def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> led
         )
 
 
-def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> None:
+def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> ledger.Account:
     """What the counts say must be what the data say: each of the run's rows is compared with its message."""
-    proved = ledger.account(settings, pipeline, balance.account.run)
+    proved = ledger.wait_until_settled(settings, pipeline, balance.account.run, PROVE_TIMEOUT_S)
     if balance.fetched is None or not proved.balances(balance.fetched) or proved.settled != balance.account.settled:
         fetched = balance.fetched or 0
         difference = f"the counts say {balance.equation()}, the data say {proved.equation(fetched)}"
         raise LedgerError(f"run {proved.run} does not balance: {difference}")
+    return proved
