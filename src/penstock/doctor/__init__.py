@@ -3,6 +3,8 @@
 Each file is one subject; a check takes settings and returns findings, starts nothing and waits a few seconds at most.
 A server of the local stack that is not running is no failure: `penstock up` would start it. One that the settings name
 elsewhere is.
+
+A check that a command makes before it starts something is in the package of that thing, and called from here.
 """
 
 from collections.abc import Callable, Iterable, Iterator

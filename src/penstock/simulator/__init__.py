@@ -1,6 +1,8 @@
 """The users API without the network: a real HTTP server with the wire format of randomuser.me 1.4.
 
 `people` answers a question, `server` speaks HTTP, `faults` spoils answers on request, `plan` says which ones.
+
+It stands for the API and so knows nothing of the pipeline: neither its declaration nor Kafka.
 """
 
 from penstock.simulator.faults import Fault, Faults, Reply
