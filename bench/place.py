@@ -12,7 +12,7 @@ from penstock.config import Settings
 from penstock.contract import Pipeline, load_pipeline
 from penstock.services import control, jars
 from penstock.services.stack import stack
-from penstock.source import ahead
+from penstock.source.ahead import ahead
 from penstock.store import Store
 from tests.stacks import processes_of, settings_in
 

@@ -21,6 +21,7 @@ from penstock.ingest import run_ingest
 from penstock.services import control, jars
 from penstock.services.jars.locked import jars_of
 from penstock.services.stack import stack
+from penstock.source import Interval
 from tests.stacks import settings_in
 
 ALONE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
@@ -42,7 +43,7 @@ def first_row(settings: Settings) -> None:
     """From nothing running to one record of a new run in the table, looked up by the ledger."""
     pipeline = load_pipeline(settings.pipeline)
     up(settings)
-    report = run_ingest(settings, pipeline, f"first-row__{time.monotonic_ns()}", datetime.now(UTC), 1)
+    report = run_ingest(settings, pipeline, f"first-row__{time.monotonic_ns()}", Interval(datetime.now(UTC)), 1)
     account = ledger.wait_until_settled(settings, pipeline, report.run, FIRST_ROW_LIMIT_S)
     if not account.balances(report.fetched):
         raise SystemExit(f"a run that lost a record scores nothing: {account.equation(report.fetched)}")

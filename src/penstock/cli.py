@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +16,10 @@ from penstock.commands.doctor import doctor
 from penstock.commands.ending import Commands
 from penstock.commands.ending import run as run_to_the_end
 from penstock.commands.foreground import ready, run, serve
+from penstock.commands.ingest import ingest
 from penstock.commands.ledger import rebuild, reconcile
 from penstock.commands.letters import dead_letters, trace
-from penstock.commands.values import COUNT, LINES, MOMENT, NAME
+from penstock.commands.values import COUNT, LINES, NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -49,10 +49,10 @@ def cli(verbose: bool) -> None:
 
 
 @cli.command(epilog=example("penstock demo --records 5000"))
-@click.option("--records", type=COUNT, default=1_000, show_default=True, help="Users to fetch.")
+@click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
 @with_stack
 @with_settings
-def demo(settings: "Settings", records: int) -> None:
+def demo(settings: "Settings", records: int | None) -> None:
     """Start the stack, let Airflow run the DAG, show the users and whether every record is accounted for."""
     from penstock.demo import demo as tour
 
@@ -130,35 +130,6 @@ def simulate(settings: "Settings", faults: int | None) -> None:
         raise
 
 
-@cli.command(epilog=example("penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z"))
-@click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
-@click.option(
-    "--logical-date",
-    type=MOMENT,
-    help="ISO 8601, in UTC unless it names a zone; the same date fetches the same records. Now by default.",
-)
-@click.option("--run-id", type=NAME, help="Name of the run in the headers and the ledger; made of the date by default.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@with_settings
-def ingest(
-    settings: "Settings", records: int | None, logical_date: datetime | None, run_id: str | None, as_json: bool
-) -> None:
-    """Fetch records from the API and publish them to Kafka: what the DAG's task does."""
-    from penstock import screen
-    from penstock.contract import load_pipeline
-    from penstock.ingest import run_ingest
-
-    pipeline = load_pipeline(settings.pipeline)
-    moment = logical_date or datetime.now(UTC).replace(microsecond=0)
-    wanted = pipeline.source.asked(records or pipeline.schedule.records)
-    with screen.record_bar(f"{pipeline.topic}: publishing", wanted) as advance:
-        report = run_ingest(settings, pipeline, run_id or f"manual__{moment.isoformat()}", moment, wanted, advance)
-    if as_json:
-        click.echo(report.model_dump_json())
-    else:
-        click.echo(report.sentence())
-
-
 @cli.command(epilog=example("penstock --verbose stream --master spark://10.0.0.1:7077"))
 @click.option("--master", type=NAME, help="Of Spark, e.g. spark://host:7077, local[2], yarn (PENSTOCK_SPARK_MASTER).")
 @with_settings
@@ -216,6 +187,7 @@ def schema(settings: "Settings", form: str) -> None:
 cli.add_command(dead_letters)
 cli.add_command(ready)
 cli.add_command(doctor)
+cli.add_command(ingest)
 cli.add_command(rebuild)
 cli.add_command(reconcile)
 cli.add_command(run)

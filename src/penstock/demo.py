@@ -39,15 +39,18 @@ def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
         return control.up(settings, services, on_change=view.update)
 
 
-def demo(settings: Settings, records: int) -> None:
-    """One run of the pipeline with `records` records, from the start of the servers to the balance; raises as `run`."""
+def demo(settings: Settings, records: int | None) -> None:
+    """One run of the pipeline from the start of the servers to the balance; raises as `run`.
+
+    `records` is for an API that is asked for a number of them.
+    """
     load_pipeline(settings.pipeline).source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
     run(settings, records)
     screen.show_the_way_on(state, settings)
 
 
-def run(settings: Settings, records: int) -> None:
+def run(settings: Settings, records: int | None) -> None:
     """One run of the pipeline on servers that are up, from Airflow's trigger to the balance.
 
     Raises:
@@ -64,13 +67,13 @@ def run(settings: Settings, records: int) -> None:
     _prove(settings, pipeline, balance)
 
 
-def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
+def _run_dag(settings: Settings, pipeline: Pipeline, records: int | None) -> IngestReport:
     schedule = pipeline.schedule
     with Airflow(with_credentials(settings)) as airflow, screen.spinner("Airflow") as say:
         say(f"Airflow reads the DAG {schedule.dag_id}")
         airflow.wait_until_parsed(schedule.dag_id, PARSE_LIMIT_S)
         airflow.unpause(schedule.dag_id)
-        run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {"records": records})
+        run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {} if records is None else {"records": records})
         airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_LIMIT_S)
         report = airflow.result(schedule.dag_id, run_id, schedule.task_id)
     return IngestReport.model_validate(report)

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from penstock.contract import From, Pipeline, Record, Schedule, Source, Text
+from penstock.contract import From, Pipeline, Record, Schedule, Text
+from penstock.source import Generated, Source
 
 
 class User(Record):
@@ -41,14 +42,17 @@ USERS = Pipeline(
     source=Source(
         url="https://randomuser.me/api/",
         items="results",
-        seed_param="seed",
-        page_param="page",
-        size_param="results",
-        # The API gives at most 5,000 a request and silently 1 beyond that; small pages keep a retry cheap.
-        page_size=1_000,
-        # Beyond page 10,000 the API silently answers with page 1.
-        max_pages=10_000,
-        echoes={"info.seed": "{seed}", "info.page": "{page}", "info.results": "{size}", "info.version": "1.4"},
+        paging=Generated(
+            seed_param="seed",
+            page_param="page",
+            size_param="results",
+            # The API gives at most 5,000 a request and silently 1 beyond that; small pages keep a retry cheap.
+            size=1_000,
+            # Beyond page 10,000 the API silently answers with page 1.
+            max_pages=10_000,
+            records=1_000,
+            echoes={"info.seed": "{seed}", "info.page": "{page}", "info.results": "{size}", "info.version": "1.4"},
+        ),
     ),
     topic="users_created",
     keyspace="spark_streams",
@@ -60,6 +64,5 @@ USERS = Pipeline(
         owner="airflow",
         start=datetime(2025, 3, 12, 14, 30, tzinfo=UTC),
         every="@daily",
-        records=1_000,
     ),
 )

@@ -21,7 +21,8 @@ from penstock.schedule import Airflow
 from penstock.services import control
 from penstock.simulator import Simulator
 from penstock.simulator.faults import failing, first
-from penstock.source import Api, seed_for
+from penstock.source import Interval
+from penstock.source.api import Api, address
 from penstock.store import Store
 from tests.stacks import start
 from tests.waiting import TIMEOUT_S
@@ -38,8 +39,9 @@ def settled(settings: Settings, pipeline: Pipeline, run_id: str) -> ledger.Accou
 
 
 def answers_of_the_api(settings: Settings, pipeline: Pipeline, moment: datetime, records: int) -> list[dict[str, Any]]:
-    with Api(pipeline.source, settings.source) as api:
-        return [item for page in api.pages(seed_for(moment), records) for item in page.items]
+    where = address(pipeline.name, pipeline.source, settings.source)
+    with Api(pipeline.source, settings.source, address=where) as api:
+        return [item for page in api.pages(Interval(moment), records) for item in page.items]
 
 
 def row_of(user: dict[str, Any]) -> dict[str, Any]:
@@ -173,9 +175,9 @@ def test_value_that_becomes_absent_is_cleared_in_whatever_order_the_messages_com
 def test_api_that_fails_for_a_while_delays_and_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
     bad_day = first(failing(429, Retry_After="1"), failing(503), failing(503, Retry_After="1"))
     with Simulator(faults=bad_day) as api:
-        source = stack_settings.source.model_copy(update={"url": api.url})
+        source = stack_settings.source.model_copy(update={"urls": {pipeline.name: api.url}})
         settings = stack_settings.model_copy(update={"source": source})
-        report = run_ingest(settings, pipeline, f"test__{uuid4()}", datetime.now(UTC), 50)
+        report = run_ingest(settings, pipeline, f"test__{uuid4()}", Interval(datetime.now(UTC)), 50)
         assert api.requests == 4
     assert settled(stack_settings, pipeline, report.run).equation(50) == "fetched 50 = stored 50 + dead-lettered 0"
 
@@ -195,7 +197,7 @@ def test_broker_that_is_down_when_the_task_starts_delays_the_run(
 def test_down_and_up_in_mid_stream_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
     run_id = f"test__{uuid4()}"
     with stream_suspended(stack_settings):
-        report = run_ingest(stack_settings, pipeline, run_id, datetime.now(UTC), 30_000)
+        report = run_ingest(stack_settings, pipeline, run_id, Interval(datetime.now(UTC)), 30_000)
         assert ledger.account(stack_settings, pipeline, run_id).in_flight == 30_000
     control.down(stack_settings)
     start(stack_settings)

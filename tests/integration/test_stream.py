@@ -22,6 +22,7 @@ from penstock.contract import Pipeline
 from penstock.errors import StreamError
 from penstock.ingest import run_ingest
 from penstock.record import Header, Reason, to_bytes
+from penstock.source import Interval
 from penstock.store import Counts, Row, Store
 from penstock.users import User
 from tests.secured import changed
@@ -150,7 +151,7 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
         pass
     with streaming(settings):
         with transaction(address, own.topic, [to_bytes(user(4_100))]):
-            run_ingest(settings, own, run, datetime.now(UTC), 100)
+            run_ingest(settings, own, run, Interval(datetime.now(UTC)), 100)
             assert balance(settings, own, run) == (True, "")
         ledger.wait_until_balanced(settings, own, run, TIMEOUT_S)
         add_partition(settings, own, number)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,7 +18,9 @@ from penstock.doctor import Grade, web
 from penstock.errors import ConfigError, ScheduleError, SourceUnavailableError
 from penstock.schedule import Airflow
 from penstock.services.probe import json_answer
-from penstock.source import Api, Clock
+from penstock.source import Interval
+from penstock.source.api import Api
+from penstock.source.pace import Clock
 from penstock.users import USERS
 from tests.certificates import Authority
 from tests.mirrors import served_over_tls
@@ -258,10 +261,9 @@ def test_authority_of_airflow_that_is_another_one_is_named(secured: str, setting
 @pytest.mark.usefixtures("plain")
 def test_api_that_is_not_trusted_is_asked_once(secured: str, settings: Settings) -> None:
     waits: list[float] = []
-    source = changed(settings, source={"url": secured}).source
     with (
-        Api(USERS.source, source, clock=Clock(sleep_s=waits.append)) as api,
+        Api(USERS.source, settings.source, address=secured, clock=Clock(sleep_s=waits.append)) as api,
         pytest.raises(SourceUnavailableError, match="SSL_CERT_FILE"),
     ):
-        list(api.pages("seed", 1))
+        list(api.pages(Interval(datetime(2025, 3, 12, tzinfo=UTC)), 1))
     assert waits == []

@@ -34,8 +34,12 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
         balances = ledger.reconcile(settings, pipeline, run_id)
     if as_json:
         for balance in balances:
-            account = {**asdict(balance.account), "fetched": balance.fetched, "expired": balance.expired}
-            click.echo(json.dumps({**account, "balances": not balance.problem, "problem": balance.problem}))
+            account = {**asdict(balance.account), "fetched": balance.fetched, "distinct": balance.distinct}
+            click.echo(
+                json.dumps(
+                    {**account, "expired": balance.expired, "balances": not balance.problem, "problem": balance.problem}
+                )
+            )
     else:
         screen.show_balances(balances)
     for each in ledger.properties_of_the_table(settings, pipeline) if deep else ():

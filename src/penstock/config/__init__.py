@@ -14,6 +14,7 @@ from penstock.config.environment import (
     ignored,
     passed,
     pipeline_environment,
+    variable,
 )
 from penstock.config.reader import FILE_NAME, FILE_VARIABLE, markdown_table, read_settings
 from penstock.config.sections import (
@@ -67,4 +68,5 @@ __all__ = [
     "passed",
     "pipeline_environment",
     "read_settings",
+    "variable",
 ]

@@ -30,6 +30,7 @@ from penstock.doctor.reach import Address, Server, addresses, reached
 from penstock.errors import ConfigError, PenstockError
 from penstock.network import proxy_of
 from penstock.services.stack import stack
+from penstock.source.api import address
 from penstock.urls import shown
 
 __all__ = ["Finding", "Grade", "examine"]
@@ -120,11 +121,12 @@ def _of_web(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator
         local=settings.airflow.url == local.airflow.url,
         check=partial(web.airflow, settings),
     )
+    url = address(pipeline.name, pipeline.source, settings.source)
     yield Server(
         name="api",
-        addresses=[_address(settings, settings.source.url)],
-        setting="source.url",
-        local=settings.source.url == local.source.url,
+        addresses=[_address(settings, url)],
+        setting="source.urls",
+        local=url == local.source.simulator,
         check=partial(web.api, settings, pipeline),
     )
 
@@ -144,5 +146,5 @@ def _parts(url: str) -> tuple[str, int, str]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # whose text repeats what it could not read, which may be a piece of a password
-        raise ConfigError(f"{shown(url)} (source.url, airflow.url or a proxy) is no address") from None
+        raise ConfigError(f"{shown(url)} (source.urls, airflow.url or a proxy) is no address") from None
     return parts.hostname or "", port or (443 if parts.scheme == "https" else 80), parts.scheme

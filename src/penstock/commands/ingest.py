@@ -1,0 +1,68 @@
+"""`penstock ingest`: the DAG's first task by hand."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.commands import example, with_settings
+from penstock.commands.values import COUNT, MOMENT, NAME
+
+if TYPE_CHECKING:
+    from penstock.config import Settings
+    from penstock.source import Interval
+
+
+@click.command(
+    epilog=example(
+        "penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z",
+        "penstock ingest --from 2026-11-01 --to 2026-12-01",
+    )
+)
+@click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
+@click.option(
+    "--from", "start", type=MOMENT, help="Begin of the data interval: ISO 8601, in UTC unless it names a zone."
+)
+@click.option("--to", "end", type=MOMENT, help="Its end, which is no part of it.")
+@click.option(
+    "--logical-date",
+    type=MOMENT,
+    help="The same date fetches the same records. The begin of the interval by default, else now.",
+)
+@click.option(
+    "--run-id", type=NAME, help="Name of the run in the headers and the ledger; made of the dates by default."
+)
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@with_settings
+def ingest(
+    settings: "Settings",
+    records: int | None,
+    start: datetime | None,
+    end: datetime | None,
+    logical_date: datetime | None,
+    run_id: str | None,
+    as_json: bool,
+) -> None:
+    """Fetch records from the API and publish them to Kafka: what the DAG's task does."""
+    from penstock import screen
+    from penstock.contract import load_pipeline
+    from penstock.ingest import run_ingest
+    from penstock.source import Interval
+
+    if (start is None) != (end is None):
+        raise click.UsageError("a data interval has two ends: give both --from and --to.")
+    pipeline = load_pipeline(settings.pipeline)
+    interval = Interval(logical_date or start or datetime.now(UTC).replace(microsecond=0), start, end)
+    wanted = pipeline.source.asked(records)
+    with screen.record_bar(f"{pipeline.topic}: publishing", wanted) as advance:
+        report = run_ingest(settings, pipeline, run_id or _name(interval), interval, wanted, advance)
+    if as_json:
+        click.echo(report.model_dump_json())
+    else:
+        click.echo(report.sentence())
+
+
+def _name(interval: "Interval") -> str:
+    """The same dates give the same run."""
+    until = f"__{interval.end.isoformat()}" if interval.end else ""
+    return f"manual__{(interval.start or interval.logical_date).isoformat()}{until}"
