@@ -19,11 +19,13 @@ from penstock.ingest import IngestReport, Run, run_ingest
 from penstock.record import Header, Reason
 from penstock.schedule import Airflow
 from penstock.services import control
-from penstock.simulator import Simulator
+from penstock.simulator import Asked, Reply, Simulator
 from penstock.simulator.faults import failing, first
-from penstock.source import Interval
+from penstock.simulator.people import Question, answer
+from penstock.source import Interval, Offset, Source
 from penstock.source.api import Api, address
 from penstock.store import Store
+from tests.apis import Listing, json_reply, serving
 from tests.stacks import start
 from tests.waiting import TIMEOUT_S
 
@@ -180,6 +182,29 @@ def test_api_that_fails_for_a_while_delays_and_loses_nothing(stack_settings: Set
         report = run_ingest(settings, pipeline, f"test__{uuid4()}", Interval(datetime.now(UTC)), 50)
         assert api.requests == 4
     assert settled(stack_settings, pipeline, report.run).equation(50) == "fetched 50 = stored 50 + dead-lettered 0"
+
+
+def test_own_api_is_accounted_for_with_what_came_twice(stack_settings: Settings, pipeline: Pipeline) -> None:
+    """Ten people come to the front of the list while it is read by offset; the same interval is asked twice."""
+    newer, older = (answer(Question(f"own{uuid4()}", 1, count))["results"] for count in (10, 235))
+
+    def people(listing: Listing, asked: Asked) -> Reply:
+        return json_reply({"data": listing.part(int(asked.query["offset"]), 100), "asked": asked.query["since"]})
+
+    listing = Listing(older, people)
+    listing.before = lambda number: listing.items.__setitem__(slice(0, 0), newer) if number == 2 else None
+    interval = Interval(*(datetime(2026, 11, day, tzinfo=UTC) for day in (1, 1, 2)))
+    with serving(listing) as url:
+        source = Source(url, "data", params={"since": "{start}"}, paging=Offset(limit=100))
+        own = pipeline.model_copy(update={"source": source, "name": "own"})
+        reports = [run_ingest(stack_settings, own, f"test__{uuid4()}", interval) for _ in range(2)]
+    assert [(report.fetched, report.distinct) for report in reports] == [(245, 235), (245, 245)]
+    first, second = (ledger.wait_until_balanced(stack_settings, own, report.run, TIMEOUT_S) for report in reports)
+    assert first.equation() == "fetched 245, distinct 235: 245 = stored 245 + dead-lettered 0"
+    assert second.equation() == "fetched 245 = stored 245 + dead-lettered 0"
+    with Store(stack_settings.cassandra) as store:
+        assert len(list(store.rows(pipeline, [UUID(person["login"]["uuid"]) for person in (*newer, *older)]))) == 245
+    assert {asked.query["since"] for asked in listing.asked} == {"2026-11-01T00:00:00Z"}
 
 
 def test_broker_that_is_down_when_the_task_starts_delays_the_run(

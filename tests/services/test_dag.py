@@ -33,7 +33,7 @@ def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def of_windowed(tmp_path: Path, name: str) -> dict[str, Any]:
     """The DAG of a pipeline of `windowed`."""
-    pipeline = f"tests.services.windowed:{name}"
+    pipeline = f"tests.windowed:{name}"
     return described(tmp_path, PENSTOCK_PIPELINE=pipeline, PYTHONPATH=str(Path(__file__).parents[2]))
 
 

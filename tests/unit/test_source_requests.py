@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from penstock.config import SourceSettings
+from penstock import users
+from penstock.config import SourceSettings, read_settings
 from penstock.errors import ConfigError, ContractError, SourceAnswerError, SourceError, SourceUnavailableError
 from penstock.ingest import Run, ingest
 from penstock.simulator import Asked, Reply
@@ -182,6 +183,39 @@ def test_each_pipelines_setting_stands_in_place_of_its_declared_address() -> Non
         "http://o/",
         "https://api.example.com/",
     ]
+
+
+def test_address_in_a_copy_of_the_users_declaration_is_what_is_asked() -> None:
+    text = Path(users.__file__).read_text("utf-8").replace(USERS_API, "http://own.example.com/people")
+    copy: dict[str, Any] = {"__name__": "copy"}
+    exec(compile(text, "copy.py", "exec"), copy)  # noqa: S102 - a file of ours
+    pipeline = copy["USERS"]
+    assert address(pipeline.name, pipeline.source, read_settings({}).source) == "http://own.example.com/people"
+
+
+def test_settings_of_addresses_come_from_file_and_environment(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[source.urls]\norders = "http://file/"\nusers = "http://file/"\n[source.secrets]\nT = "hidden"\n')
+    read = read_settings({"PENSTOCK_CONFIG": str(file), "PENSTOCK_SOURCE_URL_USERS": "http://environment/"})
+    assert read.source.urls == {"orders": "http://file/", "users": "http://environment/"}
+    assert Secrets.of(read.source).read("T") == "hidden"
+    assert "hidden" not in repr(read)
+    assert read_settings(read.environment()).source == read.source
+    (tmp_path / "again.json").write_text(read.as_json())
+    assert read_settings({"PENSTOCK_CONFIG": str(tmp_path / "again.json")}).source == read.source
+    hidden = read.with_credentials_of("kafka").source
+    assert (hidden.urls, hidden.secrets) == ({}, {})
+
+
+@pytest.mark.parametrize("value", ["", "{}"])
+def test_address_that_is_set_to_nothing_is_not_set(value: str) -> None:
+    assert read_settings({"PENSTOCK_SOURCE_URL_USERS": "", "PENSTOCK_SOURCE_URLS": value}).source.urls == {}
+
+
+@pytest.mark.parametrize("value", ["[1", "[1]", '"x"', '{"users": 7}'])
+def test_addresses_that_are_no_table_are_refused_without_being_shown(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"source\.urls"):
+        read_settings({"PENSTOCK_SOURCE_URLS": value})
 
 
 # --- credentials ---

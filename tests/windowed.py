@@ -1,9 +1,9 @@
-"""A pipeline whose source asks for the interval of its run. For test_dag.py."""
+"""A pipeline whose source asks for the interval of its run."""
 
 from datetime import UTC, datetime, timedelta
 
 from penstock.contract import Schedule
-from penstock.source import Bearer, Link, Source
+from penstock.source import Link, Source
 from penstock.users import USERS
 
 QUAKES = USERS.model_copy(
@@ -13,7 +13,6 @@ QUAKES = USERS.model_copy(
             "https://api.example.com/quakes",
             "features",
             params={"since": "{start}", "until": "{end}"},
-            auth=Bearer(secret="airflow:quakes"),
             paging=Link(),
         ),
         "schedule": Schedule(
