@@ -197,13 +197,14 @@ def ingest(
     with Distinct() as distinct:
         fetched = _Fetched(distinct)
         receipts = broker.publish(fetched.messages(run, pages), on_progress)
+        different = distinct.count()
     topic, letters = run.pipeline.topic, run.pipeline.dead_letter_topic
     report = IngestReport(
         run=run.id,
         fetched=fetched.items,
         acknowledged=receipts.by_topic.get(topic, 0),
         rejected=receipts.by_topic.get(letters, 0),
-        distinct=distinct.count,
+        distinct=different,
         commonest=fetched.commonest(),
         bytes=receipts.bytes,
         seconds=round(time.monotonic() - started_s, 3),

@@ -24,7 +24,7 @@ from penstock.errors import SourceError
 from penstock.services import jars
 from penstock.services.jars.locked import jars_of, locked
 from penstock.services.stack import stack
-from penstock.source import Interval
+from penstock.source import Bearer, Interval
 from penstock.source.api import Api
 from penstock.source.pace import Clock
 from tests.mirrors import Mirrors, mirrors
@@ -244,6 +244,13 @@ def test_what_is_told_of_a_run_is_what_a_run_does(settings: Settings, status: in
             next(api.pages(Interval(datetime(2025, 3, 12, tzinfo=UTC)), 1))
     assert (f"a run asks {len(asked)} times in all" in found.what) is (len(asked) > 1)
     assert ("a run fails at once" in found.what) is (len(asked) == 1)
+
+
+@pytest.mark.parametrize(("secret", "grade"), [("airflow:x", Grade.NOTE), ("NOT_THERE", Grade.FAILED)])
+def test_api_whose_secret_is_not_here(settings: Settings, secret: str, grade: Grade) -> None:
+    source = replace(USERS.source, auth=Bearer(secret=secret))
+    [found] = web.api(settings, USERS.model_copy(update={"source": source}))
+    assert (found.grade, secret in found.what) == (grade, True)
 
 
 @pytest.mark.parametrize("status", [403, 500])

@@ -336,6 +336,16 @@ def test_answer_that_does_not_fit_its_paging_is_an_error(paging: Any, answer: An
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(("given", "warned"), [({}, True), ({"next": None}, False)])
+@pytest.mark.parametrize("paging", [NextUrl(), Cursor(cursor_path="next")])
+def test_first_answer_that_does_not_know_the_path_is_told(
+    paging: Any, given: Any, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(lambda _: json_reply({"data": rows(2), **given})) as url:
+        assert len(Read().items(Source(url, "data", paging=paging))) == 2
+    assert ("the first answer has no next" in caplog.text) is warned
+
+
 # --- where next pages may lead ---
 
 

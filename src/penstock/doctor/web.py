@@ -18,6 +18,7 @@ from penstock.schedule import Airflow
 from penstock.source import Interval
 from penstock.source.api import Api, address
 from penstock.source.client import outlook
+from penstock.source.secrets import Secrets
 from penstock.urls import shown
 
 _REMEDIES: Mapping[int, str] = {
@@ -33,8 +34,11 @@ _OTHER = "Look at what it says in a browser"
 
 def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Iterator[Finding]:
     """Asks what the first request of a run asks, of yesterday, and reads no more than the answer's head."""
-    answer = _look(settings, pipeline)
     url = shown(address(pipeline.name, pipeline.source, settings.source))
+    if (auth := pipeline.source.auth) and Secrets.of(settings.source).is_elsewhere(auth.secret):
+        yield note("api", f"{url} was not asked: only Airflow's tasks can read the secret {auth.secret}")
+        return
+    answer = _look(settings, pipeline)
     if isinstance(answer, str):
         yield failed("api", f"{url}: {answer}", "Is the address right (source.urls), and is there a way to it?")
         return

@@ -4,6 +4,7 @@ Names are those of dlt's REST client where it has one. No kind guesses the end f
 for, as an API may give fewer than that: a list is read until it ends.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NoReturn, Protocol, runtime_checkable
@@ -12,7 +13,9 @@ import pydantic.dataclasses
 from pydantic import ConfigDict, Field
 
 from penstock.errors import ConfigError
-from penstock.source.places import AbsentError, at, at_in_an_object, shown_value, whole_number
+from penstock.source.places import AbsentError, at, at_in_an_object, came, is_there, shown_value, whole_number
+
+log = logging.getLogger(__name__)
 
 _EXACT = ConfigDict(extra="forbid")
 Size = Annotated[int, Field(gt=0)]
@@ -169,7 +172,7 @@ class Cursor:
     def next(self, seen: Seen) -> Ask | None:
         if self.has_more_path and not _flag(seen, self.has_more_path):
             return None
-        cursor = _named_next(seen, self.cursor_path, "cursor_path")
+        cursor = _named_next(seen, self.cursor_path, "cursor_path", is_first=self.cursor_param not in seen.ask.params)
         if cursor in (None, ""):
             if self.has_more_path:
                 raise WrongAnswerError(f"{self.cursor_path} names no cursor, while {self.has_more_path} is true")
@@ -191,7 +194,7 @@ class NextUrl:
         return Ask(_sized(self.size_param, self.size))
 
     def next(self, seen: Seen) -> Ask | None:
-        url = _named_next(seen, self.next_url_path, "next_url_path")
+        url = _named_next(seen, self.next_url_path, "next_url_path", is_first=not seen.ask.url)
         if url in (None, ""):
             return None
         if not isinstance(url, str):
@@ -291,11 +294,15 @@ def _ends(seen: Seen) -> bool:
     return not seen.items or seen.is_complete
 
 
-def _named_next(seen: Seen, path: str, what: str) -> Any:
+def _named_next(seen: Seen, path: str, what: str, *, is_first: bool) -> Any:
     try:
-        return at_in_an_object(seen.document, path, what)
+        found = at_in_an_object(seen.document, path, what)
     except AbsentError as error:
         _wrong(error)
+    # Many APIs leave it out where the list ends, on a first page too; a path that is written wrong looks the same.
+    if is_first and found is None and not is_there(seen.document, path):
+        log.warning("the first answer has no %s (%s), which is taken for its end: %s", path, what, came(seen.document))
+    return found
 
 
 def _whole(seen: Seen, path: str, what: str) -> int:

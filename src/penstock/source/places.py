@@ -36,6 +36,13 @@ def at(document: Any, path: str) -> Any:
     return document
 
 
+def is_there(document: Any, path: str) -> bool:
+    """Whether the path leads to something, even if that is null."""
+    *around, name = _names(path)
+    parent = at(document, ".".join(around))
+    return isinstance(parent, Mapping) and name in parent
+
+
 def at_in_an_object(document: Any, path: str, what: str) -> Any:
     """The same where only the last name may be absent: an API leaves out its last cursor, not the object around it.
 

@@ -41,6 +41,10 @@ class Secrets:
             )
         return found
 
+    def is_elsewhere(self, name: str) -> bool:
+        """Whether only Airflow's tasks can read the secret, and this is none."""
+        return name.startswith(_AIRFLOW) and name not in self.given and self.connection is None
+
     def _found(self, name: str) -> str | None:
         if name.startswith(_FILE):
             return _content(Path(name.removeprefix(_FILE)))
