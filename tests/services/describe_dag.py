@@ -2,8 +2,10 @@
 
 import json
 import sys
+from datetime import UTC, datetime
 
 from airflow.dag_processing.dagbag import DagBag  # noqa: TID253 - this process is an Airflow
+from airflow.serialization.serialized_objects import DagSerialization  # noqa: TID253
 
 from penstock.errors import BrokerError, ConfigError, ContractError, RejectedError, TopicError
 
@@ -11,7 +13,12 @@ before = set(sys.modules)
 bag = DagBag(dag_folder=sys.argv[1])
 [dag] = bag.dags.values()
 task = next(task for task in dag.tasks if task.task_id in ("streaming_task", "ingest"))
+# As the scheduler has it; a backfill of November makes these runs.
+scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+november = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC)
+runs = list(scheduled.iter_dagrun_infos_between(*november))
 found = {
+    "intervals": [[moment.isoformat() for moment in run.data_interval] for run in runs],
     "errors": bag.import_errors,
     "dags": list(bag.dags),
     "tasks": dag.task_ids,

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,20 @@ def of_windowed(tmp_path: Path, name: str) -> dict[str, Any]:
     return described(tmp_path, PENSTOCK_PIPELINE=pipeline, PYTHONPATH=str(Path(__file__).parents[2]))
 
 
-def test_source_that_asks_for_its_interval_gets_that_of_the_schedule(tmp_path: Path) -> None:
-    dag = of_windowed(tmp_path, "QUAKES")
-    assert dag["errors"] == {}
-    assert "CronDataIntervalTimetable" in dag["schedule"]
-    assert (dag["catchup"], dag["active"], dag["before"], dag["params"]) == (True, 2, ["lag"], {})
+@pytest.fixture(scope="module")
+def quakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return of_windowed(tmp_path_factory.mktemp("quakes"), "QUAKES")
+
+
+def test_source_that_asks_for_its_interval_gets_that_of_the_schedule(quakes: dict[str, Any]) -> None:
+    assert quakes["errors"] == {}
+    assert "CronDataIntervalTimetable" in quakes["schedule"]
+    assert (quakes["catchup"], quakes["active"], quakes["before"], quakes["params"]) == (True, 2, ["lag"], {})
+
+
+def test_backfill_of_a_month_asks_for_each_of_its_days(quakes: dict[str, Any]) -> None:
+    days = [datetime(2026, 11, day, tzinfo=UTC) for day in range(1, 31)]
+    assert quakes["intervals"] == [[day.isoformat(), (day + timedelta(days=1)).isoformat()] for day in days]
 
 
 def test_schedule_may_be_a_length_of_time(tmp_path: Path) -> None:
