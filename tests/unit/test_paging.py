@@ -1,6 +1,7 @@
 """Every kind of paging reads a list of unknown length to its end, and no end is green with a row missing."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -433,3 +434,43 @@ def test_pages_are_asked_for_one_by_one() -> None:
     with serving(listing) as url, Api(Source(url, "data", paging=Page()), SourceSettings()) as api:
         next(api.pages(RUN))
     assert len(listing.asked) == 1
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_silence_is_asked_again(kind: str) -> None:
+    listing = Listing(rows(147), BUILDERS[kind])
+    with serving(listing, faults=lambda number: spoil.silent if number == 2 else None) as url:
+        read = Read(settings={"read_timeout_s": 0.4})
+        assert ids(read.items(Source(url, "data", paging=KINDS[kind][1]))) == list(range(1, 148))
+    assert len(read.waits) == 1
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_answer_to_the_request_before_is_an_error(kind: str) -> None:
+    """A bad cache: the second request gets the first one's answer."""
+    answers: list[Reply] = []
+
+    def cached(listing: Listing, asked: Asked) -> Reply:
+        answers.append(BUILDERS[kind](listing, asked))
+        return answers[0] if len(answers) == 2 else answers[-1]
+
+    with pytest.raises(SourceAnswerError, match=r"page 2 holds the same \d+ items as page 1"):
+        read(kind, Listing(rows(247), cached))
+
+
+def test_list_without_end_costs_no_memory() -> None:
+    def endless(asked: Asked) -> Reply:
+        return json_reply({"data": rows(100, int(asked.query["page"]) * 100), "total": 10**9})
+
+    with serving(endless) as url, Api(Source(url, "data", paging=Page(), total="total"), SourceSettings()) as api:
+        pages = api.pages(RUN)
+        for _ in range(5):
+            next(pages)
+        tracemalloc.start()
+        try:
+            for _ in range(100):
+                next(pages)
+            grown, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert grown < 2_000_000  # 10,000 hashes, no items
