@@ -218,6 +218,14 @@ def test_addresses_that_are_no_table_are_refused_without_being_shown(value: str)
         read_settings({"PENSTOCK_SOURCE_URLS": value})
 
 
+@pytest.mark.parametrize("table", ['secrets.T = "hid\\nden"', "secrets.T = ['hidden']", "urls.users = ['hidden']"])
+def test_no_error_shows_a_value_of_a_table_of_secrets(table: str, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(f"[source]\n{table}\n")
+    with pytest.raises(ConfigError, match="is a secret, which is not allowed") as caught:
+        read_settings({"PENSTOCK_CONFIG": str(tmp_path / "own.toml")})
+    assert "hid" not in str(caught.value)
+
+
 # --- credentials ---
 
 

@@ -163,7 +163,7 @@ def _stands_in(values: Any, path: tuple[str, ...]) -> bool:
 
 def _holds_secret(path: tuple[str, ...]) -> bool:
     """Whether what stands at `path` is, or may hold, what no message shows: such a setting, or a section with one."""
-    return any(_is_secret(known, value) and known[: len(path)] == path for known, value in _defaults())
+    return any(_is_secret(known, value) and known[: len(path)] == path[: len(known)] for known, value in _defaults())
 
 
 @cache
