@@ -22,6 +22,7 @@ NEWEST = 8
 PARSE_LIMIT_S = 120
 RUN_LIMIT_S = 3_600
 SETTLE_LIMIT_S = 3_600
+PROVE_LIMIT_S = 300
 
 
 def fetch_jars(settings: Settings) -> None:
@@ -63,8 +64,11 @@ def run(settings: Settings, records: int | None) -> None:
     balance = _settle(settings, pipeline, report)
     screen.err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
     screen.out.print(screen.rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
-    screen.out.print(balance.equation())
-    _prove(settings, pipeline, balance)
+    proved = _prove(settings, pipeline, balance)
+    screen.out.print(proved.equation(report.fetched))
+    for each in ledger.properties_of_the_table(settings, pipeline) if proved.past_ttl else ():
+        text = f"table {pipeline.keyspace}.{pipeline.table}: {each}"
+        screen.err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_dag(settings: Settings, pipeline: Pipeline, records: int | None) -> IngestReport:
@@ -87,10 +91,11 @@ def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> led
         )
 
 
-def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> None:
+def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> ledger.Account:
     """What the counts say must be what the data say: each of the run's rows is compared with its message."""
-    proved = ledger.account(settings, pipeline, balance.account.run)
+    proved = ledger.wait_until_settled(settings, pipeline, balance.account.run, PROVE_LIMIT_S)
     if balance.fetched is None or not proved.balances(balance.fetched) or proved.settled != balance.account.settled:
         fetched = balance.fetched or 0
         said = f"the counts say {balance.equation()}, the data say {proved.equation(fetched)}"
         raise LedgerError(f"run {proved.run} does not balance: {said}")
+    return proved

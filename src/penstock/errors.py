@@ -2,7 +2,8 @@
 
 PenstockError
 ├── ConfigError                a setting is wrong: which key, where it came from, what is allowed
-│   └── FolderError                a folder that a setting names cannot be used
+│   ├── FolderError                a folder that a setting names cannot be used
+│   └── NetworkError               the environment's proxy, or its authorities, cannot be used
 ├── ContractError              a pipeline declaration contradicts itself
 ├── SourceError                the API did not give what was asked of it
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts
@@ -56,6 +57,29 @@ class FolderError(ConfigError):
         super().__init__(
             f"setting {setting} is {folder}, which cannot be used: {cause}. Make room or get the right to it, "
             f"or name another folder: PENSTOCK_{setting.upper()}"
+        )
+
+
+class NetworkError(ConfigError):
+    """What the environment says of proxies and of trusted authorities cannot be used."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}. {remedy}")
+
+
+class NotInstalledError(PenstockError):
+    """A part of Penstock that was not installed."""
+
+    exit_code = 2
+
+    def __init__(self, distribution: str, extra: str) -> None:
+        self.distribution = distribution
+        self.extra = extra
+        super().__init__(
+            f"this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'. 'penstock[local]' "
+            "brings all that `penstock demo` runs on one machine."
         )
 
 

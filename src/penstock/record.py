@@ -24,6 +24,7 @@ from penstock.contract import Column, From, Pipeline, Record, Template
 class Reason(StrEnum):
     """Why something is not a record. The list is closed: every dead letter carries one of these."""
 
+    UNKNOWN_TIME = "unknown_time"
     UNKNOWN_VERSION = "unknown_version"
     NO_VALUE = "no_value"
     NOT_UTF8 = "not_utf8"
@@ -72,6 +73,13 @@ LETTER_ID = "[0-9a-f]{64}"
 """What the whole of `Header.REPLAYS` matches, else it is ignored."""
 WRITE_TIME_MS = "[0-9]{1,15}"
 """The same for `Header.WRITE_TIME_MS`."""
+NO_TIMESTAMP_MS = -1
+"""Kafka's `RecordBatch.NO_TIMESTAMP`, which producers may send."""
+NO_SOURCE_TIME = (
+    "the message does not say when its values were true: its timestamp is the broker's "
+    f"(message.timestamp.type=LogAppendTime) or absent, and it has no header {Header.WRITE_TIME_MS}"
+)
+"""What is wrong with a message of `Reason.UNKNOWN_TIME`."""
 VERSION = "[1-9][0-9]{0,8}"
 """What the whole of `Header.VERSION` matches, else the version is unknown."""
 
@@ -170,6 +178,20 @@ def from_bytes(pipeline: Pipeline, value: bytes | None, version: str | None = No
     """
     judged = _judged(pipeline, value, version)
     return Rejected(judged.reason, judged.message, value or b"") if isinstance(judged, _Problem) else judged
+
+
+def from_message(
+    pipeline: Pipeline, value: bytes | None, headers: Mapping[str, str], timestamp_ms: int, *, is_brokers: bool
+) -> Record | Rejected:
+    """As `from_bytes`, of a message, which must also say when its values were true: by its timestamp, or where that is
+    the broker's (`is_brokers`, by the topic's `message.timestamp.type=LogAppendTime`) by `Header.WRITE_TIME_MS`.
+
+    That comes first: whatever else is wrong with a message, a replay of its letter would need the time too.
+    """
+    tells = re.fullmatch(WRITE_TIME_MS, headers.get(Header.WRITE_TIME_MS, ""))
+    if timestamp_ms == NO_TIMESTAMP_MS or (is_brokers and not tells):
+        return Rejected(Reason.UNKNOWN_TIME, NO_SOURCE_TIME, value or b"")
+    return from_bytes(pipeline, value, headers.get(Header.VERSION))
 
 
 def _judged(pipeline: Pipeline, value: bytes | None, version: str | None) -> Record | _Problem:

@@ -63,6 +63,7 @@ def test_a_server_killed_under_load_costs_nothing(project: Project, broker: Brok
     assert len(balances(project)) >= 2
 
 
+@pytest.mark.thorough
 def test_data_are_still_there_after_down_and_up(project: Project) -> None:
     before = balances(project)
     project.compose("down")

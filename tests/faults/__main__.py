@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=names, metavar="FAULT", help=f"repeatable: {', '.join(names)}"
     )
-    parser.add_argument("--drawn", action="store_true", help="one fault of each kind, and some of the defects")
+    parser.add_argument("--drawn", action="store_true", help="faults of some kinds, and some of the defects")
     parser.add_argument("--with-defects", action="store_true", help="before the rounds: plant defects")
     parser.add_argument("--defects", action="store_true", help="instead: plant defects, and show what catches each")
     return parser.parse_args()

@@ -31,7 +31,7 @@ from tests.faults.load import Expected, messages
 from tests.stacks import free_ports
 from tests.strangers import alter
 
-RECORDS = 4_000
+RECORDS = 2_000
 """For each defect."""
 
 _FRAME_BYTES = 180

@@ -21,7 +21,7 @@ from tests.faults.load import Expected, Load, row_of
 from tests.faults.stage import Stage
 from tests.waiting import TIMEOUT_S, until
 
-DAG_RECORDS = 20_000
+DAG_RECORDS = 8_000
 _BEFORE, _AFTER = 600, 300
 """Messages before the fault at least, and after the pipeline carries again."""
 

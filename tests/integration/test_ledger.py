@@ -98,6 +98,15 @@ def test_position_is_that_of_the_topic_that_is_there(counts: Counts) -> None:
     assert counts.position("topic's") == {0: 79, 1: 59}
 
 
+def test_position_of_a_partition_in_which_nothing_came_is_where_the_stream_began(counts: Counts) -> None:
+    counts.bind("stream", "topic's", "table's")
+    counts.add(BATCH)
+    counts.begin("stream", {0: 40, 1: 0, 2: 7})
+    counts.add(replace(BATCH, number=8, spans={2: (7, 6), 3: (5, 4)}))
+    assert counts.position("topic's") == {0: 79, 1: 59, 2: 6, 3: 4}
+    assert counts.batch_of(2, 6) is None
+
+
 @pytest.mark.parametrize(("offset", "number"), [(39, None), (40, 7), (79, 7), (80, None)])
 def test_micro_batch_of_a_message_is_known(counts: Counts, offset: int, number: int | None) -> None:
     counts.add(BATCH)
@@ -122,13 +131,16 @@ def test_record_that_was_taken_and_is_not_there_is_found_deeply(
     run = f"test__{uuid4()}"
     run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 40)
     ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
-    key = next(m.key for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
-    delete = f"DELETE FROM {pipeline.keyspace}.{pipeline.table} WHERE {pipeline.key} = {(key or b'').decode()}"  # noqa: S608
-    store.define(delete)
+    mine = (m for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
+    gone, changed = ((next(mine).key or b"").decode() for _ in range(2))
+    table = f"{pipeline.keyspace}.{pipeline.table}"
+    store.define(f"DELETE FROM {table} WHERE {pipeline.key} = {gone}")  # noqa: S608
+    store.define(f"UPDATE {table} SET last_name = 'by hand' WHERE {pipeline.key} = {changed}")  # noqa: S608
     done = reconcile(stack_settings, "--run", run, "--deep", "--json")
     assert done.returncode == LedgerError.exit_code
     assert json.loads(done.stdout)["lost"] == 1
     assert "passed 1 items" in done.stderr
+    assert f"e.g. {changed} (last_name): another program wrote them" in json.loads(done.stdout)["warning"]
 
 
 def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
@@ -149,6 +161,9 @@ def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
     beside.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}))
     [balance] = ledger.reconcile_deeply(stack_settings, own)
     assert (balance.account.past_ttl, balance.account.lost) == (1, 1)
+    assert ledger.account(stack_settings, own, "r").past_ttl == 1  # as `penstock run` shows it
+    with pytest.raises(LedgerError, match="passed 1 items that are neither stored nor dead-lettered"):
+        ledger.wait_until_settled(stack_settings, own, "r", TIMEOUT_S)
     assert f"{UUID(int=1)} at {name}/{partition}/1 (no row)" in balance.problem
     assert "default_time_to_live = 60: a row disappears 1 min after it was written" in caplog.text
     found = [trace(stack_settings, own, str(UUID(int=number))) for number in (0, 1)]

@@ -219,6 +219,7 @@ def test_broker_that_is_down_when_the_task_starts_delays_the_run(
     assert control.status(stack_settings, memory=False).service("kafka").restarts == kafka.restarts + 1
 
 
+@pytest.mark.thorough  # the rounds of "everything" end and start all of it under load
 def test_down_and_up_in_mid_stream_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
     run_id = f"test__{uuid4()}"
     with stream_suspended(stack_settings):

@@ -168,13 +168,6 @@ def test_dropped_table_is_not_silently_begun_anew_and_can_be_rebuilt(
         until(lambda: log_of(settings).count(": stored 1 rows") >= 2)
 
 
-def test_emptied_table_is_rebuilt_with_its_write_times(settings: Settings, own: Pipeline, store: Store) -> None:
-    before = rows(store, own)
-    store.define(f"TRUNCATE {own.keyspace}.{own.table}")
-    rebuilt(settings)
-    assert (len(before), rows(store, own) == before) == (RECORDS + 2, True)
-
-
 def rebuilt(settings: Settings) -> None:
     folder = Path(settings.spark.checkpoint).parent
     environment = child_environment({**settings.environment(), "PYTHONPATH": str(folder)})

@@ -80,6 +80,7 @@ def test_app_goes_on_after_kill_of_the_master(cluster: Cluster) -> None:
     until(lambda: cluster.batches() > before + 2)
 
 
+@pytest.mark.thorough  # a round of faults kills worker and executor under load
 def test_app_goes_on_on_a_new_worker_of_a_new_master(cluster: Cluster) -> None:
     cluster.kill("spark-master")
     cluster.kill("spark-worker")

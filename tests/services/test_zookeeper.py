@@ -34,22 +34,19 @@ def test_broker_and_zookeeper_killed_together_come_back_with_every_record(zookee
         assert held(zookeeping.ports.kafka, "kept") == 20_000
 
 
-def test_a_broker_goes_on_when_its_zookeeper_was_killed(zookeeping: Settings) -> None:
+def test_a_broker_holds_its_place_and_goes_on_when_its_zookeeper_was_killed(zookeeping: Settings) -> None:
+    holder = f"{PLACE}.*another broker with the same id"
     with ExitStack() as servers:
         keeper = servers.enter_context(running(zookeeper, zookeeping))
         broker = servers.enter_context(running(kafka, zookeeping))
+        with pytest.raises(ServiceError, match=holder):
+            wait_until_gone(zookeeping, PLACE, 0.5)
         kill(keeper)
         servers.enter_context(running(zookeeper, zookeeping))
         create(zookeeping.ports.kafka, "later")
         produce(zookeeping.ports.kafka, "later", b"value")
         assert held(zookeeping.ports.kafka, "later") == 1
         kill(broker)  # gently it would wait for its zookeeper, which leaves first
-
-
-def test_a_place_that_another_broker_holds_is_told(zookeeping: Settings) -> None:
-    holder = f"{PLACE}.*another broker with the same id"
-    with running(zookeeper, zookeeping), running(kafka, zookeeping), pytest.raises(ServiceError, match=holder):
-        wait_until_gone(zookeeping, PLACE, 0.5)
 
 
 def test_is_not_ready_while_nobody_listens(zookeeping: Settings) -> None:

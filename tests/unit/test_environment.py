@@ -15,6 +15,7 @@ import pytest
 from penstock.commands.spark import forget_other_sparks
 from penstock.config import Settings, child_environment, ignored, pipeline_environment, read_settings
 from penstock.doctor.environment import environment as environment_finding
+from penstock.doctor.finding import Grade
 from penstock.services.airflow import configuration
 from penstock.services.guardian import Guardian
 from penstock.services.process import MARKER, spawn
@@ -275,6 +276,11 @@ def test_doctor_names_what_is_ignored_and_tells_no_value(settings: Settings) -> 
     assert [name for name in HOSTILE if name not in found.what] == []
     assert [value for value in HOSTILE.values() if value in found.what + found.fix] == []
     assert not {"PATH", "LANG", "PYTHONPATH", "PYTHON_VERSION"} & set(found.what.replace(",", "").split())
+
+
+def test_doctor_names_the_variable_by_which_servers_are_known(settings: Settings) -> None:
+    found = environment_finding(settings, {"LAUNCHED_BY_PENSTOCK": "kafka@/somewhere"})
+    assert (found.grade, "unset LAUNCHED_BY_PENSTOCK" in found.fix) == (Grade.NOTE, True)
 
 
 def test_doctor_has_nothing_to_say_of_a_plain_environment(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """One rule for proxies and one for trust, in every client of ours."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ import pytest
 
 from penstock import http, network
 from penstock.config import Settings, pipeline_environment
-from penstock.doctor import Grade, web
-from penstock.errors import ConfigError, ScheduleError, SourceUnavailableError
+from penstock.doctor import Grade, machine, of_web, web
+from penstock.errors import ConfigError, NetworkError, ScheduleError, SourceUnavailableError
 from penstock.schedule import Airflow
 from penstock.services.probe import json_answer
 from penstock.source import Interval
@@ -229,6 +230,42 @@ def test_file_of_authorities_that_is_not_there_is_named(tmp_path: Path, plain: p
     plain.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     with pytest.raises(ConfigError, match=r"none\.pem"):
         http.transport()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("SSL_CERT_FILE", None), ("SSL_CERT_FILE", "no certificate"), ("SSL_CERT_DIR", None)]
+)
+def test_run_and_doctor_say_the_same_of_authorities_that_cannot_be_used(
+    name: str, content: str | None, settings: Settings, tmp_path: Path, plain: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / "none.pem"
+    if content:
+        named.write_text(content)
+    plain.setenv(name, str(named))
+    with pytest.raises(NetworkError, match=rf"{name} in the environment is {re.escape(str(named))}") as caught:
+        Api(USERS.source, settings.source)
+    said = (caught.value.what, caught.value.remedy)
+    assert "unset it to trust the system's store" in caught.value.remedy
+    trust = machine.trust()
+    assert (trust.grade, trust.what, trust.fix) == (Grade.FAILED, *said)
+    found = {one.subject: one for one in of_web(settings, USERS)}
+    assert {
+        name: (found[name].grade, found[name].what, found[name].fix) for name in ("api", "airflow")
+    } == dict.fromkeys(("api", "airflow"), (Grade.FAILED, *said))
+
+
+@pytest.mark.parametrize("address", ["socks5://me:secret@127.0.0.1:1", "http://127.0.0.1:1"])
+def test_doctor_speaks_of_the_proxy_where_that_is_what_is_wrong(
+    address: str, settings: Settings, plain: pytest.MonkeyPatch
+) -> None:
+    plain.setenv("http_proxy", address)
+    found = {
+        one.subject: one for one in of_web(changed(settings, source={"urls": {"users": "http://api.invalid/"}}), USERS)
+    }
+    assert found["api"].grade is Grade.FAILED
+    assert "api.invalid in no_proxy" in found["api"].fix
+    assert "source.urls" not in found["api"].fix
+    assert "secret" not in found["api"].what + found["api"].fix
 
 
 @pytest.mark.usefixtures("plain")

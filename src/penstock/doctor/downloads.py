@@ -13,6 +13,7 @@ from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import LIMIT_S
 from penstock.downloads import variables
 from penstock.errors import ConfigError
+from penstock.extras import not_installed
 from penstock.services import jars
 from penstock.services.jars.download import repository
 from penstock.services.jars.locked import Jar, jars_of, missing
@@ -41,7 +42,10 @@ def maven(settings: Settings) -> Finding:
     """Whether the repository has the smallest of our jars. The default one is not needed once all are fetched."""
     wanted = jars_of(jars.needed(settings))
     mirror = settings.downloads.maven_repository.get_secret_value()
-    problem = _problem_of(mirror, min(wanted, key=lambda jar: jar.size_bytes))
+    try:
+        problem = _problem_of(mirror, min(wanted, key=lambda jar: jar.size_bytes))
+    except ModuleNotFoundError as error:
+        return note("maven repository", f"not asked: {not_installed(error) or error}")
     shown = _shown(mirror) if mirror else "Maven Central"
     if not problem:
         return fine("maven repository", f"{shown} has our jars")

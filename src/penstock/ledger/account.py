@@ -15,11 +15,12 @@ class Account:
     acknowledged: int
     """Items on the topic; those that ingest rejected are not among them."""
     stored: int
-    """Items whose row has their values, or newer ones."""
+    """Items each of whose records, one or several where a retry fetched another, has a row with its values or newer
+    ones."""
     dead_lettered: int
     """Items rejected, by ingest or by the stream."""
     in_flight: int
-    """Items on the topic that are neither."""
+    """Items on the topic that are neither, or of which one record is not stored yet."""
     duplicates: int | None
     """Items on the topic that share their key, and so their row, with another item of the run; None: not looked at."""
     repeated: int

@@ -22,7 +22,7 @@ from penstock.errors import BrokerError, LedgerError, StoreError
 from penstock.ledger.account import Account
 from penstock.ledger.data import Ledger
 from penstock.ledger.kept import Kept
-from penstock.record import Rejected, from_bytes
+from penstock.record import Rejected
 from penstock.store import Counts, Property, RunCounts, Store, Tally, properties
 
 _STREAM = "Does the stream run (`penstock status`, `penstock logs stream`)? What is in Kafka is not lost."
@@ -39,6 +39,8 @@ class Balance:
     """Items that ingest reported and whose messages Kafka has deleted since; only known deeply."""
     distinct: int | None = None
     """Different ones among the items fetched; None where nobody counted them."""
+    warning: str = ""
+    """What a person should know although it balances; only known deeply."""
     problem: str = ""
     """Why it does not balance; empty when it does, also while something is in flight."""
 
@@ -57,8 +59,8 @@ class Balance:
 
 def account(settings: Settings, pipeline: Pipeline, run_id: str) -> Account:
     """Where the items of the run are at this moment, from the data."""
-    with _following(settings, pipeline, run_id) as ledger:
-        return ledger.refresh()
+    with _following(settings, pipeline, run_id) as (ledger, position):
+        return ledger.refresh(position())
 
 
 def wait_until_settled(
@@ -71,12 +73,14 @@ def wait_until_settled(
     """The account from the data, as soon as nothing is in flight; `on_progress` gets each one on the way.
 
     Raises:
-        LedgerError: something still is after `limit_s`; names some of it.
+        LedgerError: something is lost, or still in flight after `limit_s`; names some of it.
     """
-    with _following(settings, pipeline, run_id) as ledger:
+    with _following(settings, pipeline, run_id) as (ledger, position):
 
         def look() -> Account:
-            seen = ledger.refresh()
+            seen = ledger.refresh(position())
+            if seen.lost:
+                raise LedgerError(f"run {run_id}: {_lost(seen, ledger.lost_examples(run_id))}")
             on_progress(seen)
             return seen
 
@@ -155,6 +159,7 @@ def reconcile_deeply(
         with Ledger(pipeline, run_id, broker, store, lambda done: on_progress(done, total)) as ledger:
             accounts = ledger.refresh_all(position)
             lost = {run: ledger.lost_examples(run) for run, account in accounts.items() if account.lost}
+            changed = ledger.changed_elsewhere()
         on_progress(total, total)
     deletes = any(span.first for span in spans.values())
     unreadable = {number: range(spans[number].end, end) for number, end in written.items() if number in spans}
@@ -162,7 +167,14 @@ def reconcile_deeply(
     names = [*sorted(accounts.keys() - known.keys(), reverse=True), *known]
     nothing = {run: Account(run, 0, 0, 0, 0, 0, 0) for run in names}
     found = [
-        balance_of_data(account, known.get(run), unreadable, deletes=deletes, lost=lost.get(run, ""))
+        balance_of_data(
+            account,
+            known.get(run),
+            unreadable,
+            deletes=deletes,
+            lost=lost.get(run, ""),
+            changed=changed.get(run, (0, "")),
+        )
         for run, account in {**nothing, **accounts}.items()
     ]
     return _known(found, pipeline, run_id)
@@ -178,7 +190,7 @@ def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[s
     """Up to `count` rows of the table, those of the newest messages first; Cassandra itself keeps no such order."""
     with Broker(settings.kafka) as broker, Store(settings.cassandra) as store:
         # More than asked for: some may hold no record, and some the same one.
-        read = [from_bytes(pipeline, message.value) for message in broker.tail(pipeline.topic, 4 * count)]
+        read = [message.judged(pipeline) for message in broker.tail(pipeline.topic, 4 * count)]
         ids = list(dict.fromkeys(getattr(record, pipeline.key) for record in read if not isinstance(record, Rejected)))
         rows = {row.values[pipeline.key]: row.values for row in store.rows(pipeline, ids)}
     return [rows[key] for key in ids if key in rows][:count]
@@ -212,16 +224,24 @@ def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
 
 
 def balance_of_data(
-    account: Account, run: RunCounts | None, unreadable: Mapping[int, range], *, deletes: bool, lost: str = ""
+    account: Account,
+    run: RunCounts | None,
+    unreadable: Mapping[int, range],
+    *,
+    deletes: bool,
+    lost: str = "",
+    changed: tuple[int, str] = (0, ""),
 ) -> Balance:
     """What the data say beside what ingest reported.
 
     `unreadable`, partition -> offsets, stands behind a transaction of another producer that is open: what is missing
-    there is in flight. `deletes`: the topic is old enough to have lost its beginning. `lost` names some of the lost.
+    there is in flight. `deletes`: the topic is old enough to have lost its beginning. `lost` names some of the lost;
+    `changed` is how many rows another program seems to have changed, and some of them.
     """
+    warning = _changed(*changed, deletes=deletes)
     report = next(reversed(run.reports.values()), None) if run else None
     if report is None:
-        return Balance(account, None, problem=_lost(account, lost))
+        return Balance(account, None, warning=warning, problem=_lost(account, lost))
     missing = report.fetched - account.settled - account.in_flight
     if missing > 0 and any(last in unreadable.get(number, ()) for number, last in report.last.items()):
         account = replace(account, acknowledged=account.acknowledged + missing, in_flight=account.in_flight + missing)
@@ -232,7 +252,7 @@ def balance_of_data(
         problem = f"{missing} items that ingest published are neither in the topic nor in the dead letters"
     elif missing < 0:
         problem = f"there are {-missing} items more than ingest published"
-    return Balance(account, report.fetched, expired, report.distinct, problem)
+    return Balance(account, report.fetched, expired, report.distinct, warning, problem)
 
 
 def _lost(account: Account, examples: str = "") -> str:
@@ -240,6 +260,17 @@ def _lost(account: Account, examples: str = "") -> str:
         return ""
     some = f", e.g. {examples}" if examples else ""
     return f"the stream has passed {account.lost} items that are neither stored nor dead-lettered{some}"
+
+
+def _changed(rows: int, examples: str, *, deletes: bool) -> str:
+    if not rows:
+        return ""
+    who = (
+        "another program wrote them, or a message that Kafka has deleted since"
+        if deletes
+        else "another program wrote them"
+    )
+    return f"{rows} rows have values that are newer than every message of their key, e.g. {examples}: {who}"
 
 
 def _sum(tallies: Any) -> Tally:
@@ -291,10 +322,15 @@ def _counting(settings: Settings, pipeline: Pipeline) -> Iterator[_Counted]:
 
 
 @contextmanager
-def _following(settings: Settings, pipeline: Pipeline, run_id: str) -> Iterator[Ledger]:
+def _following(
+    settings: Settings, pipeline: Pipeline, run_id: str
+) -> Iterator[tuple[Ledger, Callable[[], Mapping[int, int]]]]:
+    """What follows the run in the data, and how to ask where the stream is."""
     with (
         Broker(settings.kafka) as broker,
         Store(settings.cassandra) as store,
         Ledger(pipeline, run_id, broker, store) as ledger,
     ):
-        yield ledger
+        counts = Counts(store, pipeline)
+        counts.ensure()
+        yield ledger, lambda: counts.position(broker.identity(pipeline.topic))

@@ -17,7 +17,7 @@ from uuid import uuid4
 from penstock.config import Settings, child_environment
 from penstock.errors import ServiceError
 from penstock.services.jars import classpath
-from penstock.services.java import Java
+from penstock.services.java import Java, properties
 from penstock.services.kafka_properties import ZOOKEEPER_SESSION_MS, configuration, data, kept_topics
 from penstock.services.layout import claim
 from penstock.services.nodes import Node, brokers
@@ -98,8 +98,7 @@ def _command(settings: Settings, java: Java, files: Path, main: str, heap: str, 
 def _prepare(settings: Settings, java: Java, node: Node, files: Path) -> None:
     claim(settings)
     files.mkdir(parents=True, exist_ok=True)
-    lines = (f"{name}={value}" for name, value in configuration(settings, node).items())
-    (files / "server.properties").write_text("\n".join(lines) + "\n", "utf-8")
+    (files / "server.properties").write_text(properties(configuration(settings, node)), "ascii")
     (files / "log4j2.xml").write_text(_LOG4J2, "utf-8")
     (files / "log4j.properties").write_text(_LOG4J, "utf-8")
     if settings.stack.kafka == "zookeeper":

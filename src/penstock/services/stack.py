@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from penstock.config import Settings
 from penstock.errors import ServiceError
+from penstock.services.home import check_paths
 from penstock.services.spec import Service
 
 STACK = "penstock.services.stack:stack"
@@ -17,7 +18,9 @@ def stack(settings: Settings, names: Sequence[str] = ()) -> tuple[Service, ...]:
 
     Raises:
         ServiceError: no service has that name.
+        ConfigError: the path of a folder cannot be written into the servers' settings.
     """
+    check_paths(settings)
     # Imported here: whoever only supervises another set of services need not carry these.
     from penstock.services import airflow, cassandra, kafka, nodes, own, postgres, spark, zookeeper  # noqa: PLC0415
     from penstock.services.java import find_java  # noqa: PLC0415

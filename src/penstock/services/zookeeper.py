@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from penstock.config import LOOPBACK, Settings
 from penstock.errors import ServiceError
 from penstock.services.jars import classpath
-from penstock.services.java import Java
+from penstock.services.java import Java, properties
 from penstock.services.layout import claim
 from penstock.services.spec import NotReady, Service
 
@@ -107,7 +107,7 @@ def _prepare(settings: Settings, files: Path) -> None:
         "autopurge.snapRetainCount": 3,
         "autopurge.purgeInterval": 1,  # hours
     }
-    (files / "zoo.cfg").write_text("".join(f"{name}={value}\n" for name, value in options.items()), "utf-8")
+    (files / "zoo.cfg").write_text(properties(options), "ascii")
     (files / "log4j.properties").write_text(_LOG4J, "utf-8")
 
 

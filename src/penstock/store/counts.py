@@ -36,7 +36,9 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a stream says of one micro-batch. `spans` is partition -> (first, last offset)."""
+    """What a stream says of one micro-batch. `spans` is partition -> (first, last offset), the last one before the
+    first where it takes nothing of a partition that it passed before.
+    """
 
     stream: str
     number: int
@@ -117,12 +119,22 @@ class Counts:
                 sums = (before.read, before.rejected, tally.read, tally.rejected)
                 self._execute(_COUNT, *flow, batch.stream, batch.number, *sums, now)
         spans = (
-            (self._topic, *(p, last, batch.stream, first, batch.number)) for p, (first, last) in batch.spans.items()
+            (self._topic, *(p, last, batch.stream, first, batch.number))
+            for p, (first, last) in batch.spans.items()
+            if first <= last
         )
         self._store.execute_each(self._cql(_SPAN), spans)
         self._store.execute(
             self._cql(_TOOK), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
         )
+
+    def begin(self, stream: str, offsets: Mapping[int, int]) -> None:
+        """Keeps that a stream begins at these offsets, partition -> offset: what is before them it has passed.
+
+        Whatever a micro-batch says of the same partition counts, whichever is said first.
+        """
+        passed = {partition: first - 1 for partition, first in offsets.items() if first}
+        self._store.execute(self._cql(_BEGAN), (passed, self._topic, stream))
 
     def resolve(self, items: Iterable[tuple[str, str]]) -> None:
         """Keeps that the dead letters of these (run, item) were replayed and stored."""
@@ -252,6 +264,9 @@ _RESOLVED = "SELECT count(*) AS n FROM {keyspace}.penstock_resolved WHERE topic 
 _SAID = "SELECT * FROM {keyspace}.penstock_runs WHERE topic = ?"
 _TAKEN = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ?"
 _TOOK = "UPDATE {keyspace}.penstock_streams SET position = position + ? WHERE topic = ? AND stream = ?"
+_BEGAN = """
+UPDATE {keyspace}.penstock_streams USING TIMESTAMP 1 SET position = position + ? WHERE topic = ? AND stream = ?
+"""
 _SPANS = """
 SELECT first, number, writetime(number) AS written FROM {keyspace}.penstock_batches
 WHERE topic = ? AND partition = ? AND last >= ? LIMIT ?

@@ -119,13 +119,13 @@ class Store:
         cql = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
         return "".join(str(row["id"]) for row in self.execute(cql, (pipeline.keyspace, pipeline.table)))
 
-    def expired_ms(self, pipeline: Pipeline) -> int:
+    def expired_ms(self, pipeline: Pipeline) -> int | None:
         """Rows written at or before this moment, in milliseconds since 1970, have outlived the table's
-        default_time_to_live, by Cassandra's own clock; -1 where it has none.
+        default_time_to_live, by Cassandra's own clock; None where it has none.
         """
         found = self.execute(_LIFETIME, (pipeline.keyspace, pipeline.table))
         # Cassandra counts in whole seconds.
-        return max(((row["now_ms"] // 1_000 - row["ttl"]) * 1_000 + 999 for row in found if row["ttl"]), default=-1)
+        return max(((row["now_ms"] // 1_000 - row["ttl"]) * 1_000 + 999 for row in found if row["ttl"]), default=None)
 
     def ensure_keyspace(self, pipeline: Pipeline) -> None:
         """Makes the keyspace if it is absent."""
