@@ -13,24 +13,54 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.errors import PenstockError
-    from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Source, Text
+    from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Text
+    from penstock.source import (
+        ApiKey,
+        Basic,
+        Bearer,
+        Columns,
+        Cursor,
+        Generated,
+        Link,
+        NextUrl,
+        OAuth2ClientCredentials,
+        Offset,
+        Page,
+        PerSecond,
+        Source,
+    )
 
-__all__ = ["From", "PenstockError", "Pipeline", "Record", "Schedule", "Source", "Text"]
+__all__ = [
+    "ApiKey",
+    "Basic",
+    "Bearer",
+    "Columns",
+    "Cursor",
+    "From",
+    "Generated",
+    "Link",
+    "NextUrl",
+    "OAuth2ClientCredentials",
+    "Offset",
+    "Page",
+    "PenstockError",
+    "PerSecond",
+    "Pipeline",
+    "Record",
+    "Schedule",
+    "Source",
+    "Text",
+]
 
-_CONTRACT = "penstock.pipelines.contract"
 _PLACES = {
-    "From": _CONTRACT,
     "PenstockError": "penstock.errors",
-    "Pipeline": _CONTRACT,
-    "Record": _CONTRACT,
-    "Schedule": _CONTRACT,
-    "Source": _CONTRACT,
-    "Text": _CONTRACT,
+    **dict.fromkeys(("From", "Pipeline", "Record", "Schedule", "Text"), "penstock.pipelines.contract"),
 }
+"""Where a public name is; `penstock.source` has the rest."""
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first asked for: parts of us run before any package is installed."""
-    if name not in _PLACES:
+    if name not in __all__:
         raise AttributeError(f"module 'penstock' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_PLACES.get(name, "penstock.source")), name)

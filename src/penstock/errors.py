@@ -7,7 +7,8 @@ PenstockError
 ├── ContractError              a pipeline declaration contradicts itself
 ├── SourceError                the API did not give what was asked of it
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts
-│   └── SourceAnswerError          an answer came, but it is not the one that was asked for
+│   ├── SourceAnswerError          an answer came, but it is not the one that was asked for
+│   └── RejectedError              too many of the items that came are no records
 ├── BrokerError                Kafka refused or did not answer
 │   ├── DeliveryError              records were sent and not all were acknowledged
 │   └── TopicError                 a topic has a property under which the promise cannot hold
@@ -113,6 +114,18 @@ class SourceAnswerError(SourceError):
         self.url = url
         self.problem = problem
         super().__init__(f"{url} answered, but {problem}")
+
+
+class RejectedError(SourceError):
+    """More of a run's items are no records than the declaration allows; all of them are in the dead letters."""
+
+    def __init__(self, run: str, rejected: int, fetched: int, allowed: float, commonest: str) -> None:
+        self.run = run
+        super().__init__(
+            f"run {run}: {rejected} of {fetched} items are no records; allowed are {allowed:.0%} "
+            f"(at_most_rejected of the source). The commonest reason: {commonest}. All are in the dead letters: "
+            "correct the declaration, or the API its answers"
+        )
 
 
 class BrokerError(PenstockError):

@@ -21,6 +21,7 @@ from penstock.ingest import run_ingest
 from penstock.kafka import Broker, Message
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, to_bytes
+from penstock.source import Interval
 from penstock.stream.batches import prepare
 from penstock.users import User
 from tests.waiting import TIMEOUT_S
@@ -116,7 +117,7 @@ def test_counts_and_data_agree_on_a_run(stack_settings: Settings, pipeline: Pipe
     run = f"test__{uuid4()}"
     moment = datetime.now(UTC)
     for records in (50, 300):
-        run_ingest(stack_settings, pipeline, run, moment, records)
+        run_ingest(stack_settings, pipeline, run, Interval(moment), records)
     quick = ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     [deep] = ledger.reconcile_deeply(stack_settings, pipeline, run)
     assert quick.equation() == "fetched 300 = stored 300 + dead-lettered 0"
@@ -128,7 +129,7 @@ def test_record_that_was_taken_and_is_not_there_is_found_deeply(
     stack_settings: Settings, pipeline: Pipeline, broker: Broker, store: Store
 ) -> None:
     run = f"test__{uuid4()}"
-    run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 40)
+    run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 40)
     ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     mine = (m for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
     gone, changed = ((next(mine).key or b"").decode() for _ in range(2))
@@ -212,7 +213,7 @@ class Looked(Exception):  # noqa: N818 - ends a wait that would never end
 
 def test_reconcile_tells_of_every_run(stack_settings: Settings, pipeline: Pipeline) -> None:
     run = f"test__{uuid4()}"
-    run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 5)
+    run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 5)
     ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     done = reconcile(stack_settings, "--json")
     assert [json.loads(line)["run"] for line in done.stdout.splitlines()].index(run) == 0

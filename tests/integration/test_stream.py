@@ -18,6 +18,7 @@ from penstock.ingest import run_ingest
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, Reason, to_bytes
+from penstock.source import Interval
 from rig.stacks import free_ports
 from tests.secured import changed
 from tests.strangers import transaction
@@ -90,7 +91,7 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
         pass
     with streaming(settings):
         with transaction(address, own.topic, [to_bytes(user(4_100))]):
-            run_ingest(settings, own, run, datetime.now(UTC), 100)
+            run_ingest(settings, own, run, Interval(datetime.now(UTC)), 100)
             assert balance(settings, own, run) == (True, "")
         ledger.wait_until_balanced(settings, own, run, TIMEOUT_S)
         add_partition(settings, own, number)

@@ -200,7 +200,7 @@ def holds(value: str, secrets: tuple[str, ...]) -> bool:
         f"secrets = '{CORE}'",
         f"[secrets]\npostgres_password = ['{CORE}']",
         f"[spark]\nconf = ['{CORE}']",
-        f"[source]\nurl = ['{CORE}']",
+        f"[source]\nurls = ['{CORE}']",
         f"[airflow]\nurl = {{ x = '{CORE}' }}",
         f"[kafka]\nsasl_password = '{CORE}",
         f"[cassandra]\npasswort = '{CORE}'",
@@ -222,7 +222,7 @@ def test_no_error_shows_a_secret_of_the_environment(variable: str) -> None:
 def test_no_repr_shows_an_address_or_option_that_may_hold_a_secret() -> None:
     found = read_settings(
         {
-            "PENSTOCK_SOURCE_URL": f"https://host/?key={CORE}",
+            "PENSTOCK_SOURCE_URL_USERS": f"https://host/?key={CORE}",
             "PENSTOCK_AIRFLOW_URL": f"https://me:{CORE}@host",
             "PENSTOCK_SPARK_CONF": f'{{"spark.hadoop.fs.s3a.secret.key": "{CORE}"}}',
         }

@@ -50,7 +50,7 @@ SECRETS = {
     "PENSTOCK_SECRETS_AIRFLOW_JWT_SECRET": "hidden-c",
     "PENSTOCK_SECRETS_AIRFLOW_FERNET_KEY": f"hidden-d{'0' * 35}=",
     "PENSTOCK_SECRETS_AIRFLOW_SECRET_KEY": "hidden-e",
-    "PENSTOCK_SOURCE_URL": "https://api.example.com/?key=hidden-f",
+    "PENSTOCK_SOURCE_URL_USERS": "https://api.example.com/?key=hidden-f",
     "PENSTOCK_KAFKA_SASL_PASSWORD": "hidden-g",
     "PENSTOCK_KAFKA_SSL_KEY_PASSWORD": "hidden-h",
     "PENSTOCK_CASSANDRA_PASSWORD": "hidden-i",

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -18,7 +19,9 @@ from penstock.doctor import Grade, machine, of_web, web
 from penstock.errors import ConfigError, NetworkError, ScheduleError, SourceUnavailableError
 from penstock.network import http, proxies
 from penstock.servers.probe import json_answer
-from penstock.source import Api, Clock
+from penstock.source import Interval
+from penstock.source.api import Api
+from penstock.source.pace import Clock
 from penstock.users import USERS
 from tests.certificates import Authority
 from tests.mirrors import served_over_tls
@@ -256,10 +259,12 @@ def test_doctor_speaks_of_the_proxy_where_that_is_what_is_wrong(
     address: str, settings: Settings, plain: pytest.MonkeyPatch
 ) -> None:
     plain.setenv("http_proxy", address)
-    found = {one.subject: one for one in of_web(changed(settings, source={"url": "http://api.invalid/"}), USERS)}
+    found = {
+        one.subject: one for one in of_web(changed(settings, source={"urls": {"users": "http://api.invalid/"}}), USERS)
+    }
     assert found["api"].grade is Grade.FAILED
     assert "api.invalid in no_proxy" in found["api"].fix
-    assert "source.url" not in found["api"].fix
+    assert "source.urls" not in found["api"].fix
     assert "secret" not in found["api"].what + found["api"].fix
 
 
@@ -293,10 +298,9 @@ def test_authority_of_airflow_that_is_another_one_is_named(secured: str, setting
 @pytest.mark.usefixtures("plain")
 def test_api_that_is_not_trusted_is_asked_once(secured: str, settings: Settings) -> None:
     waits: list[float] = []
-    source = changed(settings, source={"url": secured}).source
     with (
-        Api(USERS.source, source, clock=Clock(sleep_s=waits.append)) as api,
+        Api(USERS.source, settings.source, address=secured, clock=Clock(sleep_s=waits.append)) as api,
         pytest.raises(SourceUnavailableError, match="SSL_CERT_FILE"),
     ):
-        list(api.pages("seed", 1))
+        list(api.pages(Interval(datetime(2025, 3, 12, tzinfo=UTC)), 1))
     assert waits == []

@@ -19,7 +19,11 @@ PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 
 
 def test_public_names_are_these() -> None:
-    assert penstock.__all__ == ["From", "PenstockError", "Pipeline", "Record", "Schedule", "Source", "Text"]
+    declaration = {"From", "Pipeline", "Record", "Schedule", "Text"}
+    source = {"Columns", "PerSecond", "Source"}
+    paging = {"Cursor", "Generated", "Link", "NextUrl", "Offset", "Page"}
+    credentials = {"ApiKey", "Basic", "Bearer", "OAuth2ClientCredentials"}
+    assert set(penstock.__all__) == {"PenstockError", *declaration, *source, *paging, *credentials}
 
 
 @pytest.mark.parametrize("name", penstock.__all__)

@@ -136,6 +136,10 @@ class Store:
         metadata = self._session.cluster.metadata.keyspaces.get(keyspace)
         return metadata is not None and table in metadata.tables
 
+    def has_column(self, keyspace: str, table: str, column: str) -> bool:
+        """Whether a table that is there has such a column."""
+        return column in self._session.cluster.metadata.keyspaces[keyspace].tables[table].columns
+
     def define(self, cql: str) -> None:
         """Changes the schema; returns when all nodes agree on it."""
         with self._translated(cql):

@@ -37,7 +37,8 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
     if as_json:
         for balance in balances:
             words = {"problem": balance.problem, "warning": balance.warning}
-            account = {**asdict(balance.account), "fetched": balance.fetched, "expired": balance.expired}
+            numbers = {"fetched": balance.fetched, "distinct": balance.distinct, "expired": balance.expired}
+            account = {**asdict(balance.account), **numbers}
             click.echo(json.dumps({**account, "balances": not balance.problem, **words}))
     else:
         show_balances(balances)

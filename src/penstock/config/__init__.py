@@ -16,6 +16,7 @@ from penstock.config.environment import (
     ignored,
     passed,
     pipeline_environment,
+    variable,
 )
 from penstock.config.reader import FILE_NAME, FILE_VARIABLE, markdown_table, read_settings
 from penstock.config.sections import (
@@ -69,4 +70,5 @@ __all__ = [
     "passed",
     "pipeline_environment",
     "read_settings",
+    "variable",
 ]

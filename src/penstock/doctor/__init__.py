@@ -34,6 +34,7 @@ from penstock.network import http
 from penstock.network.proxies import proxy_of
 from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers.stack import stack
+from penstock.source.api import address
 from penstock.urls import shown
 
 __all__ = ["Finding", "Grade", "examine", "of_web"]
@@ -129,10 +130,10 @@ def _of_data(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterato
 def of_web(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
     """Airflow and the API. Whoever names one of their own expects it to be there; only the local ones may be down."""
     local = _local(settings)
-    airflow, api = settings.airflow, settings.source
+    airflow, api = settings.airflow, address(pipeline.name, pipeline.source, settings.source)
     stands = airflow.url == local.airflow.url
     yield from _asked(settings, "airflow", airflow.url, partial(web.airflow, settings), stands, airflow.ssl_ca_location)
-    yield from _asked(settings, "api", api.url, partial(web.api, settings, pipeline), api.url == local.source.url)
+    yield from _asked(settings, "api", api, partial(web.api, settings, pipeline), api == local.source.simulator)
 
 
 def _asked(
@@ -140,7 +141,7 @@ def _asked(
 ) -> Iterator[Finding]:
     """What `check` finds at the URL, if there is a way to it: to its host, or to the proxy before it."""
     host, port, scheme = _parts(url)
-    setting = {"airflow": "airflow.url", "api": "source.url"}[name]
+    setting = {"airflow": "airflow.url", "api": "source.urls"}[name]
     try:
         http.check_way(scheme, host, settings.own_hosts(), authority)
     except NetworkError as error:
@@ -163,5 +164,5 @@ def _parts(url: str) -> tuple[str, int, str]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # whose text repeats what it could not read, which may be a piece of a password
-        raise ConfigError(f"{shown(url)} (source.url, airflow.url or a proxy) is no address") from None
+        raise ConfigError(f"{shown(url)} (source.urls, airflow.url or a proxy) is no address") from None
     return parts.hostname or "", port or (443 if parts.scheme == "https" else 80), parts.scheme

@@ -37,9 +37,10 @@ class Reason(StrEnum):
 class Header(StrEnum):
     """Names of the Kafka headers, all values UTF-8 text. The first three stand on every message of a pipeline.
 
-    A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
-    so the same origin rejected again is the same letter. `ITEM` stands on all that ingest publishes: which item of its
-    run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says which attempt of the run it was.
+    A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset`, or for ingest's
+    `run/url#page/index`), so the same origin rejected again is the same letter. `ITEM` stands on all that ingest
+    publishes: which item of its run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says
+    which attempt of the run it was.
 
     A replay of a letter says in `REPLAYS` which one (`letter_id`), and in `WRITE_TIME_MS` when its original was sent. A
     message of the dead letters with `RESOLVED` is no letter: it says that the letter which is its key was resolved, and
@@ -341,11 +342,6 @@ def _written(written: str, template: Template, places: Iterable[Iterable[str]], 
 
 _PLAIN = (str, int)
 """What a template writes; a bool is an int for `isinstance`."""
-
-
-def at_path(item: Any, path: str) -> Any:
-    """What stands at a dotted path of nested objects, as JSON has them; None where the path ends early."""
-    return _at(path.split("."), item)
 
 
 def _at(names: Iterable[str], item: Any) -> Any:

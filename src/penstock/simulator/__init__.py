@@ -7,6 +7,6 @@ It stands for the API and so knows nothing of the pipeline: neither its declarat
 
 from penstock.simulator.faults import Fault, Faults, Reply
 from penstock.simulator.plan import Plan
-from penstock.simulator.server import RateLimit, Simulator, serve
+from penstock.simulator.server import Asked, RateLimit, Simulator, serve
 
-__all__ = ["Fault", "Faults", "Plan", "RateLimit", "Reply", "Simulator", "serve"]
+__all__ = ["Asked", "Fault", "Faults", "Plan", "RateLimit", "Reply", "Simulator", "serve"]

@@ -35,6 +35,8 @@ class Balance:
     """Items of the API's answers; None as long as no attempt of ingest reported, and for other producers' messages."""
     expired: int = 0
     """Items that ingest reported and whose messages Kafka has deleted since; only known deeply."""
+    distinct: int | None = None
+    """Different ones among the items fetched; None where nobody counted them."""
     warning: str = ""
     """What a person should know although it balances; only known deeply."""
     problem: str = ""
@@ -50,7 +52,7 @@ class Balance:
         account = self.account
         if self.fetched is None:
             return f"{account.equation(account.settled + account.in_flight)} (not reported by ingest)"
-        return account.equation(self.fetched)
+        return account.equation(self.fetched, self.distinct)
 
 
 def account(settings: Settings, pipeline: Pipeline, run_id: str) -> Account:
@@ -215,7 +217,8 @@ def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
     problem = _lost(account)
     if in_flight < 0:
         problem = f"the stream took {-in_flight} messages more than ingest published"
-    return Balance(account, report.fetched if report else None, problem=problem)
+    distinct = report.distinct if report else None
+    return Balance(account, report.fetched if report else None, distinct=distinct, problem=problem)
 
 
 def balance_of_data(
@@ -247,7 +250,7 @@ def balance_of_data(
         problem = f"{missing} items that ingest published are neither in the topic nor in the dead letters"
     elif missing < 0:
         problem = f"there are {-missing} items more than ingest published"
-    return Balance(account, report.fetched, expired, warning, problem)
+    return Balance(account, report.fetched, expired, report.distinct, warning, problem)
 
 
 def _lost(account: Account, examples: str = "") -> str:

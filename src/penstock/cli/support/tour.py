@@ -27,15 +27,18 @@ SETTLE_TIMEOUT_S = 3_600
 PROVE_TIMEOUT_S = 300
 
 
-def demo(settings: Settings, records: int) -> None:
-    """One run of the pipeline with `records` records, from the start of the servers to the balance; raises as `run`."""
+def demo(settings: Settings, records: int | None) -> None:
+    """One run of the pipeline from the start of the servers to the balance; raises as `run`.
+
+    `records` is for an API that is asked for a number of them.
+    """
     load_pipeline(settings.pipeline).source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
     run(settings, records)
     show_pages_and_credentials(state, settings)
 
 
-def run(settings: Settings, records: int) -> None:
+def run(settings: Settings, records: int | None) -> None:
     """One run of the pipeline on servers that are up, from Airflow's trigger to the balance.
 
     Raises:
@@ -55,13 +58,13 @@ def run(settings: Settings, records: int) -> None:
         err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
+def _run_dag(settings: Settings, pipeline: Pipeline, records: int | None) -> IngestReport:
     schedule = pipeline.schedule
     with Airflow(with_credentials(settings)) as airflow, spinner("Airflow") as say:
         say(f"Airflow reads the DAG {schedule.dag_id}")
         airflow.wait_until_parsed(schedule.dag_id, PARSE_TIMEOUT_S)
         airflow.unpause(schedule.dag_id)
-        run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {"records": records})
+        run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {} if records is None else {"records": records})
         airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_TIMEOUT_S)
         report = airflow.result(schedule.dag_id, run_id, schedule.task_id)
     return IngestReport.model_validate(report)
