@@ -1,6 +1,7 @@
 """One declaration: what is derived from it follows it."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -194,8 +195,31 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_error(
     name = f"declared_{abs(hash(text))}"
     (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ContractError, match=rf"no pipeline at '{name}:X': (SyntaxError|ZeroDivision|Module|TypeError)"):
+    named = rf"no pipeline at '{name}:X': {re.escape(str(tmp_path))}/{name}\.py:1: (SyntaxError|Zero|Module|TypeError)"
+    with pytest.raises(ContractError, match=named):
         load_pipeline(f"{name}:X")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('    id: Annotated[str, From("id")]; time: Annotated[complex, From("time")]', "field 'time' has type"),
+        ("X = Pipeline(name='orders')", "Pipeline: version: Field required; record: Field required"),
+    ],
+)
+def test_a_declaration_that_is_not_sound_is_named_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, says: str
+) -> None:
+    name = f"unsound_{abs(hash(line))}"
+    head = ["from typing import Annotated", "from penstock import From, Pipeline, Record", "class R(Record):"]
+    last = "X = Pipeline(name='orders', version=1, record=R, key='id', **{each: 'a' for each in ('topic', 'table')})"
+    body = [*head, line, last] if line.startswith(" ") else [*head, "    pass", line]
+    (tmp_path / f"{name}.py").write_text("\n".join(body))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ContractError) as refused:
+        load_pipeline(f"{name}:X")
+    assert says in str(refused.value) or line.startswith(" ")
+    assert str(refused.value).startswith(f"{tmp_path}/{name}.py:5: ")
 
 
 def test_refuses_to_load_what_is_no_pipeline() -> None:

@@ -27,6 +27,7 @@ def cli(verbose: bool) -> None:
     Whether it could run, and what is wrong:      penstock doctor
     Only the servers:                             penstock up, status, logs, down
     On servers that run already:                  penstock run
+    Your own declaration, before anything runs:   penstock check, preview, schema
     One stage by hand, against any cluster:       penstock ingest, stream, users
     What was rejected, and bringing it home:      penstock dead-letters list, show, export, replay
     Where one record is:                          penstock trace ID or e-mail

@@ -8,13 +8,25 @@ the Kafka value, Spark's schema as DDL, the `CREATE TABLE` and the table for the
 import importlib
 import re
 import string
+import sysconfig
+import traceback
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from annotated_types import MinLen
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ContractError
@@ -215,17 +227,41 @@ def load_pipeline(reference: str) -> Pipeline:
     module_name, _, attribute = reference.partition(":")
     try:
         pipeline = getattr(importlib.import_module(module_name), attribute)
-    except ContractError:
-        raise
     except Exception as error:
         # The module is the user's, and may fail in any way while it is imported.
+        where = _line_of(error)
+        if isinstance(error, (ContractError, ValidationError)):
+            raise ContractError(f"{where}{_sentence(error)}") from error
         raise ContractError(
-            f"no pipeline at {reference!r}: {type(error).__name__}: {error}. "
+            f"no pipeline at {reference!r}: {where}{type(error).__name__}: {error}. "
             "Give module:NAME, e.g. penstock.users:USERS; a module of your own must be importable (PYTHONPATH)."
         ) from error
     if not isinstance(pipeline, Pipeline):
         raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.Pipeline")
     return pipeline
+
+
+_OURS = str(Path(__file__).parent)
+
+
+def _line_of(error: BaseException) -> str:
+    """`file:line: ` of the declaration's line that failed; empty where no line of a declaration is to blame."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}: "
+    frames = traceback.extract_tb(error.__traceback__)
+    libraries = (_OURS, *sysconfig.get_paths().values(), "<")
+    found = [frame for frame in frames if not frame.filename.startswith(libraries)]
+    return f"{found[-1].filename}:{found[-1].lineno}: " if found else ""
+
+
+def _sentence(error: ContractError | ValidationError) -> str:
+    if isinstance(error, ContractError):
+        return str(error)
+    problems = (
+        f"{'.'.join(map(str, each['loc'])) or error.title}: {each['msg']}"
+        for each in error.errors(include_url=False, include_input=False)
+    )
+    return f"{error.title}: {'; '.join(problems)}"
 
 
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.

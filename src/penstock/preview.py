@@ -1,0 +1,86 @@
+"""What a run would bring, without a server: the first questions to the API, and what becomes of the first items."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from penstock.config import Settings
+from penstock.network import http
+from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.record import Rejected, from_api
+from penstock.simulator import Simulator
+from penstock.source import Interval
+from penstock.source.api import Api, address
+from penstock.source.secrets import Secrets
+from penstock.urls import ShownUrl, shown
+
+PATIENCE_S = 5.0
+"""How long the API may be silent: somebody waits and looks."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One item of the API: which question brought it, as the API gave it, and what it is to the declaration."""
+
+    url: ShownUrl
+    index: int
+    """In the list of that answer, from 0."""
+    item: Any
+    judged: Record | Rejected
+
+
+def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, count: int) -> Iterator[Seen]:
+    """The first `count` items of a run, or all where the API has fewer. Asks each question once, and publishes nothing.
+
+    Raises:
+        ConfigError: the API cannot be asked so.
+        SourceError: it gave no usable answer.
+    """
+    source = pipeline.source
+    waits = {"attempts": 1, "connect_timeout_s": PATIENCE_S, "read_timeout_s": PATIENCE_S}
+    with (
+        _answering(settings, address(pipeline.name, source, settings.source)) as place,
+        Api(
+            source,
+            settings.source.model_copy(update=waits),
+            address=place,
+            secrets=Secrets.of(settings.source),
+            transport=http.transport(settings.own_hosts()),
+        ) as api,
+    ):
+        pages = api.pages(interval, None if source.most_records is None else count)
+        items = ((page.url, index, item) for page in pages for index, item in enumerate(page.items))
+        for url, index, item in islice(items, count):
+            yield Seen(url, index, item, from_api(pipeline, item))
+
+
+def check(settings: Settings, pipeline: Pipeline, interval: Interval) -> ShownUrl:
+    """The address that would be asked, where everything is there to ask it; nothing is sent.
+
+    Raises:
+        ConfigError: the address is none, a secret is not there, or the run lacks the interval that is asked for.
+    """
+    place = address(pipeline.name, pipeline.source, settings.source)
+    with Api(pipeline.source, settings.source, address=place, secrets=Secrets.of(settings.source)) as api:
+        api.check(interval)
+    return shown(place)
+
+
+def yesterday(now: datetime) -> Interval:
+    """The interval of a daily run that is over; `now` is aware."""
+    end = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=1)
+    return Interval(start, start, end)
+
+
+@contextmanager
+def _answering(settings: Settings, place: str) -> Iterator[str]:
+    """The address, or that of a simulator of our own where it is the simulator's, which need not run."""
+    if place != settings.source.simulator:
+        yield place
+        return
+    with Simulator() as simulator:
+        yield simulator.url

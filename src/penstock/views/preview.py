@@ -1,0 +1,36 @@
+"""The first items of an API: the questions, the rows, and what is no row."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Rejected
+from penstock.preview import Seen
+from penstock.views.console import err, out
+from penstock.views.rows import rows_table
+
+
+def as_object(seen: Seen) -> Mapping[str, Any]:
+    """For JSON: the question, and the row or the reason why there is none."""
+    came = {"url": seen.url, "index": seen.index}
+    if isinstance(seen.judged, Rejected):
+        return {**came, "rejected": seen.judged.reason.value, "message": seen.judged.message, "item": seen.item}
+    return {**came, "row": seen.judged.model_dump()}
+
+
+def show(seen: Sequence[Seen], pipeline: Pipeline) -> None:
+    """The questions on stderr, then what the table would hold, then the rejected items with their reasons."""
+    for url, count in Counter(one.url for one in seen).items():
+        err.print(
+            f"{pipeline.source.method} {url}: {count} items looked at", markup=False, highlight=False, soft_wrap=True
+        )
+    if not seen:
+        err.print("the API has no items for that interval", markup=False, highlight=False)
+    rows = [one.judged.model_dump() for one in seen if not isinstance(one.judged, Rejected)]
+    if rows:
+        out.print(rows_table(rows, pipeline))
+    for one in seen:
+        if isinstance(one.judged, Rejected):
+            text = f"item {one.index} would be a dead letter, {one.judged.reason}: {one.judged.message}"
+            out.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,68 @@
+"""What a run would bring is seen before anything runs, and a declaration is checked without an API."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from penstock.cli import cli
+from penstock.errors import ConfigError, SourceUnavailableError
+from penstock.simulator import Simulator
+from penstock.simulator.people import Question, answer
+from tests.apis import json_reply
+
+PEOPLE = answer(Question("seed", 1, 3))["results"]
+"""The record of `tests.windowed:QUAKES` is a person."""
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_PIPELINE", "tests.windowed:QUAKES")
+    for server in ("KAFKA_BOOTSTRAP_SERVERS", "CASSANDRA_CONTACT_POINTS"):
+        monkeypatch.setenv(f"PENSTOCK_{server}", "127.0.0.1:1" if server.startswith("KAFKA") else "127.0.0.1")
+
+
+def previewed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[Result, list[str]]:
+    """What the command did with two good items and a bad one, and the questions that the API was asked."""
+    asked: list[str] = []
+    items = [PEOPLE[0], {**PEOPLE[1], "email": 5}, PEOPLE[2]]
+    with Simulator(api=lambda one: (asked.append(one.query["since"]), json_reply({"features": items}))[1]) as api:
+        monkeypatch.setenv("PENSTOCK_SOURCE_URL_QUAKES", api.url)
+        return CliRunner().invoke(cli, ["preview", *arguments]), asked
+
+
+def test_first_items_are_shown_as_rows_and_the_rejected_with_their_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, asked = previewed(monkeypatch, "--from", "2026-11-01", "--to", "2026-11-02")
+    assert (done.exit_code, asked) == (0, ["2026-11-01T00:00:00Z"])
+    assert "since=2026-11-01T00:00:00Z" in done.stderr.replace("%3A", ":")
+    assert "3 items looked at" in done.stderr
+    assert PEOPLE[0]["login"]["uuid"] in done.stdout
+    assert "item 1 would be a dead letter, wrong_type: email:" in done.stdout
+
+
+def test_no_more_items_than_asked_for_are_shown_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, asked = previewed(monkeypatch, "--limit", "2", "--json")
+    good, bad = map(json.loads, done.stdout.splitlines())
+    assert (good["row"]["email"], bad["rejected"], bad["item"]["email"]) == (PEOPLE[0]["email"], "wrong_type", 5)
+    assert len(asked) == 1
+
+
+def test_users_are_shown_though_no_simulator_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_PIPELINE", "penstock.users:USERS")
+    done = CliRunner().invoke(cli, ["preview", "--json"])
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 5)
+
+
+def test_an_api_that_is_not_there_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_SOURCE_URL_QUAKES", "http://127.0.0.1:9/")
+    assert isinstance(CliRunner().invoke(cli, ["preview"]).exception, SourceUnavailableError)
+
+
+def test_a_sound_declaration_is_called_so_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = CliRunner().invoke(cli, ["check"])
+    assert done.output.startswith("pipeline quakes is sound: 11 fields from https://api.example.com/quakes to topic")
+
+
+def test_an_address_that_is_none_is_found_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_SOURCE_URL_QUAKES", "not an address")
+    assert isinstance(CliRunner().invoke(cli, ["check"]).exception, ConfigError)
