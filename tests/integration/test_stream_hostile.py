@@ -5,6 +5,7 @@ The last by its name of those that share a stack: its 10,000 messages stay in to
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -97,7 +98,9 @@ def starts(stack_settings: Settings) -> Iterable[None]:
 def test_ten_thousand_hostile_messages_become_rows_and_letters(
     stack_settings: Settings, pipeline: Pipeline, broker: Broker, store: Store, run: str
 ) -> None:
-    sent = published(stack_settings, pipeline, run, corpus(SEED, 10_000))
+    # A producer's time is its own; other times are for the tests of the judge.
+    own_time = (each for each in corpus(SEED, 12_000) if each.timestamp_type == 0 and each.timestamp_ms is None)
+    sent = published(stack_settings, pipeline, run, islice(own_time, 10_000))
     letters, users = expected_letters(sent), expected_rows(sent)
     account = ledger.wait_until_settled(stack_settings, pipeline, run, TIMEOUT_S)
     assert account.equation(10_000) == f"fetched 10000 = stored {len(users)} + dead-lettered {len(letters)}"
