@@ -74,3 +74,16 @@ def user(number: int, **changes: str | None) -> User:
 def publish(broker: Broker, own: Pipeline, values: Sequence[bytes], sent: datetime = SENT) -> None:
     broker.ensure_topics(own)
     broker.publish(message(own, value, sent) for value in values)
+
+
+@contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    """Within it the process and its children do nothing."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in family:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in family:
+            process.resume()

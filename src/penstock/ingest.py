@@ -2,7 +2,7 @@
 
 What the DAG's task calls is `run_ingest`. The same run and interval ask the same questions and publish under the same
 keys, so a retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all.
-A try that went through is reported to the counts, by which `ledger.reconcile` knows what should arrive.
+An attempt that went through is reported to the counts, by which `ledger.reconcile` knows what should arrive.
 """
 
 import logging
@@ -37,16 +37,16 @@ log = logging.getLogger(__name__)
 # A header is for people; a name of ten megabytes in the API's answer must not become one.
 _LONGEST_MESSAGE = 1_000
 _LONGEST_EXAMPLE = 300
-REPORT_LIMIT_S = 120
-"""How long ingest waits for a Cassandra that takes its report; then the try fails, and the next one sends all again."""
+REPORT_TIMEOUT_S = 120
+"""How long ingest waits for a Cassandra that takes its report; then the attempt fails, and the next sends all again."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One attempt of one run of a pipeline.
 
-    `id` is Airflow's, or the name that somebody gave by hand. `attempt` is another one for each try, so that the counts
-    can tell the messages of a try that went through from those of one that did not.
+    `id` is Airflow's, or the name that somebody gave by hand. `attempt` is another one for each, so that the counts can
+    tell the messages of an attempt that went through from those of one that did not.
     """
 
     pipeline: Pipeline
@@ -146,7 +146,7 @@ def run_ingest(
             report = ingest(run, ahead(api.pages(interval, records)), broker, on_progress)
     Retrying(
         retry=retry_if_exception_type(StoreError),
-        stop=stop_after_delay(REPORT_LIMIT_S),
+        stop=stop_after_delay(REPORT_TIMEOUT_S),
         wait=wait_exponential(multiplier=0.5, max=10),
         reraise=True,
     )(_keep, settings, run, report)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -14,7 +13,6 @@ from penstock.pipelines.record import Rejected, from_api
 from penstock.simulator import Simulator
 from penstock.source import Interval
 from penstock.source.api import Api, address
-from penstock.source.secrets import Secrets
 from penstock.urls import ShownUrl, shown
 
 PATIENCE_S = 5.0
@@ -47,7 +45,6 @@ def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, coun
             source,
             settings.source.model_copy(update=waits),
             address=place,
-            secrets=Secrets.of(settings.source),
             transport=http.transport(settings.own_hosts()),
         ) as api,
     ):
@@ -64,16 +61,9 @@ def check(settings: Settings, pipeline: Pipeline, interval: Interval) -> ShownUr
         ConfigError: the address is none, a secret is not there, or the run lacks the interval that is asked for.
     """
     place = address(pipeline.name, pipeline.source, settings.source)
-    with Api(pipeline.source, settings.source, address=place, secrets=Secrets.of(settings.source)) as api:
+    with Api(pipeline.source, settings.source, address=place) as api:
         api.check(interval)
     return shown(place)
-
-
-def yesterday(now: datetime) -> Interval:
-    """The interval of a daily run that is over; `now` is aware."""
-    end = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    start = end - timedelta(days=1)
-    return Interval(start, start, end)
 
 
 @contextmanager

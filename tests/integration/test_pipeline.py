@@ -27,6 +27,7 @@ from penstock.source import Interval, Offset, Source
 from penstock.source.api import Api, address
 from rig.stacks import start
 from tests.apis import Listing, json_reply, serving
+from tests.streaming import suspended
 from tests.waiting import TIMEOUT_S
 
 
@@ -237,12 +238,5 @@ def stream_suspended(settings: Settings) -> Iterator[None]:
     """Within it the stream makes no progress, so that what is published stays in flight."""
     stream = control.status(settings, memory=False).service("stream")
     assert stream.pid is not None
-    driver = psutil.Process(stream.pid)
-    family = [driver, *driver.children(recursive=True)]
-    for process in family:
-        process.suspend()
-    try:
+    with suspended(stream.pid):
         yield
-    finally:
-        for process in family:
-            process.resume()

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import psutil
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -21,7 +20,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import to_bytes
 from rig.stacks import free_ports
 from tests.disks import filled, small_disk
-from tests.streaming import OWN, log_of, publish, started, streaming, user
+from tests.streaming import OWN, log_of, publish, started, streaming, suspended, user
 from tests.waiting import TIMEOUT_S, until
 
 RECORDS = 120
@@ -219,16 +218,3 @@ def make_again(settings: Settings, own: Pipeline, broker: Broker, messages: int)
             deleted.result()
     until(lambda: broker.identity(own.topic) == "")
     publish(broker, own, [to_bytes(user(number)) for number in range(messages)])
-
-
-@contextmanager
-def suspended(pid: int) -> Iterator[None]:
-    """Within it the process and its children do nothing."""
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    for process in family:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in family:
-            process.resume()

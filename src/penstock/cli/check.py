@@ -17,7 +17,7 @@ def check(settings: "Settings") -> None:
     """Say whether the declaration is sound, with the line that is not. Asks no API and no server."""
     from penstock.pipelines.contract import load_pipeline
     from penstock.preview import check as check_source
-    from penstock.preview import yesterday
+    from penstock.source import yesterday
 
     pipeline = load_pipeline(settings.pipeline)
     address = check_source(settings, pipeline, yesterday(datetime.now(UTC)))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def preview(settings: "Settings", limit: int, start: datetime | None, end: datetime | None, as_json: bool) -> None:
     """Ask the API and show its first items as rows, or why they are none. Needs no server and publishes nothing."""
     from penstock.pipelines.contract import load_pipeline
-    from penstock.preview import first_items, yesterday
-    from penstock.source import Interval
+    from penstock.preview import first_items
+    from penstock.source import Interval, yesterday
     from penstock.views.preview import as_object, show
 
     if (start is None) != (end is None):

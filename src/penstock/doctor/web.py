@@ -1,7 +1,7 @@
 """What is asked over HTTP: Airflow, and the API that records come from."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import httpx
@@ -15,7 +15,7 @@ from penstock.doctor.versions import AIRFLOW, Line
 from penstock.errors import ConfigError, ScheduleError, SourceError
 from penstock.network import http
 from penstock.pipelines.contract import Pipeline
-from penstock.source import Interval
+from penstock.source import yesterday
 from penstock.source.api import Api, address
 from penstock.source.client import outlook
 from penstock.source.secrets import Secrets
@@ -54,13 +54,12 @@ def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Itera
 
 def _look(settings: Settings, pipeline: Pipeline) -> httpx.Response | str:
     def look() -> httpx.Response:
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         waits = {"connect_timeout_s": TIMEOUT_S, "read_timeout_s": TIMEOUT_S}
         hurried = settings.source.model_copy(update=waits)
         source, over_http = pipeline.source, http.transport(settings.own_hosts())
         where = address(pipeline.name, source, settings.source)
         with Api(source, hurried, address=where, transport=over_http) as asked:
-            return asked.look(Interval(today, today - timedelta(days=1), today))
+            return asked.look(yesterday(datetime.now(UTC)))
 
     return _answer(look)
 

@@ -241,7 +241,7 @@ def load_pipeline(reference: str) -> Pipeline:
     return pipeline
 
 
-_OURS = str(Path(__file__).parent)
+_OURS = str(Path(__file__).parents[1])
 
 
 def _line_of(error: BaseException) -> str:

@@ -6,7 +6,7 @@ comes with it, so that a declaration is read in an instant; whoever asks the API
 
 from penstock.source.auth import ApiKey, Basic, Bearer, OAuth2ClientCredentials
 from penstock.source.declaration import Source
-from penstock.source.interval import Interval, seed_for
+from penstock.source.interval import Interval, seed_for, yesterday
 from penstock.source.paging import (
     Ask,
     Body,
@@ -45,4 +45,5 @@ __all__ = [
     "Source",
     "WrongAnswerError",
     "seed_for",
+    "yesterday",
 ]

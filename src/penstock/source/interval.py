@@ -7,7 +7,7 @@ and a backfill ask the same questions again.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.errors import ConfigError, ContractError
@@ -127,3 +127,10 @@ def _aware(what: str, moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone: {what} needs an aware moment")
     return moment.astimezone(UTC)
+
+
+def yesterday(now: datetime) -> Interval:
+    """The interval of a daily run that is over; `now` is aware."""
+    end = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=1)
+    return Interval(start, start, end)
