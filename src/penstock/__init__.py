@@ -14,15 +14,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.errors import PenstockError
     from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Source, Text
+    from penstock.pipelines.times import EpochMillis, EpochSeconds, Format, Iso8601, Rfc2822
+    from penstock.pipelines.types import Int32, IPAddress, JsonText
 
-__all__ = ["From", "PenstockError", "Pipeline", "Record", "Schedule", "Source", "Text"]
+__all__ = [
+    "EpochMillis",
+    "EpochSeconds",
+    "Format",
+    "From",
+    "IPAddress",
+    "Int32",
+    "Iso8601",
+    "JsonText",
+    "PenstockError",
+    "Pipeline",
+    "Record",
+    "Rfc2822",
+    "Schedule",
+    "Source",
+    "Text",
+]
 
-_CONTRACT = "penstock.pipelines.contract"
+_CONTRACT, _TIMES, _TYPES = (f"penstock.pipelines.{name}" for name in ("contract", "times", "types"))
 _PLACES = {
+    "EpochMillis": _TIMES,
+    "EpochSeconds": _TIMES,
+    "Format": _TIMES,
     "From": _CONTRACT,
+    "IPAddress": _TYPES,
+    "Int32": _TYPES,
+    "Iso8601": _TIMES,
+    "JsonText": _TYPES,
     "PenstockError": "penstock.errors",
     "Pipeline": _CONTRACT,
     "Record": _CONTRACT,
+    "Rfc2822": _TIMES,
     "Schedule": _CONTRACT,
     "Source": _CONTRACT,
     "Text": _CONTRACT,

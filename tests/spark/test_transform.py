@@ -42,8 +42,16 @@ def test_a_record_becomes_the_row_it_says(judge: Judge) -> None:
 def test_a_record_with_every_type_becomes_typed_columns(spark: SparkSession) -> None:
     row = good(transform(messages(spark, [encoded(READING)]), READINGS)).drop(WRITETIME)
     expected = spark.createDataFrame(
-        [(READING["sensor"], "n", -(2**63), 0.1, True, datetime(2025, 3, 12, 14, 30, 0, 123456, tzinfo=UTC))],
-        "sensor string, name string, count bigint, level double, valid boolean, at timestamp",
+        [
+            (
+                *(READING["sensor"], "n", -(2**63), 0.1, True, datetime(2025, 3, 12, 14, 30, 0, 123456, tzinfo=UTC)),
+                *(-(2**31), "12.50", "2025-03-12", "2001:db8::1", bytearray(b"\xff\xef"), ["b", "", "a"]),
+                *(["علی", "x"], {"b": "1", "": "2"}, '{"type":"Point","at":[1,2.5]}'),
+            )
+        ],
+        "sensor string, name string, count bigint, level double, valid boolean, at timestamp, small int, price string, "
+        "day string, host string, raw binary, steps array<string>, tags array<string>, labels map<string, string>, "
+        "shape string",
     )
     assert_df_equality(row, expected)
 

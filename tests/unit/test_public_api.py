@@ -19,7 +19,9 @@ PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 
 
 def test_public_names_are_these() -> None:
-    assert penstock.__all__ == ["From", "PenstockError", "Pipeline", "Record", "Schedule", "Source", "Text"]
+    times, types = ["EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"], ["IPAddress", "Int32", "JsonText"]
+    declared = ["From", "PenstockError", "Pipeline", "Record", "Schedule", "Source", "Text"]
+    assert penstock.__all__ == sorted([*declared, *times, *types])
 
 
 @pytest.mark.parametrize("name", penstock.__all__)

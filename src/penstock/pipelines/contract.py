@@ -18,7 +18,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError, ContractError
-from penstock.pipelines.types import TYPES, FieldType, plain_type
+from penstock.pipelines.times import TimeForm
+from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,13 @@ class From:
 
     A dotted path (`login.uuid`) takes the value as it is. A template (`{street.number} {street.name}`) writes text;
     its integers are written in decimal. If all its parts are absent or null, so is the field; if only some are, the
-    record is rejected, for the rest of the text would be lost.
+    record is rejected, for the rest of the text would be lost. In a path, `tags.0.name` is the first item of a list.
+
+    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339.
     """
 
     path: str
+    form: TimeForm | None = None
 
     @property
     def template(self) -> "Template | None":
@@ -86,7 +90,14 @@ class Record(BaseModel):
     A field that may be absent is declared `X | None = None`; every other field is required.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class Column:
     max_bytes: int | None = None
 
     @property
-    def python(self) -> type:
+    def python(self) -> Any:
         return self.kind.python
 
     @property
@@ -226,7 +237,11 @@ class Pipeline(BaseModel):
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of the Kafka value."""
-        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **self.record.model_json_schema()}
+        schema = self.record.model_json_schema()
+        for column in self.columns:
+            if column.kind.schema:
+                schema["properties"][column.name] = _schema(column, schema["properties"][column.name])
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
     def spark_ddl(self) -> str:
         """The record as Spark's DDL, for `StructType.fromDDL`."""
@@ -280,6 +295,13 @@ def _columns(record: type[Record], key: str) -> tuple[Column, ...]:
     return tuple(_as_key(column) if column.name == key else column for column in columns)
 
 
+def _schema(column: Column, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The type's own schema in place of what pydantic says of the value."""
+    own = {**(column.kind.schema or {}), **({"pattern": f"^({column.kind.form.pattern})$"} if column.kind.form else {})}
+    kept = {name: found[name] for name in ("title", "description", "default") if name in found}
+    return {**kept, **(own if column.required else {"anyOf": [own, {"type": "null"}]})}
+
+
 def _as_key(column: Column) -> Column:
     if column.python is not str:
         return column
@@ -299,17 +321,25 @@ def _column(name: str, field: FieldInfo) -> Column:
     origin = next((item for item in field.metadata if isinstance(item, From)), None)
     if origin is None:
         raise ContractError(f"field {name!r} does not say where it comes from: annotate it with From('path')")
-    python, nullable = plain_type(field.annotation)
+    python, nullable = plain_type(field.annotation, field.metadata)
     if python not in TYPES:
-        allowed = ", ".join(each.__name__ for each in TYPES)
+        allowed = ", ".join(map(type_name, TYPES))
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
+    kind = TYPES[python]
+    if origin.form and not kind.is_time:
+        times = ", ".join(type_name(each) for each, row in TYPES.items() if row.is_time)
+        raise ContractError(f"field {name!r} has a form of time, and its type is {type_name(python)}, not {times}")
     if origin.template and python is not str:
-        raise ContractError(f"field {name!r} is a template, which writes text; its type is {python.__name__}, not str")
+        raise ContractError(
+            f"field {name!r} is a template, which writes text; its type is {type_name(python)}, not str"
+        )
     if nullable == field.is_required():
         raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")
+    if _min_length(field) and kind.least_bytes is not None:
+        raise ContractError(f"field {name!r} has a smallest length, which only text may have, not {type_name(python)}")
     return Column(
         name=name,
-        kind=TYPES[python],
+        kind=kind,
         required=field.is_required(),
         origin=origin,
         min_length=_min_length(field),
