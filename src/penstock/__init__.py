@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.errors import PenstockError
     from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Source, Text
+    from penstock.pipelines.keys import Desc, Key
     from penstock.pipelines.times import EpochMillis, EpochSeconds, Format, Iso8601, Rfc2822
     from penstock.pipelines.types import Int32, IPAddress, JsonText
 
 __all__ = [
+    "Desc",
     "EpochMillis",
     "EpochSeconds",
     "Format",
@@ -26,6 +28,7 @@ __all__ = [
     "Int32",
     "Iso8601",
     "JsonText",
+    "Key",
     "PenstockError",
     "Pipeline",
     "Record",
@@ -37,6 +40,7 @@ __all__ = [
 
 _CONTRACT, _TIMES, _TYPES = (f"penstock.pipelines.{name}" for name in ("contract", "times", "types"))
 _PLACES = {
+    "Desc": "penstock.pipelines.keys",
     "EpochMillis": _TIMES,
     "EpochSeconds": _TIMES,
     "Format": _TIMES,
@@ -45,6 +49,7 @@ _PLACES = {
     "Int32": _TYPES,
     "Iso8601": _TIMES,
     "JsonText": _TYPES,
+    "Key": "penstock.pipelines.keys",
     "PenstockError": "penstock.errors",
     "Pipeline": _CONTRACT,
     "Record": _CONTRACT,

@@ -23,6 +23,7 @@ from penstock.errors import ConfigError, DeliveryError, SourceAnswerError, Store
 from penstock.kafka import Broker, Message, Publisher
 from penstock.network import http
 from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.identity import message_key
 from penstock.pipelines.record import Header, Rejected, from_api, to_bytes
 from penstock.source import Api, Page, ahead, seed_for
 from penstock.urls import shown
@@ -181,8 +182,7 @@ def _message(run: Run, page: Page, index: int, item: Any) -> Message:
     headers: dict[str, str] = {**run.headers, Header.ITEM: f"{page.number}/{index}"}
     record = from_api(pipeline, item)
     if not isinstance(record, Rejected):
-        key = str(getattr(record, pipeline.key)).encode()
-        return Message(pipeline.topic, key, to_bytes(record), headers, page.received_at)
+        return Message(pipeline.topic, message_key(pipeline, record), to_bytes(record), headers, page.received_at)
     why: dict[str, str] = {
         Header.REASON: record.reason.value,
         Header.MESSAGE: record.message[:_LONGEST_MESSAGE],

@@ -21,7 +21,7 @@ PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 def test_public_names_are_these() -> None:
     times, types = ["EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"], ["IPAddress", "Int32", "JsonText"]
     declared = ["From", "PenstockError", "Pipeline", "Record", "Schedule", "Source", "Text"]
-    assert penstock.__all__ == sorted([*declared, *times, *types])
+    assert penstock.__all__ == sorted([*declared, *times, *types, "Desc", "Key"])
 
 
 @pytest.mark.parametrize("name", penstock.__all__)

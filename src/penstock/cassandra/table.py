@@ -27,6 +27,7 @@ from penstock.config import CassandraSettings
 from penstock.errors import StoreError
 from penstock.network import tls
 from penstock.pipelines.contract import Column, Pipeline
+from penstock.pipelines.keys import key_of_columns
 
 log = logging.getLogger(__name__)
 
@@ -157,10 +158,14 @@ class Store:
                 pass
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]:
-        """The rows of these keys, in no order; a key without a row gives nothing. Memory does not grow with the ids."""
-        select = self._select(pipeline, _cells(pipeline), f"WHERE {pipeline.key} = ?")
-        keys = iter(ids)
-        while batch := [(key,) for key in islice(keys, _CONCURRENCY * 16)]:
+        """The rows of these keys (`identity.key_of`), in no order; a key without a row gives nothing.
+
+        Memory does not grow with the ids.
+        """
+        where = " AND ".join(f"{name} = ?" for name in pipeline.keys.names)
+        select = self._select(pipeline, _cells(pipeline), f"WHERE {where}")
+        keys = (key if isinstance(key, tuple) else (key,) for key in ids)
+        while batch := list(islice(keys, _CONCURRENCY * 16)):
             for found in self._concurrently(select, batch, f"reading {len(batch)} rows of {pipeline.table}"):
                 yield from (_row(pipeline, row) for row in found)
 
@@ -172,7 +177,7 @@ class Store:
 
     def count(self, pipeline: Pipeline) -> int:
         """The number of rows. Reads the whole table: meant for tests and small tables."""
-        token = f"token({pipeline.key})"
+        token = f"token({', '.join(pipeline.keys.partition)})"
         select = self._select(pipeline, "count(*) AS n", f"WHERE {token} >= ? AND {token} <= ?")
         width = (_LAST_TOKEN - _FIRST_TOKEN + 1) // _COUNTED_PARTS
         parts = [(first, first + width - 1) for first in range(_FIRST_TOKEN, _LAST_TOKEN, width)]
@@ -291,9 +296,11 @@ def _create_keyspace(pipeline: Pipeline, settings: CassandraSettings) -> str:
 def _differences(pipeline: Pipeline, table: TableMetadata) -> list[str]:
     declared = {column.name: column.cql for column in pipeline.columns}
     found = {name: column.cql_type for name, column in table.columns.items()}
-    key = [column.name for column in table.primary_key]
+    clustering = ((column.name, column.is_reversed) for column in table.clustering_key)
+    key = key_of_columns((column.name for column in table.partition_key), clustering)
     return [
-        *([f"its key is {', '.join(key)}, declared is {pipeline.key}"] if key != [pipeline.key] else []),
+        *([f"its key is {key}, declared is {pipeline.keys}"] if str(key) != str(pipeline.keys) else []),
+        *(f"{name} is static" for name in declared if name in found and table.columns[name].is_static),
         *(f"{name} is absent" for name in declared.keys() - found.keys()),
         *(f"{name} is not declared" for name in found.keys() - declared.keys()),
         *(
@@ -307,7 +314,8 @@ def _differences(pipeline: Pipeline, table: TableMetadata) -> list[str]:
 def _cells(pipeline: Pipeline) -> str:
     """What a SELECT asks for to make a `Row`."""
     names = [column.name for column in pipeline.columns]
-    return ", ".join([*names, *(f"writetime({name}) AS {_written(name)}" for name in names if name != pipeline.key)])
+    times = (f"writetime({column.name}) AS {_written(column.name)}" for column in pipeline.cells)
+    return ", ".join([*names, *times])
 
 
 def _written(name: str) -> str:

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError, ContractError
+from penstock.pipelines.keys import Key
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
 
@@ -193,7 +194,7 @@ class Pipeline(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     version: int = Field(gt=0)
     record: type[Record]
-    key: str
+    key: str | Key
     source: Source
     topic: str = Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")
     keyspace: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")
@@ -205,11 +206,17 @@ class Pipeline(BaseModel):
     last is true; `keep` leaves the column as it is, for a source whose records hold only the fields that changed."""
 
     @model_validator(mode="after")
-    def _key_is_a_required_column(self) -> Self:
-        if not any(column.name == self.key and column.required for column in self.columns):
-            raise ContractError(
-                f"pipeline {self.name}: key {self.key!r} is not a required field of {self.record.__name__}"
-            )
+    def _key_is_of_required_columns(self) -> Self:
+        names, said = self.keys.names, f"pipeline {self.name}: key"
+        if not self.keys.partition or len(set(names)) < len(names):
+            raise ContractError(f"{said} {names} has no partition, or a column twice")
+        columns = {column.name: column for column in self.columns}
+        for name in names:
+            if name not in columns or not columns[name].required:
+                raise ContractError(f"{said} {name!r} is not a required field of {self.record.__name__}")
+            if not columns[name].kind.is_key:
+                kind = type_name(columns[name].python)
+                raise ContractError(f"{said} {name!r} is a {kind}, of which Cassandra makes no key that Python has too")
         return self
 
     @model_validator(mode="after")
@@ -227,9 +234,20 @@ class Pipeline(BaseModel):
         return _named("keyspace or table", name)
 
     @property
+    def keys(self) -> Key:
+        """The key, also where the declaration names one column only."""
+        return Key((self.key,)) if isinstance(self.key, str) else self.key
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """The fields in the order of their declaration; a key of text has the bounds of Cassandra's keys."""
-        return _columns(self.record, self.key)
+        return _columns(self.record, self.keys)
+
+    @property
+    def cells(self) -> tuple[Column, ...]:
+        """The columns beside the key: those that have a write time."""
+        names = self.keys.names
+        return tuple(column for column in self.columns if column.name not in names)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -251,11 +269,12 @@ class Pipeline(BaseModel):
 
     def create_table(self) -> str:
         """The CQL that creates the table if it is absent; the keyspace must exist."""
-        lines = [
-            f"    {column.name} {column.cql}{' PRIMARY KEY' if column.name == self.key else ''}"
-            for column in self.columns
-        ]
-        return f"CREATE TABLE IF NOT EXISTS {self.keyspace}.{self.table} (\n" + ",\n".join(lines) + "\n)"
+        names, order = self.keys.names, self.keys.order()
+        one = names[0] if len(names) == 1 else ""
+        lines = [f"    {c.name} {c.cql}{' PRIMARY KEY' if c.name == one else ''}" for c in self.columns]
+        lines += [] if one else [f"    {self.keys.primary_key()}"]
+        table = f"CREATE TABLE IF NOT EXISTS {self.keyspace}.{self.table} (\n" + ",\n".join(lines) + "\n)"
+        return f"{table} WITH {order}" if order else table
 
     def markdown_table(self) -> str:
         """The fields as a Markdown table, for the documentation."""
@@ -290,9 +309,9 @@ def load_pipeline(reference: str) -> Pipeline:
 
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.
 @cache
-def _columns(record: type[Record], key: str) -> tuple[Column, ...]:
+def _columns(record: type[Record], key: Key) -> tuple[Column, ...]:
     columns = (_column(name, field) for name, field in record.model_fields.items())
-    return tuple(_as_key(column) if column.name == key else column for column in columns)
+    return tuple(_as_key(column, key) if column.name in key.names else column for column in columns)
 
 
 def _schema(column: Column, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,10 +321,13 @@ def _schema(column: Column, found: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **(own if column.required else {"anyOf": [own, {"type": "null"}]})}
 
 
-def _as_key(column: Column) -> Column:
+def _as_key(column: Column, key: Key) -> Column:
+    """Of several columns of the partition each has its share: Cassandra writes them into one, 3 bytes beside each."""
     if column.python is not str:
         return column
-    return replace(column, min_length=max(1, column.min_length), max_bytes=_LONGEST_KEY_BYTES)
+    shares = len(key.partition) if column.name in key.partition else 1
+    longest = _LONGEST_KEY_BYTES if shares == 1 else _LONGEST_KEY_BYTES // shares - 3
+    return replace(column, min_length=max(1, column.min_length), max_bytes=longest)
 
 
 def _named(what: str, name: str) -> str:

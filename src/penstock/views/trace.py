@@ -3,6 +3,7 @@
 from penstock.audit.letters.index import SHORT
 from penstock.audit.trace import Occurrence, Trace, written
 from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.identity import key_of_row, key_text
 from penstock.views.console import cut, err, out, plain
 from penstock.views.letters import letters_table
 
@@ -16,9 +17,10 @@ def show_trace(found: Trace, pipeline: Pipeline) -> None:
     for message in found.messages:
         _show_message(message, pipeline)
     for row in found.rows:
-        out.print(f"row {row.values[pipeline.key]} of {pipeline.keyspace}.{pipeline.table}", markup=False)
+        key = plain(cut(key_text(key_of_row(pipeline, row.values))))
+        out.print(f"row {key} of {pipeline.keyspace}.{pipeline.table}", markup=False, soft_wrap=True)
         for name, value in row.values.items():
-            if value is not None and name != pipeline.key:
+            if value is not None and name not in pipeline.keys.names:
                 out.print(f"  {name:24} {plain(cut(str(value)))}", markup=False, soft_wrap=True)
         for at, columns in written(row).items():
             out.print(f"  written {at.isoformat()}     {', '.join(columns)}", markup=False, soft_wrap=True)

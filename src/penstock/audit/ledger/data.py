@@ -9,6 +9,7 @@ from penstock.audit.ledger.account import Account
 from penstock.cassandra import Row
 from penstock.kafka import Received, Topics
 from penstock.pipelines.contract import Column, Pipeline, Record
+from penstock.pipelines.identity import key_of, key_of_row, key_text
 from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
 
 _AT_ONCE = 1_000
@@ -137,7 +138,7 @@ class Ledger:
         at = (message.partition, message.offset, new)
         if isinstance(record, Rejected):
             return (*place, *at, None, None, 0)
-        key = str(getattr(record, self._pipeline.key))
+        key = key_text(key_of(self._pipeline, record))
         return (*place, *at, key, message.value, write_time_ms(headers, message.timestamp_ms))
 
     def _in_flight(self, last: int) -> Iterator[list[tuple[int, Record, int]]]:
@@ -149,10 +150,10 @@ class Ledger:
 
     def _settle_stored(self, flying: list[tuple[int, Record, int]]) -> None:
         pipeline = self._pipeline
-        ids = {getattr(record, pipeline.key) for _, record, _ in flying}
-        rows = {row.values[pipeline.key]: row for row in self._store.rows(pipeline, ids)}
+        ids = {key_of(pipeline, record) for _, record, _ in flying}
+        rows = {key_of_row(pipeline, row.values): row for row in self._store.rows(pipeline, ids)}
         found = [
-            (difference(pipeline, record, rows.get(getattr(record, pipeline.key)), at_ms), number)
+            (difference(pipeline, record, rows.get(key_of(pipeline, record)), at_ms), number)
             for number, record, at_ms in flying
         ]
         self._enter(_DIFFERS, ((*each, number) for each, number in found if each.why))
@@ -192,9 +193,7 @@ def difference(pipeline: Pipeline, record: Record, row: Row | None, timestamp_ms
         return Difference(_NO_ROW, only_unset=True)
     written_us = timestamp_ms * 1_000
     unset, wrong = [], []
-    for column in pipeline.columns:
-        if column.name == pipeline.key:
-            continue
+    for column in pipeline.cells:
         expected, cell_us = getattr(record, column.name), row.written_us.get(column.name)
         if cell_us is None:
             unset += [f"{column.name} is not set"] if expected is not None else []
@@ -218,9 +217,8 @@ def _is_replaced(pipeline: Pipeline, row: Row, written_us: int) -> bool:
     """Whether a newer record was written over all of it: then what is unset in the row was cleared."""
     if pipeline.absent == "keep":
         return False
-    others = [column for column in pipeline.columns if column.name != pipeline.key]
-    newer = {column.name for column in others if row.written_us.get(column.name, -1) > written_us}
-    required = {column.name for column in others if column.required}
+    newer = {column.name for column in pipeline.cells if row.written_us.get(column.name, -1) > written_us}
+    required = {column.name for column in pipeline.cells if column.required}
     return required <= newer if required else bool(newer)
 
 
