@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -254,3 +254,32 @@ def test_a_record_cannot_be_changed() -> None:
 
 def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+def made(**changes: Any) -> str:
+    fields = {name: getattr(USERS, name) for name in Pipeline.model_fields}
+    return Pipeline(**fields | changes).create_table()
+
+
+def test_options_of_a_table_are_named_as_in_cql() -> None:
+    compaction = {"class": "TimeWindowCompactionStrategy", "compaction_window_size": 1}
+    options = {"compaction": compaction, "gc_grace_seconds": 60, "comment": "it's ours", "cdc": False}
+    assert made(options=options).endswith(
+        ") WITH compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_size': 1}\n"
+        "    AND gc_grace_seconds = 60\n    AND comment = 'it''s ours'\n    AND cdc = false"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"options": {"gc_grace": 60}}, "'gc_grace' is unknown; there are: .*gc_grace_seconds"),
+        ({"options": {"comment": None}}, "'comment' is None"),
+        ({"ttl": timedelta(0)}, "ttl 0:00:00 is not a number of whole seconds from 1 to 7300 days"),
+        ({"ttl": timedelta(seconds=1.5)}, "whole seconds"),
+        ({"ttl": timedelta(days=8_000)}, "to 7300 days"),
+    ],
+)
+def test_refuses_what_a_table_cannot_be(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        made(**changes)

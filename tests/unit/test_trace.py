@@ -69,7 +69,7 @@ def test_trace_says_that_a_row_is_past_its_ttl(capsys: pytest.CaptureFixture[str
     ttl = Property("default_time_to_live = 60", "a row disappears", "ALTER TABLE.")
     show_trace(Trace("a", (SEEN,), (), (), "all", properties=(ttl,), expired=True), USERS)
     said = capsys.readouterr().out
-    assert "no row: it is past the table's TTL" in said
+    assert "no row: it is past its TTL" in said
     assert "table spark_streams.created_users: default_time_to_live = 60: a row disappears. ALTER TABLE." in said
 
 

@@ -151,7 +151,7 @@ class _Search:
 
     def _occurrences(self, texts: set[str]) -> Iterator[Occurrence]:
         pattern = mentioning(texts)
-        # A key of several columns does not stand in a message as people write it: then each record says what its key is.
+        # A key of several columns does not stand in a message as people write it: each record says what its key is.
         several = len(self._pipeline.keys.names) > 1 and any(read_key(self._pipeline, text) for text in texts)
         self.read = 0
         for message in self._broker.read(self._pipeline.topic):

@@ -41,7 +41,7 @@ def properties(store: Store, pipeline: Pipeline, retention: timedelta) -> list[P
         return []
     [table] = found
     return [
-        *_expiry(pipeline, table["ttl"]),
+        *_expiry(pipeline, 0 if pipeline.ttl else table["ttl"]),
         *_grace(pipeline, table["grace"], retention),
         *_durability(store, pipeline),
         *_added_again(store, pipeline),

@@ -120,12 +120,14 @@ class Store:
         return "".join(str(row["id"]) for row in self.execute(cql, (pipeline.keyspace, pipeline.table)))
 
     def expired_ms(self, pipeline: Pipeline) -> int:
-        """Rows written at or before this moment, in milliseconds since 1970, have outlived the table's
-        default_time_to_live, by Cassandra's own clock; -1 where it has none.
+        """Rows written at or before this moment, in milliseconds since 1970, have outlived their time to live, by
+        Cassandra's own clock; -1 where they have none. That is the declaration's, else the table's default.
         """
         found = self.execute(_LIFETIME, (pipeline.keyspace, pipeline.table))
+        declared = 0 if pipeline.ttl is None else round(pipeline.ttl.total_seconds())
+        lives = [(row["now_ms"] // 1_000, declared or row["ttl"]) for row in found]
         # Cassandra counts in whole seconds.
-        return max(((row["now_ms"] // 1_000 - row["ttl"]) * 1_000 + 999 for row in found if row["ttl"]), default=-1)
+        return max(((now_s - ttl_s) * 1_000 + 999 for now_s, ttl_s in lives if ttl_s), default=-1)
 
     def ensure_keyspace(self, pipeline: Pipeline) -> None:
         """Makes the keyspace if it is absent."""

@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -18,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ConfigError, ContractError
+from penstock.pipelines.cql import check_name, check_options, in_cql
 from penstock.pipelines.keys import Key
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
@@ -70,14 +72,8 @@ def _doubled(literal: str) -> str:
     return literal.replace("{", "{{").replace("}", "}}")
 
 
-# cassandra-all 5.0.9, org/apache/cassandra/cql3/reserved_keywords.txt; a later Cassandra may have more.
-_WORDS = """
-add allow alter and apply asc authorize batch begin by columnfamily create delete desc describe drop entries execute
-from full grant if in index infinity insert into is keyspace limit materialized modify nan norecursive not null of
-on or order primary rename revoke schema select set table to token truncate unlogged update use using view where with
-"""
-RESERVED_IN_CQL = frozenset(_WORDS.split())
-"""Words that Cassandra takes for no name, in lower case."""
+LONGEST_TTL = timedelta(days=20 * 365)
+"""Cassandra's own limit."""
 _LONGEST_KEY_BYTES = 65_535
 """A longer partition key, or an empty one, is refused by Cassandra: its length travels in 16 bits."""
 
@@ -204,6 +200,10 @@ class Pipeline(BaseModel):
     absent: Literal["clear", "keep"] = "clear"
     """What an absent or null field does to its column: `clear` sets the column to null, because what the source says
     last is true; `keep` leaves the column as it is, for a source whose records hold only the fields that changed."""
+    ttl: timedelta | None = None
+    """How long after its write time, which is when the API answered, a row disappears; None: never."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of a table that is made (`penstock.pipelines.cql`), e.g. `{"gc_grace_seconds": 864_000}`."""
 
     @model_validator(mode="after")
     def _key_is_of_required_columns(self) -> Self:
@@ -228,10 +228,23 @@ class Pipeline(BaseModel):
             )
         return self
 
+    @field_validator("ttl")
+    @classmethod
+    def _is_a_time_to_live(cls, ttl: timedelta | None) -> timedelta | None:
+        if ttl is not None and not (timedelta(seconds=1) <= ttl <= LONGEST_TTL and not ttl.microseconds):
+            raise ContractError(f"ttl {ttl} is not a number of whole seconds from 1 to {LONGEST_TTL.days} days")
+        return ttl
+
+    @field_validator("options")
+    @classmethod
+    def _are_options_of_a_table(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_options(options)
+        return options
+
     @field_validator("keyspace", "table")
     @classmethod
     def _is_no_word_of_cql(cls, name: str) -> str:
-        return _named("keyspace or table", name)
+        return check_name("keyspace or table", name)
 
     @property
     def keys(self) -> Key:
@@ -274,7 +287,9 @@ class Pipeline(BaseModel):
         lines = [f"    {c.name} {c.cql}{' PRIMARY KEY' if c.name == one else ''}" for c in self.columns]
         lines += [] if one else [f"    {self.keys.primary_key()}"]
         table = f"CREATE TABLE IF NOT EXISTS {self.keyspace}.{self.table} (\n" + ",\n".join(lines) + "\n)"
-        return f"{table} WITH {order}" if order else table
+        options = [order] if order else []
+        options += [f"{name} = {in_cql(name, value)}" for name, value in self.options.items()]
+        return " WITH ".join([table, "\n    AND ".join(options)]) if options else table
 
     def markdown_table(self) -> str:
         """The fields as a Markdown table, for the documentation."""
@@ -330,16 +345,10 @@ def _as_key(column: Column, key: Key) -> Column:
     return replace(column, min_length=max(1, column.min_length), max_bytes=longest)
 
 
-def _named(what: str, name: str) -> str:
-    if name in RESERVED_IN_CQL:
-        raise ContractError(f"{what} {name!r} is a reserved word of CQL: give it another name, e.g. {name}_value")
-    return name
-
-
 def _column(name: str, field: FieldInfo) -> Column:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ContractError(f"field {name!r}: a column's name is lower-case letters, digits and underscores")
-    _named("field", name)
+    check_name("field", name)
     origin = next((item for item in field.metadata if isinstance(item, From)), None)
     if origin is None:
         raise ContractError(f"field {name!r} does not say where it comes from: annotate it with From('path')")

@@ -25,7 +25,7 @@ def show_trace(found: Trace, pipeline: Pipeline) -> None:
         for at, columns in written(row).items():
             out.print(f"  written {at.isoformat()}     {', '.join(columns)}", markup=False, soft_wrap=True)
     if not found.rows:
-        why = ": it is past the table's TTL, and expired if it was ever stored" if found.expired else ""
+        why = ": it is past its TTL, and expired if it was ever stored" if found.expired else ""
         out.print(f"no row{why}", markup=False)
     for each in found.properties:
         out.print(f"table {pipeline.keyspace}.{pipeline.table}: {each}", markup=False, soft_wrap=True)
