@@ -28,6 +28,7 @@ class Quake(Record):
     tags: Annotated[set[str] | None, From("tags")] = None
     labels: Annotated[dict[str, str] | None, From("labels")] = None
     shape: Annotated[JsonText | None, From("shape")] = None
+    gone: Annotated[datetime | None, From("gone")] = None
 
 
 NAME = os.environ.get("QUAKES", "quakes")
@@ -39,6 +40,7 @@ QUAKES = Pipeline(
         "key": Key(partition=("station", "day"), clustering=(Desc("time"), "id")),
         "topic": NAME,
         "table": NAME,
+        "deleted": "gone",
         "ttl": timedelta(days=3),
         "options": {"compaction": {"class": "TimeWindowCompactionStrategy"}, "gc_grace_seconds": 864_000},
     }

@@ -64,13 +64,17 @@ def settings(stack_settings: Settings, tmp_path: Path, monkeypatch: pytest.Monke
     )
 
 
-def test_every_type_arrives_under_its_whole_key_and_lives_as_long_as_is_left(
+def test_every_type_arrives_under_its_whole_key_lives_as_long_as_is_left_and_goes_when_it_says_so(
     settings: Settings, broker: Broker, store: Store
 ) -> None:
     full, empty, plain = quake(1, **ALL), quake(2, **NOTHING), quake(3)
     broker.ensure_topics(QUAKES)
     publish(broker, [full, empty, plain], NOW)
     publish(broker, [quake(4)], NOW - timedelta(days=4))
+    publish(broker, [quake(1, gone=NOW)], NOW - timedelta(minutes=1))
+    publish(broker, [quake(5, **ALL)], NOW)
+    publish(broker, [quake(5, gone=NOW)], NOW + timedelta(minutes=1))
+    publish(broker, [quake(5, **ALL)], NOW)
     with streaming(settings):
         until(lambda: store.has_table(QUAKES.keyspace, QUAKES.table))
         until(lambda: store.count(QUAKES) == 3)
@@ -82,8 +86,8 @@ def test_every_type_arrives_under_its_whole_key_and_lives_as_long_as_is_left(
     lives = max(row["left"] or 0 for row in store.execute(left, ("berlin", full.day)))
     assert timedelta(days=2, hours=22) < timedelta(seconds=lives) < timedelta(days=3) - timedelta(minutes=59)
     [balance] = ledger.reconcile_deeply(settings, QUAKES, "r")
-    assert (balance.problem, balance.account.stored, balance.account.past_ttl) == ("", 3, 1)
+    assert (balance.problem, balance.account.stored, balance.account.past_ttl) == ("", 7, 1)
     for wanted in (key_text(key_of(QUAKES, full)), str(full.id)):
         found = trace(settings, QUAKES, wanted)
         assert [row.values["id"] for row in found.rows] == [full.id]
-        assert len(found.messages) == 1
+        assert [message.deletes for message in found.messages] == [True, False]

@@ -275,6 +275,9 @@ def test_options_of_a_table_are_named_as_in_cql() -> None:
     [
         ({"options": {"gc_grace": 60}}, "'gc_grace' is unknown; there are: .*gc_grace_seconds"),
         ({"options": {"comment": None}}, "'comment' is None"),
+        ({"deleted": "id"}, "deleted='id' is no field beside the key that may be absent"),
+        ({"deleted": "email"}, "deleted='email' is no field"),
+        ({"deleted": "deletd"}, "deleted='deletd' is no field"),
         ({"ttl": timedelta(0)}, "ttl 0:00:00 is not a number of whole seconds from 1 to 7300 days"),
         ({"ttl": timedelta(seconds=1.5)}, "whole seconds"),
         ({"ttl": timedelta(days=8_000)}, "to 7300 days"),

@@ -91,3 +91,10 @@ def test_only_what_the_stream_passed_and_is_old_enough_has_expired(
 
 def test_what_is_no_record_does_not_expire() -> None:
     assert not have_expired([replace(SEEN, key="")], {0: 7}, SENT_MS)
+
+
+def test_trace_says_that_a_message_removes_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+    show_trace(Trace("a", (replace(SEEN, deletes=True),), (), (), "all"), USERS)
+    said = capsys.readouterr().out
+    assert "deleted, so its row is removed, but for what is newer" in said
+    assert "absent" not in said

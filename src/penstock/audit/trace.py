@@ -17,7 +17,7 @@ from penstock.errors import TraceError
 from penstock.kafka import Broker, Received
 from penstock.kafka.messages import EPOCH
 from penstock.pipelines.contract import Pipeline, Record
-from penstock.pipelines.identity import key_of, key_text, read_key
+from penstock.pipelines.identity import is_deleted, key_of, key_text, read_key
 from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
 
 KEPT = 1_000
@@ -49,6 +49,8 @@ class Occurrence:
     """The micro-batch that took it; None where that is not known, or not any more."""
     absent: tuple[str, ...] = ()
     """Columns that it has no value for."""
+    deletes: bool = False
+    """It says that its row is to be removed."""
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,12 @@ class _Search:
         """What the message says of itself; None where it only mentions the texts in passing, within other values."""
         record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
         absent: tuple[str, ...] = ()
+        deletes = False
         if isinstance(record, Rejected) and is_mentioned:
             key, problem = "", f"{record.reason}: {record.message}"
         elif not isinstance(record, Rejected) and any(pattern.fullmatch(text) for text in self._texts(record)):
             key, problem = key_text(key_of(self._pipeline, record)), ""
+            deletes = is_deleted(self._pipeline, record)
             absent = tuple(column.name for column in self._pipeline.columns if getattr(record, column.name) is None)
         else:
             return None
@@ -188,6 +192,7 @@ class _Search:
             replays=replayed_letter(message.headers),
             batch=self._counts.batch_of(message.partition, message.offset),
             absent=absent,
+            deletes=deletes,
         )
 
     def _texts(self, record: Record) -> list[str]:

@@ -62,11 +62,13 @@ def _expiry(pipeline: Pipeline, ttl_s: int) -> Iterator[Property]:
 
 def _grace(pipeline: Pipeline, grace_s: int, retention: timedelta) -> Iterator[Property]:
     retention_s = round(retention.total_seconds())
-    if pipeline.absent == "clear" and grace_s < retention_s:
+    clears, deletes = pipeline.absent == "clear", bool(pipeline.deleted)
+    if (clears or deletes) and grace_s < retention_s:
+        what = " or ".join(["cleared a column"] * clears + ["removed its row"] * deletes)
         yield Property(
             f"gc_grace_seconds = {grace_s}",
-            f"that a record cleared a column is remembered for {_duration(grace_s)}, and Kafka keeps messages for "
-            f"{_duration(retention_s)}: an older message that is written after that sets the column again",
+            f"that a record {what} is remembered for {_duration(grace_s)}, and Kafka keeps messages for "
+            f"{_duration(retention_s)}: an older message that is written after that brings its values back",
             f"ALTER TABLE {_name(pipeline)} WITH gc_grace_seconds = {retention_s}, or more; Cassandra's default is "
             "864000.",
         )

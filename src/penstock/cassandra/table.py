@@ -42,6 +42,7 @@ _CONCURRENCY = 64
 _FIRST_TOKEN, _LAST_TOKEN = -(2**63), 2**63 - 1
 # Parts of the ring that are counted one by one, so that no request runs into the server's time limit for ranges.
 _COUNTED_PARTS = 64
+_DROPPED = "SELECT column_name FROM system_schema.dropped_columns WHERE keyspace_name = ? AND table_name = ?"
 _LIFETIME = """
 SELECT default_time_to_live AS ttl, toUnixTimestamp(now()) AS now_ms FROM system_schema.tables
 WHERE keyspace_name = ? AND table_name = ?
@@ -88,10 +89,10 @@ class Store:
     def ensure_table(self, pipeline: Pipeline) -> None:
         """Makes keyspace and table where they are absent, and waits until all nodes agree on them.
 
-        A keyspace that exists keeps its replication.
+        A keyspace that exists keeps its replication. A table that lacks nothing but optional columns gets them.
 
         Raises:
-            StoreError: the table exists and is not the declared one; names every difference.
+            StoreError: the table exists and is not the declared one in another way; names every difference.
         """
         name = f"{pipeline.keyspace}.{pipeline.table}"
         found = self._table(pipeline)
@@ -102,7 +103,27 @@ class Store:
             log.info("table %s: created", name)
         if found is None:
             raise StoreError(f"table {name} was created on {self._address}, but is not in its schema")
+        if added := self._lacking(pipeline, found):
+            self.define(f"ALTER TABLE {name} ADD ({', '.join(f'{column.name} {column.cql}' for column in added)})")
+            log.info("table %s: added %s", name, ", ".join(column.name for column in added))
+            found = self._table(pipeline) or found
         self._check(pipeline, found)
+
+    def addable(self, pipeline: Pipeline) -> list[str]:
+        """The columns that `ensure_table` would add to a table that is there."""
+        found = self._table(pipeline)
+        return [column.name for column in self._lacking(pipeline, found)] if found else []
+
+    def _lacking(self, pipeline: Pipeline, table: TableMetadata) -> list[Column]:
+        """Optional columns that the table never had, if that is all in which it is another than the declared one.
+
+        Of one that was dropped Cassandra would hide the values of older records, so it is not added again.
+        """
+        absent = [column for column in pipeline.columns if column.name not in table.columns]
+        if not absent or len(_differences(pipeline, table)) > len(absent):
+            return []
+        dropped = {row["column_name"] for row in self.execute(_DROPPED, (pipeline.keyspace, pipeline.table))}
+        return [] if any(column.required or column.name in dropped for column in absent) else absent
 
     def check_table(self, pipeline: Pipeline) -> None:
         """Raises StoreError when the table is not the declared one, or not there at all."""
@@ -215,8 +236,9 @@ class Store:
         if differences:
             raise StoreError(
                 f"table {pipeline.keyspace}.{pipeline.table} on {self._address} is not the declared one: "
-                f"{'; '.join(differences)}. Nothing was changed. Change the table (ALTER TABLE) or the declaration, or "
-                "name another table in the declaration."
+                f"{'; '.join(differences)}. Nothing was changed. Two ways on: let the declaration say again what the "
+                "table has (or the table, by ALTER TABLE, what the declaration says); or name another table in the "
+                "declaration, and `penstock rebuild --from-beginning` fills it from the topic."
             )
 
     def _select(self, pipeline: Pipeline, what: str, which: str) -> PreparedStatement:

@@ -200,6 +200,9 @@ class Pipeline(BaseModel):
     absent: Literal["clear", "keep"] = "clear"
     """What an absent or null field does to its column: `clear` sets the column to null, because what the source says
     last is true; `keep` leaves the column as it is, for a source whose records hold only the fields that changed."""
+    deleted: str = ""
+    """A field by which a record says that it is deleted, by being there or by being true: then its row is removed, with
+    all that was written up to the record's write time. What is newer stays."""
     ttl: timedelta | None = None
     """How long after its write time, which is when the API answered, a row disappears; None: never."""
     options: Mapping[str, Any] = Field(default_factory=dict)
@@ -217,6 +220,15 @@ class Pipeline(BaseModel):
             if not columns[name].kind.is_key:
                 kind = type_name(columns[name].python)
                 raise ContractError(f"{said} {name!r} is a {kind}, of which Cassandra makes no key that Python has too")
+        return self
+
+    @model_validator(mode="after")
+    def _deleted_is_a_field_that_can_be_absent(self) -> Self:
+        column = next((each for each in self.cells if each.name == self.deleted), None)
+        if self.deleted and (column is None or (column.required and not column.kind.is_flag)):
+            raise ContractError(
+                f"pipeline {self.name}: deleted={self.deleted!r} is no field beside the key that may be absent, or true"
+            )
         return self
 
     @model_validator(mode="after")

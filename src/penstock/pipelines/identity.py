@@ -1,4 +1,4 @@
-"""Which row a record is: the values of its key, and that key as text for messages, the account and people."""
+"""Which row a record is, and whether it removes it: the values of its key, also as text for messages and people."""
 
 import json
 from collections.abc import Mapping
@@ -20,6 +20,12 @@ def key_of_row(pipeline: Pipeline, values: Mapping[str, Any]) -> Any:
 def key_text(key: Any) -> str:
     """A key for people: the value as text; of several columns a JSON list of texts, by which it can be searched."""
     return _listed(key) if isinstance(key, tuple) else str(key)
+
+
+def is_deleted(pipeline: Pipeline, record: Record) -> bool:
+    """Whether the record says that its row is to be removed."""
+    value = getattr(record, pipeline.deleted) if pipeline.deleted else None
+    return value not in (None, False)
 
 
 def message_key(pipeline: Pipeline, record: Record) -> bytes:

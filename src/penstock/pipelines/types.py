@@ -109,6 +109,8 @@ class FieldType:
     """JSON Schema of a message's value, where pydantic's own is another."""
     from_item: Callable[[Any], Any] = _as_it_is
     """Makes of the API's value the JSON value of a message; what is none of this type stays as it is."""
+    is_flag: bool = False
+    """Whether a value says yes or no, and not only by being there."""
     is_time: bool = False
     """Whether the API's value may be written in a form of `penstock.pipelines.times`."""
     is_key: bool = True
@@ -255,7 +257,7 @@ _ROWS = (
         from_item=_decimal_of_item,
         is_key=False,  # 1.0 and 1.00 are two keys
     ),
-    FieldType(bool, cql="boolean", spark="BOOLEAN", json="BOOLEAN", least_bytes=1),
+    FieldType(bool, cql="boolean", spark="BOOLEAN", json="BOOLEAN", least_bytes=1, is_flag=True),
     FieldType(
         datetime,
         cql="timestamp",

@@ -84,9 +84,27 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     )
 
 
-def good(transformed: DataFrame) -> DataFrame:
-    """The rows of the table: the record's columns and `WRITETIME`."""
-    return transformed.where("reason IS NULL").select("record.*", WRITETIME)
+def good(transformed: DataFrame, pipeline: Pipeline | None = None) -> DataFrame:
+    """The rows of the table: the record's columns and `WRITETIME`; without records that say that they are deleted."""
+    lives = F.col("reason").isNull()
+    if pipeline and pipeline.deleted:
+        lives &= ~deletes(pipeline)
+    return transformed.where(lives).select("record.*", WRITETIME)
+
+
+def deletes(pipeline: Pipeline) -> Column:
+    """Whether a row of `transform` is a good record that says that it is deleted; never null."""
+    if not pipeline.deleted:
+        return F.lit(False)
+    [field] = (each for each in pipeline.cells if each.name == pipeline.deleted)
+    value = F.col("record")[field.name]
+    said = F.coalesce(value, F.lit(False)) if field.kind.is_flag else value.isNotNull()
+    return F.col("reason").isNull() & said
+
+
+def deletions(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
+    """Messages of records that say that they are deleted: `value`, and `WRITETIME`."""
+    return transformed.where(deletes(pipeline)).select(F.col("origin.value").alias("value"), WRITETIME)
 
 
 def rejected(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:

@@ -43,8 +43,14 @@ def _show_message(message: Occurrence, pipeline: Pipeline) -> None:
         f"message {pipeline.topic}/{message.partition}/{message.offset} of {message.sent.isoformat()}",
         f"  {', '.join(fetched)}, micro-batch {batch}",
         f"  {message.problem or f'record {message.key}, write time {message.write_time.isoformat()}'}",
-        *([f"  absent, so {_EFFECT[pipeline.absent]}: {', '.join(message.absent)}"] if message.absent else []),
+        *_effects(message, pipeline),
         *([f"  replays dead letter {message.replays[:SHORT]}"] if message.replays else []),
     ]
     for line in lines:
         out.print(plain(cut(line)), markup=False, soft_wrap=True)
+
+
+def _effects(message: Occurrence, pipeline: Pipeline) -> list[str]:
+    if message.deletes:
+        return ["  deleted, so its row is removed, but for what is newer"]
+    return [f"  absent, so {_EFFECT[pipeline.absent]}: {', '.join(message.absent)}"] if message.absent else []

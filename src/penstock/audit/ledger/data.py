@@ -9,7 +9,7 @@ from penstock.audit.ledger.account import Account
 from penstock.cassandra import Row
 from penstock.kafka import Received, Topics
 from penstock.pipelines.contract import Column, Pipeline, Record
-from penstock.pipelines.identity import key_of, key_of_row, key_text
+from penstock.pipelines.identity import is_deleted, key_of, key_of_row, key_text
 from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
 
 _AT_ONCE = 1_000
@@ -61,7 +61,8 @@ class Ledger:
         """The account of this moment, of the one run.
 
         `position`, partition -> offset, is where the stream was before this call: what it passed and what neither
-        arrived nor was rejected is lost.
+        arrived nor was rejected is lost. Deletions that it has not passed are in flight, whatever the table shows: that
+        a row is not there is no sign of one.
         """
         run_id = self._run_id or ""
         nothing = Account(run_id, 0, 0, 0, 0, 0, 0)
@@ -69,6 +70,7 @@ class Ledger:
 
     def refresh_all(self, position: Mapping[int, int] | None = None) -> dict[str, Account]:
         """Run -> its account of this moment; messages of no run are those of the run without a name."""
+        self._enter(_ENTER_POSITION, (position or {}).items())
         self._read_letters()
         self._settle()
         for messages in _batches(self._new(self._pipeline.topic, self._count_read)):
@@ -79,7 +81,6 @@ class Ledger:
         # What was rejected while the topic was read.
         self._read_letters()
         self._settle_replaced()
-        self._enter(_ENTER_POSITION, (position or {}).items())
         return self._accounts()
 
     def in_flight_examples(self) -> str:
@@ -107,9 +108,13 @@ class Ledger:
             self._settle_stored(flying)
 
     def _settle_replaced(self) -> None:
-        if self._pipeline.absent == "clear" and self._book.execute(_ANY_UNSET).fetchone():
+        clears, deletes = self._pipeline.absent == "clear", bool(self._pipeline.deleted)
+        if deletes or (clears and self._book.execute(_ANY_UNSET).fetchone()):
             with self._book:
-                self._book.execute(_SETTLE_REPLACED)
+                self._book.execute(_SETTLE_REPLACED, (clears,))
+        if deletes:
+            with self._book:
+                self._book.execute(_AWAIT_DELETIONS)
 
     def _new(self, topic: str, count: Callable[[], None]) -> Iterator[Received]:
         """The run's messages in the topic that were not read before."""
@@ -137,9 +142,10 @@ class Ledger:
         place = (headers.get(Header.RUN, ""), headers.get(Header.ITEM, message.origin), message.origin)
         at = (message.partition, message.offset, new)
         if isinstance(record, Rejected):
-            return (*place, *at, None, None, 0)
+            return (*place, *at, None, None, 0, 0)
         key = key_text(key_of(self._pipeline, record))
-        return (*place, *at, key, message.value, write_time_ms(headers, message.timestamp_ms))
+        written_ms = write_time_ms(headers, message.timestamp_ms)
+        return (*place, *at, key, message.value, written_ms, is_deleted(self._pipeline, record))
 
     def _in_flight(self, last: int) -> Iterator[list[tuple[int, Record, int]]]:
         """(number of the entry, its record, time of its message), in batches, after entry number `last`."""
@@ -188,7 +194,12 @@ def difference(pipeline: Pipeline, record: Record, row: Row | None, timestamp_ms
     have no older value, unless the pipeline keeps it, and none of this record's write time. A column that the record
     has must be set; unset it may be where a newer record cleared it, for which Cassandra tells no write time: so the
     newer record is known by the columns that every record has.
+
+    A record that says that it is deleted is stored when its row is not there, or all of it is newer. A row without any
+    value tells no write time.
     """
+    if is_deleted(pipeline, record):
+        return _undeleted(row, timestamp_ms * 1_000)
     if row is None:
         return Difference(_NO_ROW, only_unset=True)
     written_us = timestamp_ms * 1_000
@@ -206,6 +217,16 @@ def difference(pipeline: Pipeline, record: Record, row: Row | None, timestamp_ms
     if not wrong and (not unset or _is_replaced(pipeline, row, written_us)):
         return Difference("", only_unset=False)
     return Difference(", ".join([*wrong, *unset]), only_unset=not wrong)
+
+
+def _undeleted(row: Row | None, written_us: int) -> Difference:
+    """What is left of a row that was to be removed at this write time."""
+    if row is None:
+        return Difference("", only_unset=False)
+    left = [f"{name} is still set" for name, cell_us in row.written_us.items() if cell_us <= written_us]
+    if left or not row.written_us:
+        return Difference(", ".join(left) or "its row is still there", only_unset=not left)
+    return Difference("", only_unset=False)
 
 
 def _is_left(pipeline: Pipeline, cell_us: int, written_us: int) -> bool:
@@ -246,20 +267,22 @@ def _batches(messages: Iterator[Received]) -> Iterator[list[Received]]:
 # `state`: 0 in flight, 1 dead-lettered, 2 stored. `key` and `value` only where the message holds a record, the value
 # only as long as it is needed. `why` is what a look-up found wrong, `unset` whether that is only what is not there:
 # such a record may have been stored, and replaced by a newer one or expired since. `on_topic` is false for what ingest
-# rejected, which has no partition, and for replays. A letter may be read before its message.
+# rejected, which has no partition, and for replays. `awaits`: what is not there may have been removed by a deletion
+# that is in flight. A letter may be read before its message.
 _TABLES = """
 CREATE TABLE entry (
     run TEXT NOT NULL, item TEXT NOT NULL, origin TEXT UNIQUE NOT NULL, partition INT, offset INT,
     on_topic INT NOT NULL, state INT NOT NULL DEFAULT 0,
-    key TEXT, value BLOB, written_ms INT, why TEXT NOT NULL DEFAULT 'no row', unset INT NOT NULL DEFAULT 1
+    key TEXT, value BLOB, written_ms INT, deletes INT NOT NULL DEFAULT 0, awaits INT NOT NULL DEFAULT 0,
+    why TEXT NOT NULL DEFAULT 'no row', unset INT NOT NULL DEFAULT 1
 );
 CREATE INDEX flying ON entry (state) WHERE state = 0;
 CREATE TABLE letter (origin TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE position (partition INT PRIMARY KEY, last INT NOT NULL);
 """
 _ENTER_MESSAGE = """
-INSERT OR IGNORE INTO entry (run, item, origin, partition, offset, on_topic, key, value, written_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO entry (run, item, origin, partition, offset, on_topic, key, value, written_ms, deletes)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ENTER_REJECTED = "INSERT OR IGNORE INTO entry (run, item, origin, on_topic, state) VALUES (?, ?, ?, 0, 1)"
 _ENTER_LETTER = "INSERT OR IGNORE INTO letter VALUES (?)"
@@ -270,31 +293,38 @@ UPDATE entry SET state = 1, value = NULL WHERE state = 0 AND rowid > ? AND origi
 _DIFFERS = "UPDATE entry SET why = ?, unset = ? WHERE rowid = ?"
 _SETTLE_STORED = "UPDATE entry SET state = 2, value = NULL WHERE rowid = ?"
 _IN_FLIGHT = """
-SELECT rowid, value, written_ms FROM entry
-WHERE state = 0 AND value IS NOT NULL AND rowid > ? ORDER BY rowid LIMIT ?
+SELECT entry.rowid, value, written_ms FROM entry LEFT JOIN position USING (partition)
+WHERE state = 0 AND value IS NOT NULL AND entry.rowid > ? AND (NOT deletes OR offset <= last)
+ORDER BY entry.rowid LIMIT ?
 """
-# A newer message of the same key, which is stored itself, wrote every column, the ones that are not set among them. Of
-# two with one write time none is newer.
+# A newer message of the same key, which is stored itself, wrote every column, the ones that are not set among them,
+# unless absent values are kept; a deletion removed them. Of two with one write time none is newer, but a deletion wins.
 _ANY_UNSET = "SELECT 1 FROM entry WHERE state = 0 AND unset AND why <> 'no row' LIMIT 1"
 _SETTLE_REPLACED = """
 UPDATE entry SET state = 2, value = NULL WHERE rowid IN (
     SELECT missing.rowid FROM entry AS missing JOIN (
-        SELECT key, max(written_ms) AS newest_ms FROM entry
-        WHERE state = 2 AND key IN (SELECT key FROM entry WHERE state = 0 AND unset) GROUP BY key
+        SELECT key, max(written_ms + deletes) AS newest_ms FROM entry
+        WHERE state = 2 AND (deletes OR ?) AND key IN (SELECT key FROM entry WHERE state = 0 AND unset) GROUP BY key
     ) AS stored ON stored.key = missing.key AND stored.newest_ms > missing.written_ms
     WHERE missing.state = 0 AND missing.unset
 )
 """
+_AWAIT_DELETIONS = """
+UPDATE entry SET awaits = unset AND key IN (
+    SELECT key FROM entry LEFT JOIN position USING (partition)
+    WHERE state = 0 AND deletes AND coalesce(offset > last, 1)
+) WHERE state = 0
+"""
 _FLYING_EXAMPLES = "SELECT key, origin, why FROM entry WHERE state = 0 LIMIT ?"
 _LOST_EXAMPLES = """
 SELECT key, origin, why FROM entry JOIN position USING (partition)
-WHERE state = 0 AND run = ? AND offset <= last AND NOT (unset AND coalesce(written_ms <= ?, 0)) LIMIT ?
+WHERE state = 0 AND run = ? AND offset <= last AND NOT awaits AND NOT (unset AND coalesce(written_ms <= ?, 0)) LIMIT ?
 """
 _COUNT_ITEMS = """
 SELECT run, sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 0 AND passed AND NOT expired),
     sum(state = 0 AND passed AND expired)
 FROM (
-    SELECT run, max(state) AS state, coalesce(max(offset <= last), 0) AS passed,
+    SELECT run, max(state) AS state, coalesce(max(offset <= last AND NOT awaits), 0) AS passed,
         min(unset AND coalesce(written_ms <= ?, 0)) AS expired
     FROM entry LEFT JOIN position USING (partition) GROUP BY run, item
 ) GROUP BY run

@@ -54,8 +54,8 @@ class Balance:
 
 def account(settings: Settings, pipeline: Pipeline, run_id: str) -> Account:
     """Where the items of the run are at this moment, from the data."""
-    with _following(settings, pipeline, run_id) as ledger:
-        return ledger.refresh()
+    with _following(settings, pipeline, run_id) as (ledger, position):
+        return ledger.refresh(position())
 
 
 def wait_until_settled(
@@ -70,10 +70,10 @@ def wait_until_settled(
     Raises:
         LedgerError: something still is after `timeout_s`; names some of it.
     """
-    with _following(settings, pipeline, run_id) as ledger:
+    with _following(settings, pipeline, run_id) as (ledger, position):
 
         def look() -> Account:
-            seen = ledger.refresh()
+            seen = ledger.refresh(position())
             on_progress(seen)
             return seen
 
@@ -277,10 +277,16 @@ def _counting(settings: Settings, pipeline: Pipeline) -> Iterator[_Counted]:
 
 
 @contextmanager
-def _following(settings: Settings, pipeline: Pipeline, run_id: str) -> Iterator[Ledger]:
+def _following(
+    settings: Settings, pipeline: Pipeline, run_id: str
+) -> Iterator[tuple[Ledger, Callable[[], Mapping[int, int] | None]]]:
+    """The ledger, and where the stream is: only deletions need that, and nobody else waits for the counts."""
     with (
         Broker(settings.kafka) as broker,
         Store(settings.cassandra) as store,
         Ledger(pipeline, run_id, broker, store) as ledger,
     ):
-        yield ledger
+        counts = Counts(store, pipeline)
+        if pipeline.deleted:
+            counts.ensure()
+        yield ledger, lambda: counts.position(broker.identity(pipeline.topic)) if pipeline.deleted else None
