@@ -16,7 +16,8 @@ from penstock.ingest import Run, ingest, run_ingest
 from penstock.kafka import Broker
 from penstock.servers.java import find_java
 from penstock.simulator.people import Question, answer
-from penstock.source import Page
+from penstock.source import Interval
+from penstock.source.api import Answer
 from penstock.urls import shown
 
 _PAGES = 20
@@ -30,9 +31,9 @@ def ours(place: Place, records: int) -> dict[str, Any]:
     """Ingest without the API: pages that are in memory already, mapped, checked, published and acknowledged."""
     pages = [answer(Question("bench", number, _PAGE))["results"] for number in range(1, _PAGES + 1)]
 
-    def given() -> Iterator[Page]:
+    def given() -> Iterator[Answer]:
         for number in range(records // _PAGE):
-            yield Page(shown("bench:"), number + 1, pages[number % _PAGES], datetime.now(UTC), 0)
+            yield Answer(shown("bench:"), number + 1, pages[number % _PAGES], datetime.now(UTC), 0)
 
     with Broker(place.settings.kafka) as broker:
         broker.ensure_topics(place.pipeline)
@@ -42,9 +43,9 @@ def ours(place: Place, records: int) -> dict[str, Any]:
 
 def with_the_api(place: Place, records: int) -> dict[str, Any]:
     """The same over HTTP from the simulator, which shares the machine."""
-    moment = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
+    interval = Interval(datetime(2025, 3, 12, 14, 30, tzinfo=UTC))
     began_s = time.monotonic()
-    report = run_ingest(place.settings, place.pipeline, f"bench-{time.monotonic_ns()}", moment, records)
+    report = run_ingest(place.settings, place.pipeline, f"bench-{time.monotonic_ns()}", interval, records)
     return _rate(report.acknowledged, time.monotonic() - began_s)
 
 

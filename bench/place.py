@@ -14,7 +14,7 @@ from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers import jars
 from penstock.servers.stack import STACK, stack
-from penstock.source import ahead
+from penstock.source.ahead import ahead
 from rig.stacks import processes_of, settings_in
 
 SERVICES = ("kafka", "cassandra", "spark-master", "spark-worker")

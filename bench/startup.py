@@ -22,6 +22,7 @@ from penstock.pipelines.contract import load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of
 from penstock.servers.stack import STACK, stack
+from penstock.source import Interval
 from rig.stacks import settings_in
 
 CHECKPOINT_IN_USE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
@@ -43,7 +44,7 @@ def first_row(settings: Settings) -> None:
     """From nothing running to one record of a new run in the table, looked up by the ledger."""
     pipeline = load_pipeline(settings.pipeline)
     up(settings)
-    report = run_ingest(settings, pipeline, f"first-row__{time.monotonic_ns()}", datetime.now(UTC), 1)
+    report = run_ingest(settings, pipeline, f"first-row__{time.monotonic_ns()}", Interval(datetime.now(UTC)), 1)
     account = ledger.wait_until_settled(settings, pipeline, report.run, FIRST_ROW_TIMEOUT_S)
     if not account.balances(report.fetched):
         raise SystemExit(f"a run that lost a record scores nothing: {account.equation(report.fetched)}")

@@ -1,35 +1,64 @@
-"""The declared pipeline as a DAG: publish a run's records, in every attempt the same ones, then see them arrive."""
+"""The declared pipeline as a DAG: publish what the API has for a run's interval, then see it arrive."""
 
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
+from airflow.sdk import (
+    DAG,
+    CronDataIntervalTimetable,
+    DeltaDataIntervalTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    task,
+)
 
 from penstock.config import read_settings
 from penstock.pipelines.contract import load_pipeline
 
 SETTINGS = read_settings()
 PIPELINE = load_pipeline(SETTINGS.pipeline)
-FOR_GOOD = RetryRule([f"penstock.errors.{name}Error" for name in ("Config", "Contract", "Topic")], RetryAction.FAIL)
-RETRIES = {"retries": 4, "retry_delay": timedelta(seconds=5), "retry_policy": ExceptionRetryPolicy([FOR_GOOD])}
-RECORDS = {"type": "integer", "minimum": 1, "maximum": PIPELINE.source.most_records, "description": "records to fetch"}
+SCHEDULE, MOST = PIPELINE.schedule, PIPELINE.source.most_records
+FINAL = RetryRule(
+    [f"penstock.errors.{name}Error" for name in ("Config", "Contract", "Topic", "Rejected")], RetryAction.FAIL
+)
+RETRIES = {"retries": 4, "retry_delay": timedelta(seconds=5), "retry_policy": ExceptionRetryPolicy([FINAL])}
+RECORDS = {"type": "integer", "minimum": 1, "maximum": MOST, "description": "records to fetch"}
+
+
+def timetable() -> Any:
+    """A source that asks for the interval between two dates of the schedule gets it, here and in a backfill."""
+    every = SCHEDULE.every
+    if isinstance(every, timedelta):
+        return DeltaDataIntervalTimetable(every)
+    return CronDataIntervalTimetable(every, timezone="UTC") if every and PIPELINE.source.needs_interval else every
+
+
 with DAG(
-    dag_id=PIPELINE.schedule.dag_id,
-    schedule=PIPELINE.schedule.every,
-    start_date=PIPELINE.schedule.start,
-    catchup=False,
-    default_args={"owner": PIPELINE.schedule.owner, **RETRIES},
-    params={"records": Param(PIPELINE.schedule.records, **RECORDS)},
+    dag_id=SCHEDULE.dag_id,
+    schedule=timetable(),
+    start_date=SCHEDULE.start,
+    catchup=SCHEDULE.catchup,
+    max_active_runs=SCHEDULE.max_active_runs,
+    default_args={"owner": SCHEDULE.owner, **RETRIES},
+    params={"records": Param(PIPELINE.source.asked(), **RECORDS)} if MOST else {},
     tags=["penstock"],
     doc_md=f"Fetches {PIPELINE.name} into the Kafka topic {PIPELINE.topic}, and sees them arrive in the table.",
 ):
 
-    @task(task_id=PIPELINE.schedule.task_id, retry_exponential_backoff=3, execution_timeout=timedelta(hours=1))
+    @task(task_id=SCHEDULE.task_id, retry_exponential_backoff=3, execution_timeout=timedelta(hours=1))
     def kafka_stream(dag_run: Any) -> dict[str, Any]:
-        from penstock.ingest import records_asked, run_ingest
+        from airflow.sdk import Connection
 
-        asked = dag_run.run_id, dag_run.logical_date or dag_run.run_after, records_asked(PIPELINE, dag_run.conf)
-        return run_ingest(SETTINGS, PIPELINE, *asked).model_dump()
+        from penstock.ingest import records_asked, run_ingest
+        from penstock.source import Interval
+
+        date = dag_run.logical_date or dag_run.run_after
+        interval = Interval(date, dag_run.data_interval_start, dag_run.data_interval_end)
+        asked = dag_run.run_id, interval, records_asked(PIPELINE, dag_run.conf)
+        password = lambda name: Connection.get(name).password  # noqa: E731 - it is read when a secret names it
+        return run_ingest(SETTINGS, PIPELINE, *asked, connection=password).model_dump()
 
     @task(execution_timeout=timedelta(hours=1))
     def reconcile(report: dict[str, Any]) -> str:
@@ -37,4 +66,9 @@ with DAG(
 
         return wait_until_balanced(SETTINGS, PIPELINE, report["run"], timeout_s=300).equation()
 
-    reconcile(kafka_stream())
+    published = kafka_stream()
+    reconcile(published)
+    if SCHEDULE.lag:
+        from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
+
+        TimeDeltaSensor(task_id="lag", delta=SCHEDULE.lag, mode="reschedule") >> published

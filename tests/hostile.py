@@ -7,10 +7,13 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from penstock.pipelines.record import DEEPEST_NESTING, LARGEST_VALUE_BYTES, Header, Reason
+from penstock.kafka import Received
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import DEEPEST_NESTING, LARGEST_VALUE_BYTES, NO_TIMESTAMP_MS, Header, Reason, Rejected
 
 FIELDS = ("id", "first_name", "last_name", "gender", "address", "post_code", "email", "username", "phone", "picture")
 REQUIRED = ("id", "first_name", "last_name", "email", "username")
+LOG_APPEND_TIME = 1
 TEXTS = (
     "علی رضا",
     "Łódź",
@@ -26,12 +29,25 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Hostile:
-    """A message and why it is rejected; a `reason` of None says that it becomes a row."""
+    """A message and why it is rejected; a `reason` of None says that it becomes a row.
+
+    `timestamp_ms` None is the moment of the test, `timestamp_type` is Kafka's: 1 where the broker set it.
+    """
 
     kind: str
     value: bytes | None
     reason: Reason | None
     headers: Mapping[str, bytes] = field(default_factory=dict)
+    timestamp_ms: int | None = None
+    timestamp_type: int = 0
+
+    def judged(self, pipeline: Pipeline) -> Reason | None:
+        """Python's verdict, as the broker's readers come to it."""
+        headers = {name: text.decode("utf-8", "backslashreplace") for name, text in self.headers.items()}
+        at_ms = 0 if self.timestamp_ms is None else self.timestamp_ms
+        is_brokers = self.timestamp_type == LOG_APPEND_TIME
+        answer = Received("t", 1, 0, None, self.value, headers, at_ms, is_brokers_time=is_brokers).judged(pipeline)
+        return answer.reason if isinstance(answer, Rejected) else None
 
 
 def corpus(seed: int, count: int) -> Iterator[Hostile]:
@@ -94,6 +110,10 @@ def _of_version(version: bytes, reason: Reason | None) -> Kind:
     return lambda name, chance: Hostile(name, encoded(user(chance)), reason, {Header.VERSION: version})
 
 
+def _timed(headers: Mapping[str, bytes], reason: Reason | None) -> Kind:
+    return lambda name, chance: Hostile(name, encoded(user(chance)), reason, headers, timestamp_type=LOG_APPEND_TIME)
+
+
 def _nested(depth: int, begin: bytes, end: bytes) -> bytes:
     return begin * depth + b"0" + end * depth
 
@@ -107,6 +127,14 @@ KINDS: Mapping[str, Kind] = {
     "good, spaced and escaped": _kind(lambda chance: json.dumps(user(chance), indent=1).encode(), None),
     "good, of version 1": _of_version(b"1", None),
     "good, of an empty version": _of_version(b"", None),
+    "good, of the broker's time and its own": _timed({Header.WRITE_TIME_MS: b"1741789800123"}, None),
+    "broker's time": _timed({}, Reason.UNKNOWN_TIME),
+    "broker's time, and none that can be read": _timed({Header.WRITE_TIME_MS: b"-1"}, Reason.UNKNOWN_TIME),
+    "broker's time, of an unknown version": _timed({Header.VERSION: b"2"}, Reason.UNKNOWN_TIME),
+    "no time": lambda name, chance: Hostile(name, None, Reason.UNKNOWN_TIME, timestamp_ms=NO_TIMESTAMP_MS),
+    "no time, but a header": lambda name, chance: Hostile(
+        name, encoded(user(chance)), Reason.UNKNOWN_TIME, {Header.WRITE_TIME_MS: b"1"}, timestamp_ms=NO_TIMESTAMP_MS
+    ),
     "version 2": _of_version(b"2", Reason.UNKNOWN_VERSION),
     "version of words": _of_version(b"latest", Reason.UNKNOWN_VERSION),
     "version that is not UTF-8": _of_version(b"\xff1", Reason.UNKNOWN_VERSION),

@@ -13,23 +13,50 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.errors import PenstockError
-    from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Source, Text
+    from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Text
     from penstock.pipelines.keys import Desc, Key
     from penstock.pipelines.times import EpochMillis, EpochSeconds, Format, Iso8601, Rfc2822
     from penstock.pipelines.types import Int32, IPAddress, JsonText
+    from penstock.source import (
+        ApiKey,
+        Basic,
+        Bearer,
+        Columns,
+        Cursor,
+        Generated,
+        Link,
+        NextUrl,
+        OAuth2ClientCredentials,
+        Offset,
+        Page,
+        PerSecond,
+        Source,
+    )
 
 __all__ = [
+    "ApiKey",
+    "Basic",
+    "Bearer",
+    "Columns",
+    "Cursor",
     "Desc",
     "EpochMillis",
     "EpochSeconds",
     "Format",
     "From",
+    "Generated",
     "IPAddress",
     "Int32",
     "Iso8601",
     "JsonText",
     "Key",
+    "Link",
+    "NextUrl",
+    "OAuth2ClientCredentials",
+    "Offset",
+    "Page",
     "PenstockError",
+    "PerSecond",
     "Pipeline",
     "Record",
     "Rfc2822",
@@ -38,30 +65,18 @@ __all__ = [
     "Text",
 ]
 
-_CONTRACT, _TIMES, _TYPES = (f"penstock.pipelines.{name}" for name in ("contract", "times", "types"))
 _PLACES = {
-    "Desc": "penstock.pipelines.keys",
-    "EpochMillis": _TIMES,
-    "EpochSeconds": _TIMES,
-    "Format": _TIMES,
-    "From": _CONTRACT,
-    "IPAddress": _TYPES,
-    "Int32": _TYPES,
-    "Iso8601": _TIMES,
-    "JsonText": _TYPES,
-    "Key": "penstock.pipelines.keys",
     "PenstockError": "penstock.errors",
-    "Pipeline": _CONTRACT,
-    "Record": _CONTRACT,
-    "Rfc2822": _TIMES,
-    "Schedule": _CONTRACT,
-    "Source": _CONTRACT,
-    "Text": _CONTRACT,
+    **dict.fromkeys(("From", "Pipeline", "Record", "Schedule", "Text"), "penstock.pipelines.contract"),
+    **dict.fromkeys(("Desc", "Key"), "penstock.pipelines.keys"),
+    **dict.fromkeys(("EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"), "penstock.pipelines.times"),
+    **dict.fromkeys(("IPAddress", "Int32", "JsonText"), "penstock.pipelines.types"),
 }
+"""Where a public name is; `penstock.source` has the rest."""
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first asked for: parts of us run before any package is installed."""
-    if name not in _PLACES:
+    if name not in __all__:
         raise AttributeError(f"module 'penstock' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_PLACES.get(name, "penstock.source")), name)

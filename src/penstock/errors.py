@@ -2,11 +2,13 @@
 
 PenstockError
 ├── ConfigError                a setting is wrong: which key, where it came from, what is allowed
-│   └── FolderError                a folder that a setting names cannot be used
+│   ├── FolderError                a folder that a setting names cannot be used
+│   └── NetworkError               the environment's proxy, or its authorities, cannot be used
 ├── ContractError              a pipeline declaration contradicts itself
 ├── SourceError                the API did not give what was asked of it
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts
-│   └── SourceAnswerError          an answer came, but it is not the one that was asked for
+│   ├── SourceAnswerError          an answer came, but it is not the one that was asked for
+│   └── RejectedError              too many of the items that came are no records
 ├── BrokerError                Kafka refused or did not answer
 │   ├── DeliveryError              records were sent and not all were acknowledged
 │   └── TopicError                 a topic has a property under which the promise cannot hold
@@ -58,6 +60,29 @@ class FolderError(ConfigError):
         )
 
 
+class NetworkError(ConfigError):
+    """What the environment says of proxies and of trusted authorities cannot be used."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}. {remedy}")
+
+
+class NotInstalledError(PenstockError):
+    """A part of Penstock that was not installed."""
+
+    exit_code = 2
+
+    def __init__(self, distribution: str, extra: str) -> None:
+        self.distribution = distribution
+        self.extra = extra
+        super().__init__(
+            f"this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'. 'penstock[local]' "
+            "brings all that `penstock demo` runs on one machine."
+        )
+
+
 class ContractError(PenstockError):
     """A pipeline declaration that contradicts itself; raised while it is being declared."""
 
@@ -89,6 +114,18 @@ class SourceAnswerError(SourceError):
         self.url = url
         self.problem = problem
         super().__init__(f"{url} answered, but {problem}")
+
+
+class RejectedError(SourceError):
+    """More of a run's items are no records than the declaration allows; all of them are in the dead letters."""
+
+    def __init__(self, run: str, rejected: int, fetched: int, allowed: float, commonest: str) -> None:
+        self.run = run
+        super().__init__(
+            f"run {run}: {rejected} of {fetched} items are no records; allowed are {allowed:.0%} "
+            f"(at_most_rejected of the source). The commonest reason: {commonest}. All are in the dead letters: "
+            "correct the declaration, or the API its answers"
+        )
 
 
 class BrokerError(PenstockError):

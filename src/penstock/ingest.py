@@ -1,12 +1,13 @@
 """The first half of the way: what the API has for a run -> messages in Kafka, every one acknowledged.
 
-What the DAG's task calls is `run_ingest`. The same run and moment publish the same records under the same keys, so a
-retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all. A try that
-went through is reported to the counts, by which `ledger.reconcile` knows what should arrive.
+What the DAG's task calls is `run_ingest`. The same run and interval ask the same questions and publish under the same
+keys, so a retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all.
+A try that went through is reported to the counts, by which `ledger.reconcile` knows what should arrive.
 """
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,26 +20,31 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from penstock.cassandra import Counts, Flow, Report, Store, durable
 from penstock.config import Settings
-from penstock.errors import ConfigError, DeliveryError, SourceAnswerError, StoreError
+from penstock.errors import ConfigError, DeliveryError, RejectedError, SourceAnswerError, StoreError
 from penstock.kafka import Broker, Message, Publisher
 from penstock.network import http
-from penstock.pipelines.contract import Pipeline
-from penstock.pipelines.identity import message_key
+from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.identity import key_of, message_key
 from penstock.pipelines.record import Header, Rejected, from_api, to_bytes
-from penstock.source import Api, Page, ahead, seed_for
+from penstock.source import Interval
+from penstock.source.ahead import ahead
+from penstock.source.api import Answer, Api, address
+from penstock.source.distinct import Distinct
+from penstock.source.secrets import Secrets
 from penstock.urls import shown
 
 log = logging.getLogger(__name__)
 
 # A header is for people; a name of ten megabytes in the API's answer must not become one.
 _LONGEST_MESSAGE = 1_000
+_LONGEST_EXAMPLE = 300
 REPORT_LIMIT_S = 120
 """How long ingest waits for a Cassandra that takes its report; then the try fails, and the next one sends all again."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One try of one run of a pipeline.
+    """One attempt of one run of a pipeline.
 
     `id` is Airflow's, or the name that somebody gave by hand. `attempt` is another one for each try, so that the counts
     can tell the messages of a try that went through from those of one that did not.
@@ -68,6 +74,10 @@ class IngestReport(BaseModel):
     """Records on the topic."""
     rejected: int
     """Items that are no record, as dead letters."""
+    distinct: int
+    """Different ones among the items: records of one key count once, and so do rejected items of the same bytes."""
+    commonest: str = ""
+    """Why most of the rejected items are no records, with an example."""
     bytes: int
     """Kafka values, before compression."""
     seconds: float
@@ -75,14 +85,16 @@ class IngestReport(BaseModel):
     """Partition of the topic -> offset of the run's last message there."""
 
     def sentence(self) -> str:
-        return (
-            f"run {self.run}: fetched {self.fetched} = acknowledged {self.acknowledged} + rejected {self.rejected}, "
-            f"{self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
-        )
+        parts = f"acknowledged {self.acknowledged} + rejected {self.rejected}"
+        items = f"fetched {self.fetched}"
+        if self.distinct != self.fetched:
+            items += f", distinct {self.distinct}: {self.fetched}"
+        return f"run {self.run}: {items} = {parts}, {self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
 
 
-def records_asked(pipeline: Pipeline, conf: Mapping[str, Any] | None) -> int:
-    """How many records the `conf` of a DAG run asks for; as many as declared where it does not say.
+def records_asked(pipeline: Pipeline, conf: Mapping[str, Any] | None) -> int | None:
+    """How many records the `conf` of a DAG run asks for; where it does not say, as many as declared, None for those of
+    an API that knows itself.
 
     Raises:
         ConfigError: it has another key than `records`, or a number that no run can ask for.
@@ -94,66 +106,101 @@ def records_asked(pipeline: Pipeline, conf: Mapping[str, Any] | None) -> int:
             f"the run's conf has {', '.join(unknown)[:200]}, which the DAG {pipeline.schedule.dag_id} does not know; "
             'it takes one key, e.g. {"records": 500}'
         )
-    return pipeline.source.asked(conf.get("records", pipeline.schedule.records))
+    if "records" in conf and conf["records"] is None:
+        raise ConfigError("None records cannot be asked for: records must be a whole number, e.g. 20")
+    return pipeline.source.asked(*conf.values())
 
 
 def run_ingest(
     settings: Settings,
     pipeline: Pipeline,
     run_id: str,
-    moment: datetime,
-    records: int,
+    interval: Interval,
+    records: int | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
+    *,
+    connection: Callable[[str], str | None] | None = None,
 ) -> IngestReport:
-    """Fetches the `records` of the run that starts at the aware `moment` and publishes them, topics made if absent.
+    """Fetches what the API has for the run's interval and publishes it, topics made if absent.
+
+    `connection` gives the password of Airflow's connection of a name, in a task of Airflow.
 
     Raises:
-        ConfigError: the API cannot be asked for so many; nothing was published, and no topic made.
-        SourceError: the API gave no usable answer, or nothing.
+        ConfigError: the API cannot be asked so; nothing was published, and no topic made.
+        SourceError: the API gave no usable answer, or fewer items than declared or stated.
+        RejectedError: too many items are no records.
         BrokerError: Kafka was not there, or did not acknowledge everything.
         StoreError: everything is in Kafka, but Cassandra did not take the report of it.
     """
-    run, records, seed = Run(pipeline, run_id, uuid4().hex), pipeline.source.asked(records), seed_for(moment)
-    over_http = http.transport(settings.own_hosts())
-    with Broker(settings.kafka) as broker, Api(pipeline.source, settings.source, transport=over_http) as api:
-        broker.ensure_topics(pipeline)
-        report = ingest(run, ahead(api.pages(seed, records)), broker, on_progress)
+    run, source = Run(pipeline, run_id, uuid4().hex), pipeline.source
+    records = source.asked(records)
+    with Api(
+        source,
+        settings.source,
+        address=address(pipeline.name, source, settings.source),
+        secrets=Secrets.of(settings.source, connection),
+        transport=http.transport(settings.own_hosts()),
+    ) as api:
+        api.check(interval)
+        with Broker(settings.kafka) as broker:
+            broker.ensure_topics(pipeline)
+            report = ingest(run, ahead(api.pages(interval, records)), broker, on_progress)
     Retrying(
         retry=retry_if_exception_type(StoreError),
         stop=stop_after_delay(REPORT_LIMIT_S),
         wait=wait_exponential(multiplier=0.5, max=10),
         reraise=True,
     )(_keep, settings, run, report)
+    judge(pipeline, report)
     return report
+
+
+def judge(pipeline: Pipeline, report: IngestReport) -> None:
+    """Whether a run that published everything is a success, by what its source declares.
+
+    Raises:
+        SourceAnswerError: it has fewer items than `at_least`.
+        RejectedError: a larger share of them than `at_most_rejected` are no records.
+    """
+    source = pipeline.source
+    if report.fetched < source.at_least:
+        problem = f"with {report.fetched} items in all, and at_least is {source.at_least}"
+        raise SourceAnswerError(shown(source.url), problem)
+    if report.rejected > source.at_most_rejected * report.fetched:
+        allowed = source.at_most_rejected
+        raise RejectedError(report.run, report.rejected, report.fetched, allowed, report.commonest)
 
 
 def _keep(settings: Settings, run: Run, report: IngestReport) -> None:
     with Store(settings.cassandra) as store:
         counts = Counts(store, run.pipeline)
         counts.ensure()
-        said = Report(report.fetched, report.acknowledged, report.rejected, datetime.now(UTC), report.last)
+        numbers = (report.fetched, report.acknowledged, report.rejected)
+        said = Report(*numbers, datetime.now(UTC), report.last, report.distinct)
         with durable(store, run.pipeline):
             counts.report(Flow(run.id, run.attempt), said)
 
 
 def ingest(
-    run: Run, pages: Iterable[Page], broker: Publisher, on_progress: Callable[[int], None] = lambda _: None
+    run: Run, pages: Iterable[Answer], broker: Publisher, on_progress: Callable[[int], None] = lambda _: None
 ) -> IngestReport:
     """Publishes every item of `pages`: as a record, or as a dead letter that says why it is none.
 
     Memory does not grow with their number. `on_progress` gets the number of items acknowledged so far.
     """
     started_s = time.monotonic()
-    fetched = _Fetched()
-    receipts = broker.publish(fetched.messages(run, pages), on_progress)
+    with Distinct() as distinct:
+        fetched = _Fetched(distinct)
+        receipts = broker.publish(fetched.messages(run, pages), on_progress)
+        different = distinct.count()
     topic, letters = run.pipeline.topic, run.pipeline.dead_letter_topic
-    if not fetched.items:
-        raise SourceAnswerError(shown(run.pipeline.source.url), "it had no items, and a run of nothing is no success")
     report = IngestReport(
         run=run.id,
         fetched=fetched.items,
         acknowledged=receipts.by_topic.get(topic, 0),
         rejected=receipts.by_topic.get(letters, 0),
+        distinct=different,
+        commonest=fetched.commonest(),
         bytes=receipts.bytes,
         seconds=round(time.monotonic() - started_s, 3),
         last={partition: offset for (name, partition), offset in receipts.last.items() if name == topic},
@@ -165,22 +212,45 @@ def ingest(
 
 
 class _Fetched:
-    """Counts what goes by."""
+    """Counts a run's items on their way from the pages to the messages, the different ones and the rejected ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, distinct: Distinct) -> None:
         self.items = 0
+        self._distinct = distinct
+        self._reasons = Counter[str]()
+        self._examples: dict[str, str] = {}
 
-    def messages(self, run: Run, pages: Iterable[Page]) -> Iterator[Message]:
+    def messages(self, run: Run, pages: Iterable[Answer]) -> Iterator[Message]:
         for page in pages:
+            hashes = []
             for index, item in enumerate(page.items):
                 self.items += 1
-                yield _message(run, page, index, item)
+                record = from_api(run.pipeline, item)
+                message = _message(run, page, index, record)
+                if not isinstance(record, Rejected):
+                    hashes.append(hash(key_of(run.pipeline, record)))
+                else:
+                    hashes.append(hash(message.value))
+                    self._keep_reason(message.headers)
+                yield message
+            self._distinct.add(hashes)
+
+    def commonest(self) -> str:
+        """The reason that most of the rejected items have, and the first of these; empty where there are none."""
+        for reason, count in self._reasons.most_common(1):
+            return f"{reason} ({count} times), e.g. {self._examples[reason]}"
+        return ""
+
+    def _keep_reason(self, headers: Mapping[str, str]) -> None:
+        reason = headers[Header.REASON]
+        self._reasons[reason] += 1
+        if reason not in self._examples:
+            self._examples[reason] = f"item {headers[Header.ITEM]}: {headers[Header.MESSAGE][:_LONGEST_EXAMPLE]}"
 
 
-def _message(run: Run, page: Page, index: int, item: Any) -> Message:
+def _message(run: Run, page: Answer, index: int, record: Record | Rejected) -> Message:
     pipeline = run.pipeline
     headers: dict[str, str] = {**run.headers, Header.ITEM: f"{page.number}/{index}"}
-    record = from_api(pipeline, item)
     if not isinstance(record, Rejected):
         return Message(pipeline.topic, message_key(pipeline, record), to_bytes(record), headers, page.received_at)
     why: dict[str, str] = {
@@ -190,5 +260,5 @@ def _message(run: Run, page: Page, index: int, item: Any) -> Message:
         Header.ORIGIN_INDEX: str(index),
         Header.FIRST_SEEN: page.received_at.isoformat(),
     }
-    key = f"{run.id}/{page.url}#{index}".encode()
+    key = f"{run.id}/{page.url}#{page.number}/{index}".encode()
     return Message(pipeline.dead_letter_topic, key, record.original, {**headers, **why}, page.received_at)

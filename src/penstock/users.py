@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from penstock import From, Pipeline, Record, Schedule, Source, Text
+from penstock import From, Generated, Pipeline, Record, Schedule, Source, Text
 
 
 class User(Record):
@@ -41,14 +41,17 @@ USERS = Pipeline(
     source=Source(
         url="https://randomuser.me/api/",
         items="results",
-        seed_param="seed",
-        page_param="page",
-        size_param="results",
-        # The API gives at most 5,000 a request and silently 1 beyond that; small pages keep a retry cheap.
-        page_size=1_000,
-        # Beyond page 10,000 the API silently answers with page 1.
-        max_pages=10_000,
-        echoes={"info.seed": "{seed}", "info.page": "{page}", "info.results": "{size}", "info.version": "1.4"},
+        paging=Generated(
+            seed_param="seed",
+            page_param="page",
+            size_param="results",
+            # The API gives at most 5,000 a request and silently 1 beyond that; small pages keep a retry cheap.
+            size=1_000,
+            # Beyond page 10,000 the API silently answers with page 1.
+            max_pages=10_000,
+            records=1_000,
+            echoes={"info.seed": "{seed}", "info.page": "{page}", "info.results": "{size}", "info.version": "1.4"},
+        ),
     ),
     topic="users_created",
     keyspace="spark_streams",
@@ -60,6 +63,5 @@ USERS = Pipeline(
         owner="airflow",
         start=datetime(2025, 3, 12, 14, 30, tzinfo=UTC),
         every="@daily",
-        records=1_000,
     ),
 )

@@ -13,7 +13,8 @@ from penstock.cassandra import Counts, Store
 from penstock.errors import StoreError
 from penstock.ingest import Run
 from penstock.kafka import Broker
-from penstock.source import Api, seed_for
+from penstock.source import Interval
+from penstock.source.api import Api, address
 from tests.faults.check import Findings, check, check_rows
 from tests.faults.kinds import Fault
 from tests.faults.load import Expected, Load, row_of
@@ -129,8 +130,10 @@ class _DagRun:
         with Broker(stage.settings.kafka) as broker:
             stage.topic.look(broker)
         written_us = stage.topic.written_us.pop(self.id)
-        with Api(stage.pipeline.source, stage.settings.source) as api:
-            for page in api.pages(seed_for(self._moment), DAG_RECORDS):
+        source = stage.pipeline.source
+        where = address(stage.pipeline.name, source, stage.settings.source)
+        with Api(source, stage.settings.source, address=where) as api:
+            for page in api.pages(Interval(self._moment), DAG_RECORDS):
                 for person in page.items:
                     row = row_of(person)
                     expected.add_row(row, written_us.get(str(row["id"]), 0))

@@ -18,8 +18,10 @@ from tests.hostile_environment import HOSTILE
 
 @pytest.fixture(scope="session")
 def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of a stack with everything running, started by a user whose environment is full of traps."""
-    settings = settings_in(tmp_path_factory.mktemp("stack") / "home")
+    """Settings of a stack with everything running, started by a user whose environment is full of traps, in a folder
+    as macOS names it, with a letter of another script.
+    """
+    settings = settings_in(tmp_path_factory.mktemp("stack") / "Application Support" / "höme")
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in HOSTILE.items():

@@ -152,6 +152,16 @@ def test_topic_that_breaks_the_promise_is_refused(
         broker.ensure_topics(own)
 
 
+def test_message_keeps_whose_time_it_has_when_the_topic_is_set_back(
+    own: Pipeline, broker: Broker, kafka: KafkaSettings
+) -> None:
+    for kind in ("CreateTime", "LogAppendTime", "CreateTime"):
+        alter(kafka.bootstrap_servers, own.topic, "message.timestamp.type", kind)
+        broker.publish([Message(own.topic, b"one partition", kind.encode(), {}, AT)])
+    read = [(received.value, received.is_brokers_time, received.timestamp == AT) for received in broker.read(own.topic)]
+    assert read == [(b"CreateTime", False, True), (b"LogAppendTime", True, False), (b"CreateTime", False, True)]
+
+
 def test_topic_that_may_lose_something_is_reported(
     own: Pipeline, broker: Broker, kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
 ) -> None:

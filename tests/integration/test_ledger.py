@@ -21,6 +21,7 @@ from penstock.ingest import run_ingest
 from penstock.kafka import Broker, Message
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, to_bytes
+from penstock.source import Interval
 from penstock.stream.batches import prepare
 from penstock.users import User
 from tests.waiting import TIMEOUT_S
@@ -97,6 +98,15 @@ def test_position_is_that_of_the_topic_that_is_there(counts: Counts) -> None:
     assert counts.position("topic's") == {0: 79, 1: 59}
 
 
+def test_position_of_a_partition_in_which_nothing_came_is_where_the_stream_began(counts: Counts) -> None:
+    counts.bind("stream", "topic's", "table's")
+    counts.add(BATCH)
+    counts.begin("stream", {0: 40, 1: 0, 2: 7})
+    counts.add(replace(BATCH, number=8, spans={2: (7, 6), 3: (5, 4)}))
+    assert counts.position("topic's") == {0: 79, 1: 59, 2: 6, 3: 4}
+    assert counts.batch_of(2, 6) is None
+
+
 @pytest.mark.parametrize(("offset", "number"), [(39, None), (40, 7), (79, 7), (80, None)])
 def test_micro_batch_of_a_message_is_known(counts: Counts, offset: int, number: int | None) -> None:
     counts.add(BATCH)
@@ -107,7 +117,7 @@ def test_counts_and_data_agree_on_a_run(stack_settings: Settings, pipeline: Pipe
     run = f"test__{uuid4()}"
     moment = datetime.now(UTC)
     for records in (50, 300):
-        run_ingest(stack_settings, pipeline, run, moment, records)
+        run_ingest(stack_settings, pipeline, run, Interval(moment), records)
     quick = ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     [deep] = ledger.reconcile_deeply(stack_settings, pipeline, run)
     assert quick.equation() == "fetched 300 = stored 300 + dead-lettered 0"
@@ -119,15 +129,18 @@ def test_record_that_was_taken_and_is_not_there_is_found_deeply(
     stack_settings: Settings, pipeline: Pipeline, broker: Broker, store: Store
 ) -> None:
     run = f"test__{uuid4()}"
-    run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 40)
+    run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 40)
     ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
-    key = next(m.key for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
-    delete = f"DELETE FROM {pipeline.keyspace}.{pipeline.table} WHERE {pipeline.key} = {(key or b'').decode()}"  # noqa: S608
-    store.define(delete)
+    mine = (m for m in broker.tail(pipeline.topic, 400) if m.headers.get(Header.RUN) == run)
+    gone, changed = ((next(mine).key or b"").decode() for _ in range(2))
+    table = f"{pipeline.keyspace}.{pipeline.table}"
+    store.define(f"DELETE FROM {table} WHERE {pipeline.key} = {gone}")  # noqa: S608
+    store.define(f"UPDATE {table} SET last_name = 'by hand' WHERE {pipeline.key} = {changed}")  # noqa: S608
     done = reconcile(stack_settings, "--run", run, "--deep", "--json")
     assert done.returncode == LedgerError.exit_code
     assert json.loads(done.stdout)["lost"] == 1
     assert "passed 1 items" in done.stderr
+    assert f"e.g. {changed} (last_name): another program wrote them" in json.loads(done.stdout)["warning"]
 
 
 def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
@@ -148,6 +161,9 @@ def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
     resources.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}))
     [balance] = ledger.reconcile_deeply(stack_settings, own)
     assert (balance.account.past_ttl, balance.account.lost) == (1, 1)
+    assert ledger.account(stack_settings, own, "r").past_ttl == 1  # as `penstock run` shows it
+    with pytest.raises(LedgerError, match="passed 1 items that are neither stored nor dead-lettered"):
+        ledger.wait_until_settled(stack_settings, own, "r", TIMEOUT_S)
     assert f"{UUID(int=1)} at {name}/{partition}/1 (no row)" in balance.problem
     assert "default_time_to_live = 60: a row disappears 1 min after it was written" in caplog.text
     found = [trace(stack_settings, own, str(UUID(int=number))) for number in (0, 1)]
@@ -197,7 +213,7 @@ class Looked(Exception):  # noqa: N818 - ends a wait that would never end
 
 def test_reconcile_tells_of_every_run(stack_settings: Settings, pipeline: Pipeline) -> None:
     run = f"test__{uuid4()}"
-    run_ingest(stack_settings, pipeline, run, datetime.now(UTC), 5)
+    run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 5)
     ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
     done = reconcile(stack_settings, "--json")
     assert [json.loads(line)["run"] for line in done.stdout.splitlines()].index(run) == 0

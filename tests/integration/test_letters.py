@@ -20,6 +20,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, Reason, letter_id
 from penstock.simulator import Simulator
 from penstock.simulator.faults import Reply, always, whole
+from penstock.source import Interval
 from rig.stacks import penstock
 from tests.waiting import TIMEOUT_S, until
 
@@ -159,9 +160,9 @@ def test_bad_user_of_the_api_is_listed_with_its_request_and_replayed_as_that_ite
     stack_settings: Settings, broker: Broker, run: Run, tmp_path: Path
 ) -> None:
     with Simulator(faults=always(without_email)) as api:
-        source = stack_settings.source.model_copy(update={"url": api.url})
+        source = stack_settings.source.model_copy(update={"urls": {run.pipeline.name: api.url}})
         settings = stack_settings.model_copy(update={"source": source})
-        report = run_ingest(settings, run.pipeline, run.id, datetime.now(UTC), 50)
+        report = run_ingest(settings, run.pipeline, run.id, Interval(datetime.now(UTC)), 50)
     assert settled(stack_settings, run).equation(report.fetched) == "fetched 50 = stored 49 + dead-lettered 1"
     [letter] = letters(broker, run)
     assert (letter.reason, letter.origin.startswith(api.url), letter.origin.endswith("#1")) == (

@@ -20,10 +20,13 @@ from penstock.kafka import Broker, Message
 from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, Reason
-from penstock.simulator import Simulator
+from penstock.simulator import Asked, Reply, Simulator
 from penstock.simulator.faults import failing, first
-from penstock.source import Api, seed_for
+from penstock.simulator.people import Question, answer
+from penstock.source import Interval, Offset, Source
+from penstock.source.api import Api, address
 from rig.stacks import start
+from tests.apis import Listing, json_reply, serving
 from tests.waiting import TIMEOUT_S
 
 
@@ -38,8 +41,9 @@ def settled(settings: Settings, pipeline: Pipeline, run_id: str) -> ledger.Accou
 
 
 def answers_of_the_api(settings: Settings, pipeline: Pipeline, moment: datetime, records: int) -> list[dict[str, Any]]:
-    with Api(pipeline.source, settings.source) as api:
-        return [item for page in api.pages(seed_for(moment), records) for item in page.items]
+    where = address(pipeline.name, pipeline.source, settings.source)
+    with Api(pipeline.source, settings.source, address=where) as api:
+        return [item for page in api.pages(Interval(moment), records) for item in page.items]
 
 
 def row_of(user: dict[str, Any]) -> dict[str, Any]:
@@ -173,11 +177,35 @@ def test_value_that_becomes_absent_is_cleared_in_whatever_order_the_messages_com
 def test_api_that_fails_for_a_while_delays_and_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
     bad_day = first(failing(429, Retry_After="1"), failing(503), failing(503, Retry_After="1"))
     with Simulator(faults=bad_day) as api:
-        source = stack_settings.source.model_copy(update={"url": api.url})
+        source = stack_settings.source.model_copy(update={"urls": {pipeline.name: api.url}})
         settings = stack_settings.model_copy(update={"source": source})
-        report = run_ingest(settings, pipeline, f"test__{uuid4()}", datetime.now(UTC), 50)
+        report = run_ingest(settings, pipeline, f"test__{uuid4()}", Interval(datetime.now(UTC)), 50)
         assert api.requests == 4
     assert settled(stack_settings, pipeline, report.run).equation(50) == "fetched 50 = stored 50 + dead-lettered 0"
+
+
+def test_own_api_is_accounted_for_with_what_came_twice(stack_settings: Settings, pipeline: Pipeline) -> None:
+    """Ten people come to the front of the list while it is read by offset; the same interval is asked twice."""
+    newer, older = (answer(Question(f"own{uuid4()}", 1, count))["results"] for count in (10, 235))
+
+    def people(listing: Listing, asked: Asked) -> Reply:
+        return json_reply({"data": listing.part(int(asked.query["offset"]), 100), "asked": asked.query["since"]})
+
+    listing = Listing(older, people)
+    listing.before = lambda number: listing.items.__setitem__(slice(0, 0), newer) if number == 2 else None
+    interval = Interval(*(datetime(2026, 11, day, tzinfo=UTC) for day in (1, 1, 2)))
+    with serving(listing) as url:
+        source = Source(url, "data", params={"since": "{start}"}, paging=Offset(limit=100))
+        own = pipeline.model_copy(update={"source": source, "name": "own"})
+        reports = [run_ingest(stack_settings, own, f"test__{uuid4()}", interval) for _ in range(2)]
+    assert [(report.fetched, report.distinct) for report in reports] == [(245, 235), (245, 245)]
+    first, second = (ledger.wait_until_balanced(stack_settings, own, report.run, TIMEOUT_S) for report in reports)
+    assert first.equation() == "fetched 245, distinct 235: 245 = stored 245 + dead-lettered 0"
+    assert second.equation() == "fetched 245 = stored 245 + dead-lettered 0"
+    with Store(stack_settings.cassandra) as store:
+        people_there = [UUID(person["login"]["uuid"]) for person in listing.items]
+        assert len(list(store.rows(pipeline, people_there))) == len(people_there) == 245
+    assert {asked.query["since"] for asked in listing.asked} == {"2026-11-01T00:00:00Z"}
 
 
 def test_broker_that_is_down_when_the_task_starts_delays_the_run(
@@ -196,7 +224,7 @@ def test_broker_that_is_down_when_the_task_starts_delays_the_run(
 def test_down_and_up_in_mid_stream_loses_nothing(stack_settings: Settings, pipeline: Pipeline) -> None:
     run_id = f"test__{uuid4()}"
     with stream_suspended(stack_settings):
-        report = run_ingest(stack_settings, pipeline, run_id, datetime.now(UTC), 30_000)
+        report = run_ingest(stack_settings, pipeline, run_id, Interval(datetime.now(UTC)), 30_000)
         assert ledger.account(stack_settings, pipeline, run_id).in_flight == 30_000
     control.down(stack_settings)
     start(stack_settings)

@@ -18,6 +18,7 @@ from penstock.ingest import run_ingest
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, Reason, to_bytes
+from penstock.source import Interval
 from rig.stacks import free_ports
 from tests.secured import changed
 from tests.strangers import transaction
@@ -90,7 +91,7 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
         pass
     with streaming(settings):
         with transaction(address, own.topic, [to_bytes(user(4_100))]):
-            run_ingest(settings, own, run, datetime.now(UTC), 100)
+            run_ingest(settings, own, run, Interval(datetime.now(UTC)), 100)
             assert balance(settings, own, run) == (True, "")
         ledger.wait_until_balanced(settings, own, run, TIMEOUT_S)
         add_partition(settings, own, number)
@@ -103,6 +104,22 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
     assert Counts(store, own).batch_of(number, 0) is not None
     store.define(f"DELETE FROM {own.keyspace}.{own.table} WHERE id = {UUID(int=4_200)}")  # noqa: S608 - our own names
     assert "passed 1 items" in balance(settings, own, "late")[1]
+
+
+def test_what_a_stream_that_begins_at_the_end_left_out_is_not_in_flight(
+    broker: Broker, own: Pipeline, settings: Settings, tmp_path: Path
+) -> None:
+    """Nothing comes after that, so there is no micro-batch."""
+    other = own.model_copy(update={"topic": f"{own.topic}_latest", "table": f"{own.table}_latest"})
+    (tmp_path / "own_pipeline.py").write_text(OWN.format(other.topic))
+    publish(broker, other, [to_bytes(user(number)) for number in range(3)])
+    ends = {number: span.end for number, span in broker.offsets(other.topic).items()}
+    late = changed(settings, spark={"checkpoint": str(tmp_path / "checkpoint"), "starting_offsets": "latest"})
+    with streaming(late), Store(settings.cassandra) as store:
+        counts, identity = Counts(store, other), broker.identity(other.topic)
+        counts.ensure()
+        until(lambda: counts.position(identity) == {number: end - 1 for number, end in ends.items() if end})
+    assert "passed 3 items" in balance(settings, other, "r")[1]
 
 
 def balance(settings: Settings, own: Pipeline, run: str) -> tuple[bool, str]:

@@ -11,6 +11,7 @@ from penstock.config import Settings, StackSettings
 from penstock.ingest import run_ingest
 from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline
+from penstock.source import Interval
 from rig.stacks import processes_of, settings_in, start
 from tests.faults.stage import kill
 from tests.waiting import TIMEOUT_S, until
@@ -40,7 +41,7 @@ def test_every_record_arrives_and_again_after_both_were_killed(zookeeping: Setti
 
 
 def _carried(settings: Settings, pipeline: Pipeline, run_id: str) -> str:
-    report = run_ingest(settings, pipeline, run_id, MOMENT, 500)
+    report = run_ingest(settings, pipeline, run_id, Interval(MOMENT), 500)
     return ledger.wait_until_settled(settings, pipeline, run_id, TIMEOUT_S).equation(report.fetched)
 
 

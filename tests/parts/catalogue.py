@@ -31,6 +31,7 @@ _UNIT = _suite("unit", "tests/unit")
 # Those with a whole stack are far from one another, for two stacks take much of two processors even when idle.
 _INTEGRATION = _suite("integration", "tests/integration")
 _SMALL = (
+    _suite("sources", "tests/sources"),
     _suite("services", "tests/services", "--ignore=tests/services/launcher"),
     _suite("spark", "tests/spark"),
     _suite("launcher", "tests/services/launcher"),

@@ -4,6 +4,8 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 from zipfile import ZipFile
@@ -14,7 +16,7 @@ from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import BatchStatement, BatchType
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from penstock.cassandra import Counts, Store, durable
+from penstock.cassandra import Counts, Flow, Report, Store, durable
 from penstock.config import CassandraSettings, Settings
 from penstock.errors import StoreError
 from penstock.launcher.service import NotReady
@@ -138,6 +140,19 @@ def until_it_answers(store: Store) -> None:
     for attempt in Retrying(retry=retry_if_exception_type(StoreError), stop=stop_after_attempt(60), wait=wait_fixed(1)):
         with attempt:
             store.execute("SELECT key FROM system.local", ())
+
+
+def test_counts_of_an_older_version_get_the_column_that_they_lack(node: Settings) -> None:
+    pipeline = USERS.model_copy(update={"keyspace": "older_version"})
+    report = Report(235, 235, 0, datetime.now(UTC).replace(microsecond=0), {0: 1})
+    with Store(node.resolved().cassandra) as store:
+        Counts(store, pipeline).ensure()
+        store.define("ALTER TABLE older_version.penstock_runs DROP distinct_items")
+        counts = Counts(store, pipeline)
+        counts.ensure()
+        counts.report(Flow("old", "a"), report)
+        counts.report(Flow("new", "a"), replace(report, distinct=101))
+        assert {run.run: run.reports["a"].distinct for run in counts.runs()} == {"old": None, "new": 101}
 
 
 def test_names_its_data_centre_after_the_setting(node: Settings) -> None:

@@ -12,6 +12,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import to_bytes
 from penstock.servers.spark import spark_master, spark_worker
 from penstock.stream.connectors.cassandra import spark_conf
+from penstock.stream.jvm import SECRET
 from rig.stacks import processes_of
 from tests import revealed
 from tests.secured import CORE, changed, let_in_by_scram
@@ -36,7 +37,8 @@ def test_an_executor_elsewhere_is_let_in_and_so_is_scram(guarded: Settings, own:
 def carries(settings: Settings, own: Pipeline, folder: Path) -> None:
     """A good record becomes a row and a bad one a letter, and no secret can be read anywhere."""
     (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
-    spark = {"checkpoint": str(folder / "checkpoint")}
+    conf = {**settings.spark.conf, "spark.hadoop.fs.azure.sas.container": CORE, "spark.my.pin": CORE}
+    spark = {"checkpoint": str(folder / "checkpoint"), "conf": {**conf, "spark.redaction.regex": f"{SECRET}|[.]pin"}}
     settings = changed(settings, spark=spark).model_copy(update={"pipeline": "own_pipeline:OWN"})
     with Broker(settings.kafka) as broker:
         publish(broker, own, [to_bytes(user(1)), b"{"])

@@ -9,8 +9,9 @@ from typing import Annotated
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
+from penstock.kafka.messages import EPOCH, MILLISECOND
 from penstock.pipelines.contract import From, Pipeline, Record
-from penstock.pipelines.record import Header, Reason, Rejected, from_bytes
+from penstock.pipelines.record import Header, Reason
 from penstock.stream.judge import rejected, transform
 from penstock.users import USERS
 from tests.hostile import KINDS, TOO_LARGE, Hostile, corpus, encoded, user
@@ -27,7 +28,8 @@ def messages(spark: SparkSession, sent: Sequence[Hostile]) -> DataFrame:
     def row(offset: int, message: Hostile) -> tuple[object, ...]:
         headers = [Row(key=name, value=bytearray(text)) for name, text in message.headers.items()]
         value = None if message.value is None else bytearray(message.value)
-        return (None, value, "t", 1, offset, SENT, 0, headers or None)
+        sent = SENT if message.timestamp_ms is None else EPOCH + message.timestamp_ms * MILLISECOND
+        return (None, value, "t", 1, offset, sent, message.timestamp_type, headers or None)
 
     return spark.createDataFrame([row(*numbered) for numbered in enumerate(sent)], KAFKA)
 
@@ -40,9 +42,8 @@ def verdicts(spark: SparkSession, sent: Sequence[Hostile], pipeline: Pipeline = 
 
 
 def ours(message: Hostile, pipeline: Pipeline = USERS) -> str | None:
-    said = message.headers.get(Header.VERSION)
-    answer = from_bytes(pipeline, message.value, said and said.decode("utf-8", "backslashreplace"))
-    return answer.reason.value if isinstance(answer, Rejected) else None
+    reason = message.judged(pipeline)
+    return reason and reason.value
 
 
 def test_every_kind_has_its_reason(spark: SparkSession) -> None:

@@ -64,7 +64,13 @@ def test_replay_that_is_still_bad_is_another_attempt_of_its_letter(spark: SparkS
     assert bytes(letter.key) == b"t/1/5"
     assert texts(letter.headers)[Header.REPLAYS] == LETTER
     assert texts(letter.headers)[Header.REASON] == Reason.NOT_AN_OBJECT
+    assert texts(letter.headers)[Header.FIRST_SEEN] == "2025-03-12T14:30:00.123Z"
     assert resolved(done, USERS).count() == 0
+
+
+def test_letter_of_a_replay_was_first_seen_when_its_original_was(spark: SparkSession) -> None:
+    [letter] = rejected(replay(spark, b"[]", REPLAYS=LETTER.encode(), WRITE_TIME_MS=b"1741000000000"), USERS).collect()
+    assert texts(letter.headers)[Header.FIRST_SEEN] == "2025-03-03T11:06:40.000Z"
 
 
 @pytest.mark.parametrize("told", [b"", b"a" * 63, b"A" * 64, b"a" * 65, LETTER.encode() + b"\n", b"\xff" * 64])

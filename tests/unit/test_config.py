@@ -31,7 +31,7 @@ def wrong(environ: dict[str, str], overrides: dict[str, object] | None = None) -
 def test_defaults_need_no_environment() -> None:
     settings = read_settings({})
     assert settings.kafka.bootstrap_servers == "127.0.0.1:9092"
-    assert settings.source.url == "http://127.0.0.1:8090/api/"
+    assert settings.source.simulator == "http://127.0.0.1:8090/api/"
 
 
 def test_command_line_wins_over_environment_over_file(empty_folder: Path) -> None:

@@ -21,7 +21,7 @@ from penstock.servers.airflow import Components, configuration
 from penstock.servers.secrets import load_secrets
 from penstock.stream.connectors.cassandra import spark_conf
 from penstock.stream.connectors.kafka import kafka_options
-from penstock.stream.jvm import SECRET
+from penstock.stream.jvm import AT_START, SECRET, shown
 from tests.certificates import Authority
 from tests.secured import CORE, NASTY, changed, secured
 
@@ -150,6 +150,44 @@ def test_every_option_of_spark_that_holds_a_secret_is_known_as_one(settings: Set
     holding = {name for name, value in options.items() if holds(value, ("PRIVATE KEY", CORE, store_password))}
     assert len(holding) == 4
     assert {name for name in holding if not re.search(SECRET, name)} == set()
+    assert not shown(options).keys() & holding
+
+
+# Of Azure, Amazon, Google, Snowflake, a store of keys, and one that nobody has thought of.
+SECRET_NAMES = (
+    "spark.hadoop.fs.azure.sas.container.account.blob.core.windows.net",
+    "spark.hadoop.fs.azure.sas.fixed.token",
+    "spark.hadoop.fs.azure.account.key.account.blob.core.windows.net",
+    "spark.hadoop.fs.s3a.access.key",
+    "spark.hadoop.fs.s3a.encryption.key",
+    "spark.hadoop.fs.gs.auth.service.account.private.key",
+    "spark.hadoop.hadoop.security.credential.provider.path",
+    "spark.snowflake.pem_passphrase",
+    "spark.ssl.ui.keyPassword",
+    "spark.db.pwd",
+)
+
+
+@pytest.mark.parametrize("name", [*SECRET_NAMES, "spark.my.pin"])
+def test_only_what_the_start_needs_is_on_sparks_command_line(name: str) -> None:
+    assert shown({name: CORE, "spark.driver.memory": "1g"}) == {"spark.driver.memory": "1g"}
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES)
+def test_options_with_usual_names_of_secrets_are_hidden_on_sparks_pages(name: str) -> None:
+    assert re.search(SECRET, name)
+
+
+@pytest.mark.parametrize("name", [*sorted(AT_START), "spark.sql.session.timeZone", "spark.app.id", "spark.task.cpus"])
+def test_options_without_a_secret_are_shown_on_sparks_pages(name: str) -> None:
+    assert not re.search(SECRET, name)
+
+
+@pytest.mark.parametrize("value", ["https://me:secret@repository.corp/maven", "https://a/x.jar,https://token@b/y.jar"])
+def test_address_with_credentials_is_refused_where_only_the_command_line_could_carry_it(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"spark\.jars\.repositories") as caught:
+        shown({"spark.jars.repositories": value})
+    assert value not in str(caught.value)
 
 
 def holds(value: str, secrets: tuple[str, ...]) -> bool:
@@ -162,7 +200,7 @@ def holds(value: str, secrets: tuple[str, ...]) -> bool:
         f"secrets = '{CORE}'",
         f"[secrets]\npostgres_password = ['{CORE}']",
         f"[spark]\nconf = ['{CORE}']",
-        f"[source]\nurl = ['{CORE}']",
+        f"[source]\nurls = ['{CORE}']",
         f"[airflow]\nurl = {{ x = '{CORE}' }}",
         f"[kafka]\nsasl_password = '{CORE}",
         f"[cassandra]\npasswort = '{CORE}'",
@@ -184,7 +222,7 @@ def test_no_error_shows_a_secret_of_the_environment(variable: str) -> None:
 def test_no_repr_shows_an_address_or_option_that_may_hold_a_secret() -> None:
     found = read_settings(
         {
-            "PENSTOCK_SOURCE_URL": f"https://host/?key={CORE}",
+            "PENSTOCK_SOURCE_URL_USERS": f"https://host/?key={CORE}",
             "PENSTOCK_AIRFLOW_URL": f"https://me:{CORE}@host",
             "PENSTOCK_SPARK_CONF": f'{{"spark.hadoop.fs.s3a.secret.key": "{CORE}"}}',
         }

@@ -129,7 +129,7 @@ def test_the_tree_of_the_documentation_is_the_tree() -> None:
     drawn = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("src/penstock/\n")[2].partition("```")[0]
     named = {name.strip("/") for name in re.findall(r"(?:^  |  |, )([a-z_]+(?:/|\.py))", drawn)}
     there = {path.name for path in (ROOT / "src" / "penstock").iterdir() if path.is_file() or any(path.glob("*.py"))}
-    assert there - named - {"__main__.py", "py.typed", "contract"} == set()
+    assert there - named - {"__main__.py", "py.typed", "contract.py"} == set()
 
 
 def test_every_type_of_field_has_its_line() -> None:

@@ -24,7 +24,9 @@ from penstock.pipelines.contract import load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of, locked
 from penstock.servers.stack import stack
-from penstock.source import Api, Clock
+from penstock.source import Bearer, Interval
+from penstock.source.api import Api
+from penstock.source.pace import Clock
 from tests.mirrors import Mirrors, mirrors
 from tests.secured import changed
 
@@ -146,7 +148,9 @@ def test_proxy_never_stands_between_this_machine_and_itself() -> None:
 def test_api_behind_a_proxy_is_looked_for_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(200, datetime.now(UTC)) as proxy:
         monkeypatch.setenv("http_proxy", proxy)
-        found = {one.subject: one for one in examine(changed(settings, source={"url": "http://api.invalid/"}))}
+        found = {
+            one.subject: one for one in examine(changed(settings, source={"urls": {"users": "http://api.invalid/"}}))
+        }
     assert (found["api"].grade, found["api"].what) == (Grade.OK, "http://api.invalid/ answers")
 
 
@@ -212,7 +216,7 @@ def test_server_that_does_not_tell_the_time() -> None:
         (302, "No redirect is followed"),
         (401, "wants credentials"),
         (403, "refuses this address"),
-        (404, "Is source.url the right address"),
+        (404, "Is it the right address"),
         (429, "Too many requests"),
         (500, "Look at what it says"),
         (520, "Look at what it says"),
@@ -220,7 +224,7 @@ def test_server_that_does_not_tell_the_time() -> None:
 )
 def test_api_that_refuses(settings: Settings, status: int, says: str) -> None:
     with answering(status, datetime.now(UTC)) as url:
-        time, found = web.api(changed(settings, source={"url": url}), USERS)
+        time, found = web.api(changed(settings, source={"urls": {"users": url}}), USERS)
     assert (time.grade, found.grade) == (Grade.OK, Grade.FAILED)
     assert says in found.fix
 
@@ -232,13 +236,21 @@ def test_api_that_refuses(settings: Settings, status: int, says: str) -> None:
 def test_what_is_told_of_a_run_is_what_a_run_does(settings: Settings, status: int, attempts: int) -> None:
     asked: list[str] = []
     with answering(status, datetime.now(UTC), asked) as url:
-        own = changed(settings, source={"url": url, "attempts": attempts})
+        own = changed(settings, source={"urls": {"users": url}, "attempts": attempts})
         _, found = web.api(own, USERS)
         asked.clear()
-        with Api(USERS.source, own.source, clock=Clock(sleep_s=lambda _: None)) as api, pytest.raises(SourceError):
-            next(api.pages("x" * 22, 1))
+        clock = Clock(sleep_s=lambda _: None)
+        with Api(USERS.source, own.source, address=url, clock=clock) as api, pytest.raises(SourceError):
+            next(api.pages(Interval(datetime(2025, 3, 12, tzinfo=UTC)), 1))
     assert (f"a run asks {len(asked)} times in all" in found.what) is (len(asked) > 1)
     assert ("a run fails at once" in found.what) is (len(asked) == 1)
+
+
+@pytest.mark.parametrize(("secret", "grade"), [("airflow:x", Grade.NOTE), ("NOT_THERE", Grade.FAILED)])
+def test_api_whose_secret_is_not_here(settings: Settings, secret: str, grade: Grade) -> None:
+    source = replace(USERS.source, auth=Bearer(secret=secret))
+    [found] = web.api(settings, USERS.model_copy(update={"source": source}))
+    assert (found.grade, secret in found.what) == (grade, True)
 
 
 @pytest.mark.parametrize("status", [403, 500])
@@ -246,9 +258,9 @@ def test_no_finding_shows_a_key_that_stands_in_an_address(settings: Settings, st
     with answering(status, datetime.now(UTC)) as url:
         keyed = url.replace("http://", "http://me:hidden@") + "?key=hidden"
         found = [
-            *web.api(changed(settings, source={"url": keyed}), USERS),
+            *web.api(changed(settings, source={"urls": {"users": keyed}}), USERS),
             *web.airflow(changed(settings, airflow={"url": keyed})),
-            *web.api(changed(settings, source={"url": "http://me:hidden/x@host/"}), USERS),
+            *web.api(changed(settings, source={"urls": {"users": "http://me:hidden/x@host/"}}), USERS),
         ]
     assert "hidden" not in repr(found)
 

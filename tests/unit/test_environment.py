@@ -15,6 +15,7 @@ import pytest
 from penstock.cli.support.spark import forget_other_sparks
 from penstock.config import Settings, child_environment, ignored, pipeline_environment, read_settings
 from penstock.doctor.environment import environment as environment_finding
+from penstock.doctor.finding import Grade
 from penstock.launcher.process import MARKER, spawn
 from penstock.launcher.service import Service
 from penstock.launcher.settings_file import SettingsFile
@@ -49,7 +50,7 @@ SECRETS = {
     "PENSTOCK_SECRETS_AIRFLOW_JWT_SECRET": "hidden-c",
     "PENSTOCK_SECRETS_AIRFLOW_FERNET_KEY": f"hidden-d{'0' * 35}=",
     "PENSTOCK_SECRETS_AIRFLOW_SECRET_KEY": "hidden-e",
-    "PENSTOCK_SOURCE_URL": "https://api.example.com/?key=hidden-f",
+    "PENSTOCK_SOURCE_URL_USERS": "https://api.example.com/?key=hidden-f",
     "PENSTOCK_KAFKA_SASL_PASSWORD": "hidden-g",
     "PENSTOCK_KAFKA_SSL_KEY_PASSWORD": "hidden-h",
     "PENSTOCK_CASSANDRA_PASSWORD": "hidden-i",
@@ -275,6 +276,11 @@ def test_doctor_names_what_is_ignored_and_tells_no_value(settings: Settings) -> 
     assert [name for name in HOSTILE if name not in found.what] == []
     assert [value for value in HOSTILE.values() if value in found.what + found.fix] == []
     assert not {"PATH", "LANG", "PYTHONPATH", "PYTHON_VERSION"} & set(found.what.replace(",", "").split())
+
+
+def test_doctor_names_the_variable_by_which_servers_are_known(settings: Settings) -> None:
+    found = environment_finding(settings, {"LAUNCHED_BY_PENSTOCK": "kafka@/somewhere"})
+    assert (found.grade, "unset LAUNCHED_BY_PENSTOCK" in found.fix) == (Grade.NOTE, True)
 
 
 def test_doctor_has_nothing_to_say_of_a_plain_environment(settings: Settings) -> None:

@@ -5,6 +5,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -18,13 +19,15 @@ from penstock.pipelines.record import Header
 from penstock.simulator import Fault, Faults, Plan, Simulator
 from penstock.simulator import faults as spoil
 from penstock.simulator.plan import ENDING, LYING, PASSING
-from penstock.source import Api, Clock, seed_for
+from penstock.source import Interval
+from penstock.source.api import Api
+from penstock.source.pace import Clock
 from penstock.users import USERS
 
 MEBIBYTE = 1024 * 1024
 NOW = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
-SEED = seed_for(NOW)
-SMALL = USERS.source.model_copy(update={"page_size": 10})
+RUN_OF = Interval(NOW)
+SMALL = replace(USERS.source, paging=replace(USERS.source.paging, size=10))
 RUN = Run(USERS, "r")
 RECORDS = 35
 ATTEMPTS = 8
@@ -50,10 +53,10 @@ class Shelf:
 
 def try_run(url: str, shelf: Shelf, waits: list[float] | None = None, **settings: float) -> IngestReport:
     """One attempt of the task: it asks for 35 records on four pages, and sleeps on paper only."""
-    chosen = SourceSettings.model_validate({"url": url, "attempts": ATTEMPTS, **settings})
+    chosen = SourceSettings.model_validate({"attempts": ATTEMPTS, **settings})
     clock = Clock(sleep_s=([] if waits is None else waits).append, chance=lambda: 0.5)
-    with Api(SMALL, chosen, clock=clock) as api:
-        return ingest(RUN, api.pages(SEED, RECORDS), shelf)
+    with Api(SMALL, chosen, address=url, clock=clock) as api:
+        return ingest(RUN, api.pages(RUN_OF, RECORDS), shelf)
 
 
 def patience_s(fault: str) -> float:
@@ -141,12 +144,14 @@ def test_connection_that_is_never_made_is_given_up() -> None:
 
 
 def test_drip_that_does_not_end_is_given_up() -> None:
-    settings = SourceSettings(url="", attempts=2)
     with Simulator(faults=spoil.always(spoil.dripping(500, pause_s=0.001))) as simulator:
-        settings = SourceSettings(url=simulator.url, attempts=2)
+        settings = SourceSettings(attempts=2)
         clock = Clock(monotonic_s=count(0.0, step=1.0).__next__, sleep_s=lambda _: None)
-        with Api(SMALL, settings, clock=clock) as api, pytest.raises(SourceUnavailableError, match="120 s") as caught:
-            next(api.pages(SEED, RECORDS))
+        with (
+            Api(SMALL, settings, address=simulator.url, clock=clock) as api,
+            pytest.raises(SourceUnavailableError, match="120 s") as caught,
+        ):
+            next(api.pages(RUN_OF, RECORDS))
     assert "and more was to come" in str(caught.value)
 
 
@@ -194,7 +199,7 @@ def test_bad_person_among_good_ones_is_one_dead_letter(truth: dict[str, object])
     shelf = Shelf()
     with Simulator(faults=second_page(spoil.bad_person, 1)) as simulator:
         report = try_run(simulator.url, shelf)
-        url = f"{simulator.url}?seed={SEED}&page=2&results=10"
+        url = f"{simulator.url}?seed={RUN_OF.seed}&page=2&results=10"
     assert (report.fetched, report.acknowledged, report.rejected) == (35, 34, 1)
     assert shelf.items() == {item: sent for item, sent in truth.items() if item != "2/9"}
     [letter] = [message for message in shelf.messages if message.topic == USERS.dead_letter_topic]

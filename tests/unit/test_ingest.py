@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from penstock.errors import ConfigError, DeliveryError, SourceAnswerError
-from penstock.ingest import IngestReport, Run, ingest, records_asked
+from penstock.errors import ConfigError, DeliveryError, RejectedError, SourceAnswerError
+from penstock.ingest import IngestReport, Run, ingest, judge, records_asked
 from penstock.kafka import Message, Receipts
+from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header
-from penstock.source import Page
+from penstock.source.api import Answer
 from penstock.users import USERS
 
 RUN = Run(USERS, "manual__2025-03-12")
@@ -42,8 +45,8 @@ class Shelf:
         return Receipts(len(self.messages), len(kept), sum(len(m.value) for m in kept), counts)
 
 
-def pages(*items: Any) -> Iterator[Page]:
-    yield Page(URL, 1, list(items), RECEIVED, 1_000)
+def pages(*items: Any) -> Iterator[Answer]:
+    yield Answer(URL, 1, list(items), RECEIVED, 1_000)
 
 
 def test_record_is_keyed_by_the_id_of_the_api() -> None:
@@ -83,7 +86,7 @@ def test_item_that_is_no_record_becomes_a_dead_letter_with_its_reason_and_origin
     letter = shelf.messages[1]
     assert letter.topic == "users_created.dead-letters"
     assert json.loads(letter.value) == broken
-    assert letter.key == f"{RUN.id}/{URL}#1".encode()
+    assert letter.key == f"{RUN.id}/{URL}#1/1".encode()
     assert letter.headers[Header.REASON] == "wrong_type"
     assert "email" in letter.headers[Header.MESSAGE]
     assert (letter.headers[Header.ORIGIN_URL], letter.headers[Header.ORIGIN_INDEX]) == (URL, "1")
@@ -106,9 +109,49 @@ def test_progress_reaches_the_number_of_items() -> None:
     assert seen[-1] == 3
 
 
-def test_nothing_fetched_is_a_failure() -> None:
-    with pytest.raises(SourceAnswerError, match="no items"):
-        ingest(RUN, pages(), Shelf())
+def declaring(**source: Any) -> Pipeline:
+    return USERS.model_copy(update={"source": replace(USERS.source, **source)})
+
+
+def test_a_run_of_nothing_is_a_success() -> None:
+    report = ingest(RUN, pages(), Shelf())
+    judge(USERS, report)
+    assert (report.fetched, report.distinct) == (0, 0)
+
+
+def test_fewer_items_than_declared_are_a_failure() -> None:
+    report = ingest(RUN, pages(*PEOPLE[:2]), Shelf())
+    judge(declaring(at_least=2), report)
+    with pytest.raises(SourceAnswerError, match="2 items in all, and at_least is 3"):
+        judge(declaring(at_least=3), report)
+
+
+def test_too_many_rejected_items_are_a_failure_that_says_the_commonest_reason_with_an_example() -> None:
+    nameless = {**PEOPLE[1], "name": {}}
+    report = ingest(RUN, pages(PEOPLE[0], nameless, "no object", nameless), Shelf())
+    with pytest.raises(RejectedError, match=r"3 of 4 items are no records; allowed are 50%") as caught:
+        judge(USERS, report)
+    assert "missing_field (2 times), e.g. item 1/1: first_name: Field required" in str(caught.value)
+    judge(declaring(at_most_rejected=0.75), report)
+
+
+def test_half_of_the_items_may_be_rejected() -> None:
+    judge(USERS, ingest(RUN, pages(PEOPLE[0], "no object"), Shelf()))
+
+
+def test_no_declaration_lets_everything_be_rejected() -> None:
+    with pytest.raises(ValidationError, match="less than 1"):
+        declaring(at_most_rejected=1)
+
+
+def test_items_that_came_twice_are_counted_once_among_the_distinct() -> None:
+    report = ingest(RUN, pages(PEOPLE[0], PEOPLE[1], {**PEOPLE[0], "gender": "x"}, "bad", "bad"), Shelf())
+    assert (report.fetched, report.distinct) == (5, 3)
+    assert "fetched 5, distinct 3: 5 = acknowledged 3 + rejected 2" in report.sentence()
+
+
+def test_items_that_all_differ_are_not_counted_for_people() -> None:
+    assert "distinct" not in ingest(RUN, pages(*PEOPLE[:2]), Shelf()).sentence()
 
 
 def test_missing_receipt_is_a_failure() -> None:

@@ -1,7 +1,10 @@
 """The launcher's parts that need no process."""
 
 import json
+import os
+import re
 import socket
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -11,18 +14,20 @@ from pathlib import Path
 import pytest
 
 from penstock.config import Settings, StackSettings
-from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
+from penstock.errors import ConfigError, PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
 from penstock.launcher import ports
-from penstock.launcher.home import Home
+from penstock.launcher.home import Home, check_paths
 from penstock.launcher.logs import follow, rotate, tail
-from penstock.launcher.process import Process, is_of, owner
+from penstock.launcher.process import MARKER, Process, is_of, owner
 from penstock.launcher.process_tree import Seen, belonging
 from penstock.launcher.runner import BackOff
 from penstock.launcher.selection import choose, load
 from penstock.launcher.service import Service
 from penstock.launcher.state import Failure, StackState, fingerprint, read_recorded
 from penstock.servers.data_format import claim
+from penstock.servers.java import properties
 from penstock.servers.nodes import brokers, cassandras, names, workers
+from penstock.servers.stack import stack as declared
 
 ROOT = Process(100, 5.0)
 
@@ -35,6 +40,38 @@ def service(name: str, *needs: str, port: int = 0) -> Service:
 
 def seen(pid: int, parent: int = 1, group: int = 0, session: int = 0, marker: str = "") -> Seen:
     return Seen(Process(pid, 5.0), parent, group or pid, session or pid, marker)
+
+
+# Paths of folders
+
+
+@pytest.mark.parametrize("sign", list("$,:%*?#;!&|<>[]{}'\"`\\\t\n"))
+@pytest.mark.parametrize("setting", ["home", "cache"])
+def test_folder_whose_path_means_something_else_to_a_server_is_refused(setting: str, sign: str, tmp_path: Path) -> None:
+    settings = Settings().model_copy(update={setting: tmp_path / f"a{sign}b"})
+    with pytest.raises(ConfigError, match=re.escape(f"has the character {sign!r}")) as caught:
+        declared(settings)
+    assert f"PENSTOCK_{setting.upper()}" in str(caught.value)
+    assert not (tmp_path / f"a{sign}b").exists()
+
+
+def test_folder_of_words_and_letters_of_any_script_is_taken(tmp_path: Path) -> None:
+    check_paths(Settings(home=tmp_path / "Library" / "Application Support" / "höme_(1)+علی", cache=tmp_path / "a b"))
+
+
+def test_properties_for_java_are_of_latin_letters_only() -> None:
+    assert properties({"log.dirs": "/a b/höme😀", "n": 1}) == "log.dirs=/a b/h\\u00f6me\\ud83d\\ude00\nn=1\n"
+
+
+def test_shell_with_a_marker_is_not_taken_for_a_server(tmp_path: Path) -> None:
+    """Nor is the process that looks; a sibling is."""
+    marker = owner("kafka", tmp_path)
+    look = f'from penstock.launcher.process_tree import *; print([p.pid for p in belonging(look(), None, "{marker}")])'
+    script = f"{sys.executable} -c '{look}'; sleep 60 & {sys.executable} -c '{look}'; echo $!; kill $!"
+    given = {**os.environ, MARKER: marker}
+    done = subprocess.run(["sh", "-c", script], env=given, capture_output=True, text=True, check=True)
+    alone, beside, sibling = done.stdout.splitlines()
+    assert (alone, beside) == ("[]", f"[{sibling}]")
 
 
 # Choosing services

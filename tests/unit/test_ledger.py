@@ -1,6 +1,7 @@
 """The account of a run, over topics and a table that are lists in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -26,7 +27,7 @@ class Lists:
         self.topics: dict[str, dict[int, list[Received]]] = {USERS.topic: {0: []}, USERS.dead_letter_topic: {0: []}}
         self.table: dict[UUID, Row] = {}
         self.looked_up = 0
-        self.expired = -1
+        self.expired: int | None = None
         self.before_reading: Callable[[str], object] = lambda _topic: None
 
     def offsets(self, topic: str) -> dict[int, Offsets]:
@@ -45,7 +46,7 @@ class Lists:
         self.looked_up += len(wanted)
         return (self.table[key] for key in wanted if key in self.table)
 
-    def expired_ms(self, pipeline: Pipeline) -> int:
+    def expired_ms(self, pipeline: Pipeline) -> int | None:
         return self.expired
 
     def publish(self, value: bytes, item: str, *, run: str = RUN, at_ms: int = AT_MS, partition: int = 0) -> str:
@@ -318,6 +319,114 @@ def test_item_published_again_by_a_retry_counts_once(lists: Lists, ledger: Ledge
     assert (account.acknowledged, account.stored, account.repeated) == (1, 1, 1)
 
 
+def test_item_of_which_a_retry_fetched_another_record_is_stored_when_both_are(lists: Lists, ledger: Ledger) -> None:
+    for number in (1, 2):
+        lists.publish(to_bytes(user(number)), "1/0")
+        lists.store(user(number))
+    account = ledger.refresh({0: 1})
+    assert (account.stored, account.in_flight, account.duplicates, account.repeated) == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize("stored", [1, 2])
+def test_item_of_which_a_retry_fetched_another_record_is_lost_with_either(
+    lists: Lists, ledger: Ledger, stored: int
+) -> None:
+    for number in (1, 2):
+        lists.publish(to_bytes(user(number)), "1/0")
+    lists.store(user(stored))
+    account = ledger.refresh({0: 1})
+    assert (account.stored, account.in_flight, account.lost) == (0, 1, 1)
+    assert str(UUID(int=3 - stored)) in ledger.lost_examples(RUN)
+
+
+def test_item_whose_newer_values_were_lost_is_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(user(1, last_name="Newer")), "1/0", at_ms=AT_MS + 5)
+    lists.store(user(1))
+    assert (ledger.refresh({0: 0}).in_flight, ledger.refresh({0: 1}).lost) == (1, 1)
+
+
+def test_item_of_which_one_record_expired_and_another_did_not_is_stored(lists: Lists, ledger: Ledger) -> None:
+    lists.expired = AT_MS
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(user(2)), "1/0", at_ms=AT_MS + 1)
+    lists.store(user(2), at_ms=AT_MS + 1)
+    account = ledger.refresh({0: 1})
+    assert (account.stored, account.past_ttl, account.in_flight) == (1, 0, 0)
+
+
+def test_item_rejected_once_and_stored_once_is_stored(lists: Lists, ledger: Ledger) -> None:
+    lists.reject(lists.publish(b"not json", "1/0"))
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.store(user(1))
+    account = ledger.refresh({0: 1})
+    assert (account.stored, account.dead_lettered, account.in_flight) == (1, 0, 0)
+
+
+def test_letter_whose_replay_the_stream_has_yet_to_reach_is_a_letter(lists: Lists, ledger: Ledger) -> None:
+    lists.reject(lists.publish(b"not json", "1/0"))
+    lists.replay(to_bytes(user(1)), "1/0", letter_id(f"{USERS.topic}/0/0".encode(), b"not json"))
+    assert (ledger.refresh({0: 0}).dead_lettered, ledger.refresh({0: 0}).in_flight) == (1, 0)
+
+
+def test_letter_whose_replay_was_lost_is_lost(lists: Lists, ledger: Ledger) -> None:
+    lists.reject(lists.publish(b"not json", "1/0"))
+    identity = letter_id(f"{USERS.topic}/0/0".encode(), b"not json")
+    lists.replay(to_bytes(user(1)), "1/0", identity)
+    lists.resolve(identity)
+    assert (ledger.refresh({0: 1}).dead_lettered, ledger.refresh({0: 1}).lost) == (0, 1)
+
+
+def test_values_newer_than_every_message_are_of_another_program(lists: Lists, ledger: Ledger) -> None:
+    for number in (1, 2):
+        lists.publish(to_bytes(user(number)), str(number))
+        lists.store(user(number))
+    leave(lists, 1, "last_name", "by hand", AT_MS + 7)
+    assert ledger.refresh({0: 1}).stored == 2
+    assert ledger.changed_elsewhere() == {RUN: (1, f"{UUID(int=1)} (last_name)")}
+
+
+@pytest.mark.parametrize("run", [RUN, "another"])
+def test_values_of_a_newer_message_are_the_streams(lists: Lists, ledger: Ledger, run: str) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(user(1, last_name="Newer")), "1/0", run=run, at_ms=AT_MS + 5)
+    lists.store(user(1, last_name="Newer"), at_ms=AT_MS + 5)
+    ledger.refresh({0: 1})
+    assert ledger.changed_elsewhere() == {}
+
+
+def test_values_of_a_message_that_came_during_the_account_are_the_streams(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.store(user(1, last_name="Newer"), at_ms=AT_MS + 5)
+    ledger.refresh({0: 0})
+    lists.publish(to_bytes(user(1, last_name="Newer")), "1/0", at_ms=AT_MS + 5)
+    assert ledger.changed_elsewhere() == {}
+
+
+def test_without_a_suspicion_nothing_is_read_again(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.store(user(1))
+    ledger.refresh({0: 0})
+    lists.before_reading = pytest.fail
+    assert ledger.changed_elsewhere() == {}
+
+
+def test_write_time_before_1970_is_a_write_time(lists: Lists, ledger: Ledger) -> None:
+    lists.publish(to_bytes(user(1, phone="there")), "1/0", at_ms=-1_000)
+    lists.store(user(1, phone="there"), at_ms=-1_000)
+    assert ledger.refresh({0: 0}).stored == 1
+    lists.publish(to_bytes(user(2)), "2/0", at_ms=-1_000)
+    assert (ledger.refresh({0: 1}).past_ttl, ledger.refresh({0: 1}).lost) == (0, 1)
+
+
+def test_column_that_is_not_set_is_no_newer_one_before_1970(lists: Lists) -> None:
+    note = Note(id=UUID(int=1), text="a")
+    lists.publish(to_bytes(note), "1/0", at_ms=-1_000)
+    lists.table[note.id] = Row({"id": note.id, "text": None, "colour": None}, {})
+    with Ledger(NOTES, RUN, lists, lists) as ledger:
+        assert ledger.refresh({0: 0}).lost == 1
+
+
 def test_two_items_with_one_id_are_two_of_the_equation(lists: Lists, ledger: Ledger) -> None:
     lists.publish(to_bytes(user(1)), "1/0")
     lists.publish(to_bytes(user(1)), "2/0")
@@ -409,6 +518,21 @@ def test_received_message_knows_its_moment_and_origin() -> None:
     message = Received("t", 2, 7, None, None, {}, AT_MS)
     assert message.timestamp == datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
     assert message.origin == "t/2/7"
+
+
+@pytest.mark.parametrize(("at_ms", "year"), [(AT_MS * 1_000, 9999), (2**63 - 1, 9999), (-(2**63), 1), (-1_000, 1969)])
+def test_received_message_may_have_any_timestamp(at_ms: int, year: int) -> None:
+    assert Received("t", 0, 0, None, None, {}, at_ms).timestamp.year == year
+
+
+def test_message_with_the_brokers_time_is_no_record(lists: Lists, ledger: Ledger) -> None:
+    origin = lists.publish(to_bytes(user(1)), "1/0")
+    [message] = lists.topics[USERS.topic][0]
+    lists.topics[USERS.topic][0] = [replace(message, is_brokers_time=True)]
+    lists.store(user(1), at_ms=AT_MS + 9)
+    assert ledger.refresh().in_flight == 1
+    lists.reject(origin)
+    assert ledger.refresh().dead_lettered == 1
 
 
 class Restarted(Lists):

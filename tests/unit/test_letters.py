@@ -117,6 +117,13 @@ def test_a_letter_is_shown_with_what_its_headers_say(kafka: Kafka, read: Read) -
     assert letter == Letter(identity, "wrong_type", "m", "r", "users_created/0/7", AT, None, None)
 
 
+def test_letter_without_a_source_time_is_not_replayed(kafka: Kafka, read: Read) -> None:
+    kafka.reject("users_created/0/7", GOOD, Reason.UNKNOWN_TIME)
+    [outcome] = replayed(kafka, read())
+    assert (outcome.state, kafka.published) == (State.STILL_BAD, [])
+    assert "run it again" in outcome.problem
+
+
 def test_a_letter_written_twice_is_read_once_and_keeps_its_place(kafka: Kafka, read: Read) -> None:
     for key in ("t/0/1", "t/0/2", "t/0/1"):
         kafka.reject(key)

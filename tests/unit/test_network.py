@@ -1,9 +1,11 @@
 """One rule for proxies and one for trust, in every client of ours."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,11 +15,13 @@ import pytest
 
 from penstock.airflow import Airflow
 from penstock.config import Settings, pipeline_environment
-from penstock.doctor import Grade, web
-from penstock.errors import ConfigError, ScheduleError, SourceUnavailableError
+from penstock.doctor import Grade, machine, of_web, web
+from penstock.errors import ConfigError, NetworkError, ScheduleError, SourceUnavailableError
 from penstock.network import http, proxies
 from penstock.servers.probe import json_answer
-from penstock.source import Api, Clock
+from penstock.source import Interval
+from penstock.source.api import Api
+from penstock.source.pace import Clock
 from penstock.users import USERS
 from tests.certificates import Authority
 from tests.mirrors import served_over_tls
@@ -228,6 +232,42 @@ def test_file_of_authorities_that_is_not_there_is_named(tmp_path: Path, plain: p
         http.transport()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("SSL_CERT_FILE", None), ("SSL_CERT_FILE", "no certificate"), ("SSL_CERT_DIR", None)]
+)
+def test_run_and_doctor_say_the_same_of_authorities_that_cannot_be_used(
+    name: str, content: str | None, settings: Settings, tmp_path: Path, plain: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / "none.pem"
+    if content:
+        named.write_text(content)
+    plain.setenv(name, str(named))
+    with pytest.raises(NetworkError, match=rf"{name} in the environment is {re.escape(str(named))}") as caught:
+        Api(USERS.source, settings.source)
+    said = (caught.value.what, caught.value.remedy)
+    assert "unset it to trust the system's store" in caught.value.remedy
+    trust = machine.trust()
+    assert (trust.grade, trust.what, trust.fix) == (Grade.FAILED, *said)
+    found = {one.subject: one for one in of_web(settings, USERS)}
+    assert {
+        name: (found[name].grade, found[name].what, found[name].fix) for name in ("api", "airflow")
+    } == dict.fromkeys(("api", "airflow"), (Grade.FAILED, *said))
+
+
+@pytest.mark.parametrize("address", ["socks5://me:secret@127.0.0.1:1", "http://127.0.0.1:1"])
+def test_doctor_speaks_of_the_proxy_where_that_is_what_is_wrong(
+    address: str, settings: Settings, plain: pytest.MonkeyPatch
+) -> None:
+    plain.setenv("http_proxy", address)
+    found = {
+        one.subject: one for one in of_web(changed(settings, source={"urls": {"users": "http://api.invalid/"}}), USERS)
+    }
+    assert found["api"].grade is Grade.FAILED
+    assert "api.invalid in no_proxy" in found["api"].fix
+    assert "source.urls" not in found["api"].fix
+    assert "secret" not in found["api"].what + found["api"].fix
+
+
 @pytest.mark.usefixtures("plain")
 def test_run_and_doctor_trust_the_same_airflow(authority: Authority, secured: str, settings: Settings) -> None:
     trusting = {"url": secured, "username": "u", "ssl_ca_location": str(authority.file)}
@@ -258,10 +298,9 @@ def test_authority_of_airflow_that_is_another_one_is_named(secured: str, setting
 @pytest.mark.usefixtures("plain")
 def test_api_that_is_not_trusted_is_asked_once(secured: str, settings: Settings) -> None:
     waits: list[float] = []
-    source = changed(settings, source={"url": secured}).source
     with (
-        Api(USERS.source, source, clock=Clock(sleep_s=waits.append)) as api,
+        Api(USERS.source, settings.source, address=secured, clock=Clock(sleep_s=waits.append)) as api,
         pytest.raises(SourceUnavailableError, match="SSL_CERT_FILE"),
     ):
-        list(api.pages("seed", 1))
+        list(api.pages(Interval(datetime(2025, 3, 12, tzinfo=UTC)), 1))
     assert waits == []

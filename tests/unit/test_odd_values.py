@@ -93,7 +93,7 @@ def nothing_starts() -> Iterator[None]:
             "PENSTOCK_CASSANDRA_PORT": str(nobody),
             "PENSTOCK_AIRFLOW_URL": f"http://127.0.0.1:{server.server_port}",
             "PENSTOCK_AIRFLOW_USERNAME": "nobody",
-            "PENSTOCK_SOURCE_URL": f"http://127.0.0.1:{server.server_port}",
+            "PENSTOCK_SOURCE_URL_USERS": f"http://127.0.0.1:{server.server_port}",
             "TMPDIR": folder,
         }
         here = Path.cwd()

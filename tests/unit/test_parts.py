@@ -20,6 +20,12 @@ def test_{0}():
 GRACE_DAYS = 7
 
 
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small suites need no plugins, which take most of the time of their start."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 def attempted(folder: Path, source: str) -> tuple[bool, list[tuple[str, str]]]:
     """Whether a part of one file passed, and what was kept of second attempts."""
     (folder / "test_small.py").write_text(source, "utf-8")

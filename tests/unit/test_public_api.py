@@ -19,9 +19,16 @@ PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 
 
 def test_public_names_are_these() -> None:
-    times, types = ["EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"], ["IPAddress", "Int32", "JsonText"]
-    declared = ["From", "PenstockError", "Pipeline", "Record", "Schedule", "Source", "Text"]
-    assert penstock.__all__ == sorted([*declared, *times, *types, "Desc", "Key"])
+    declaration = {"From", "Pipeline", "Record", "Schedule", "Text"}
+    source = {"Columns", "PerSecond", "Source"}
+    paging = {"Cursor", "Generated", "Link", "NextUrl", "Offset", "Page"}
+    credentials = {"ApiKey", "Basic", "Bearer", "OAuth2ClientCredentials"}
+    times, types = {"EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"}, {"IPAddress", "Int32", "JsonText"}
+    table = {"Desc", "Key"}
+    assert set(penstock.__all__) == {
+        "PenstockError",
+        *(*declaration, *source, *paging, *credentials, *times, *types, *table),
+    }
 
 
 @pytest.mark.parametrize("name", penstock.__all__)

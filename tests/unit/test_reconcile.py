@@ -106,6 +106,15 @@ def test_examples_of_what_is_lost_are_named() -> None:
     assert "e.g. 7 at t/0/1 (phone is still set)" in lost.problem
 
 
+def test_rows_that_another_program_changed_are_a_warning_and_no_problem() -> None:
+    changed = (3, "7 (last_name)")
+    balance = balance_of_data(data(100), REPORTED, {}, deletes=False, changed=changed)
+    assert (balance.settled, balance.problem) == (True, "")
+    assert "3 rows have values that are newer than every message of their key, e.g. 7 (last_name)" in balance.warning
+    assert "deleted" not in balance.warning
+    assert "deleted" in balance_of_data(data(100), REPORTED, {}, deletes=True, changed=changed).warning
+
+
 UNREADABLE = {1: range(40, 60)}
 """The last message of `report` in partition 1 is the one with offset 50."""
 

@@ -15,15 +15,18 @@ import pytest
 
 from penstock.config import SourceSettings
 from penstock.errors import ConfigError, SourceAnswerError, SourceError, SourceUnavailableError
-from penstock.pipelines.contract import Source
 from penstock.simulator import Fault, Faults, RateLimit, Reply, Simulator
 from penstock.simulator import faults as spoil
-from penstock.source import Api, Clock, Page, ahead, seed_for
+from penstock.source import Generated, Interval, Source, seed_for
+from penstock.source.ahead import ahead
+from penstock.source.api import Answer, Api
+from penstock.source.pace import Clock
 from penstock.users import USERS
 
 NOW = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)
+RUN = Interval(NOW)
 SEED = seed_for(NOW)
-SMALL = USERS.source.model_copy(update={"page_size": 10})
+SMALL = replace(USERS.source, paging=replace(USERS.source.paging, size=10))
 
 
 class Waits(list[float]):
@@ -33,18 +36,18 @@ class Waits(list[float]):
         return Clock(now=lambda: NOW, monotonic_s=lambda: 0.0, sleep_s=self.append, chance=lambda: 0.5)
 
 
-def fetch(url: str, records: int = 10, waits: Waits | None = None, **settings: float) -> list[Page]:
+def fetch(url: str, records: int = 10, waits: Waits | None = None, **settings: float) -> list[Answer]:
     """All pages of a run."""
-    chosen = SourceSettings.model_validate({"url": url, "attempts": 4, **settings})
-    with Api(SMALL, chosen, clock=(Waits() if waits is None else waits).clock()) as api:
-        return list(api.pages(SEED, records))
+    chosen = SourceSettings.model_validate({"attempts": 4, **settings})
+    with Api(SMALL, chosen, address=url, clock=(Waits() if waits is None else waits).clock()) as api:
+        return list(api.pages(RUN, records))
 
 
-def ids(pages: list[Page]) -> list[str]:
+def ids(pages: list[Answer]) -> list[str]:
     return [item["login"]["uuid"] for page in pages for item in page.items]
 
 
-def spoiled(faults: Faults, waits: Waits | None = None, **settings: float) -> list[Page]:
+def spoiled(faults: Faults, waits: Waits | None = None, **settings: float) -> list[Answer]:
     """The pages of a run whose requests meet these faults."""
     with Simulator(faults=faults) as simulator:
         return fetch(simulator.url, waits=waits, **settings)
@@ -80,8 +83,8 @@ def test_page_says_where_it_came_from_and_when(simulator: Simulator) -> None:
 
 
 def test_pages_are_fetched_one_by_one() -> None:
-    with Simulator() as simulator, Api(SMALL, SourceSettings(url=simulator.url)) as api:
-        next(api.pages(SEED, 1000))
+    with Simulator() as simulator, Api(SMALL, SourceSettings(), address=simulator.url) as api:
+        next(api.pages(RUN, 1000))
         assert simulator.requests == 1
 
 
@@ -114,14 +117,14 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
     assert not thread.is_alive()
 
 
-def page_of(asked: Semaphore) -> Iterator[Page]:
+def page_of(asked: Semaphore) -> Iterator[Answer]:
     """Pages without end; `asked` counts those that were asked for."""
     for number in count(1):
         asked.release()
-        yield Page("bench:", number, [], datetime.now(UTC), 0)
+        yield Answer("bench:", number, [], datetime.now(UTC), 0)
 
 
-def broken() -> Iterator[Page]:
+def broken() -> Iterator[Answer]:
     raise SourceAnswerError("bench:", "no more")
     yield  # a generator
 
@@ -231,10 +234,13 @@ def test_each_pause_is_one_line_of_warning(caplog: pytest.LogCaptureFixture) -> 
 
 def test_drip_of_bytes_does_not_hold_a_run() -> None:
     with Simulator() as simulator:
-        settings = SourceSettings(url=simulator.url, attempts=2)
+        settings = SourceSettings(attempts=2)
         clock = replace(Waits().clock(), monotonic_s=count(0.0, step=100.0).__next__)
-        with Api(USERS.source, settings, clock=clock) as api, pytest.raises(SourceUnavailableError, match="120 s"):
-            next(api.pages(SEED, 1000))
+        with (
+            Api(USERS.source, settings, address=simulator.url, clock=clock) as api,
+            pytest.raises(SourceUnavailableError, match="120 s"),
+        ):
+            next(api.pages(RUN, 1000))
 
 
 # --- a bad day that does not end ---
@@ -261,7 +267,7 @@ def test_wish_to_wait_too_long_ends_the_attempts() -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (spoil.fewer_items, "'results' holds 9 items where 10 were asked for"),
+        (spoil.fewer_items, "it holds 9 items where 10 were asked for"),
         (spoil.wrong_echo(page=7), "info.page is 7 where '1' was asked for"),
         (spoil.wrong_echo(version=True), "info.version is True where '1.4' was asked for"),
     ],
@@ -324,10 +330,10 @@ def test_no_error_of_the_client_library_gets_out(kind: type[httpx.RequestError])
     def fail(request: httpx.Request) -> httpx.Response:
         raise kind("as it happens")
 
-    settings = SourceSettings(url="http://127.0.0.1/", attempts=2)
-    api = Api(SMALL, settings, transport=httpx.MockTransport(fail), clock=Waits().clock())
+    settings, where = SourceSettings(attempts=2), "http://127.0.0.1/"
+    api = Api(SMALL, settings, address=where, transport=httpx.MockTransport(fail), clock=Waits().clock())
     with api, pytest.raises(SourceError, match=f"{kind.__name__}: as it happens"):
-        next(api.pages(SEED, 1))
+        next(api.pages(RUN, 1))
 
 
 # --- the address ---
@@ -335,8 +341,8 @@ def test_no_error_of_the_client_library_gets_out(kind: type[httpx.RequestError])
 
 @pytest.mark.parametrize("url", ["ftp://example.com/", "example.com/api", "http://", "http://[::"])
 def test_address_must_be_one(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"setting source\.url is "):
-        Api(SMALL, SourceSettings(url=url))
+    with pytest.raises(ConfigError, match="the source's address is "):
+        fetch(url)
 
 
 def test_declared_address_holds_unless_settings_name_another() -> None:
@@ -347,7 +353,7 @@ def test_declared_address_holds_unless_settings_name_another() -> None:
         return httpx.Response(404)
 
     with Api(SMALL, SourceSettings(), transport=httpx.MockTransport(refuse)) as api, pytest.raises(SourceAnswerError):
-        next(api.pages(SEED, 1))
+        next(api.pages(RUN, 1))
     assert asked[0].host == "randomuser.me"
 
 
@@ -380,10 +386,10 @@ def test_no_error_and_no_log_shows_the_key_of_the_api(kind: str, caplog: pytest.
         status, body, headers = ANSWERS[kind]
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
 
-    settings = SourceSettings(url=KEYED, attempts=2)
-    api = Api(SMALL, settings, transport=httpx.MockTransport(answer), clock=Waits().clock())
+    settings = SourceSettings(attempts=2)
+    api = Api(SMALL, settings, address=KEYED, transport=httpx.MockTransport(answer), clock=Waits().clock())
     with caplog.at_level(logging.INFO), api, pytest.raises(SourceError, match=r"key=\*\*\*") as caught:
-        next(api.pages(SEED, 1))
+        next(api.pages(RUN, 1))
     assert asked[0].params["key"] == "hidden"
     assert "hidden" not in str(caught.value) + caplog.text
 
@@ -391,7 +397,7 @@ def test_no_error_and_no_log_shows_the_key_of_the_api(kind: str, caplog: pytest.
 @pytest.mark.parametrize("url", ["http://me:hid/den@host/", "http://me:hid?den@host/", "ftp://me:hidden@host/?hidden"])
 def test_an_address_that_is_refused_shows_no_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Api(SMALL, SourceSettings(url=url))
+        fetch(url)
     assert "hid" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -399,11 +405,8 @@ def test_any_api_can_be_declared(simulator: Simulator) -> None:
     other = Source(
         url=simulator.url,
         items="results",
-        seed_param="seed",
-        page_param="page",
-        size_param="results",
-        page_size=3,
-        max_pages=2,
+        paging=Generated(seed_param="seed", page_param="page", size_param="results", size=3, max_pages=2, records=4),
     )
     with Api(other, SourceSettings()) as api:
-        assert [len(page.items) for page in api.pages("a" * 22, 5)] == [3, 2]
+        assert [len(page.items) for page in api.pages(RUN, 5)] == [3, 2]
+        assert [len(page.items) for page in api.pages(RUN)] == [3, 1]

@@ -80,11 +80,11 @@ def test_trace_says_that_a_row_is_past_its_ttl(capsys: pytest.CaptureFixture[str
         ({0: 7}, SENT_MS - 1, False),
         ({0: 6}, SENT_MS, False),
         ({}, SENT_MS, False),
-        ({0: 7}, -1, False),
+        ({0: 7}, None, False),
     ],
 )
 def test_only_what_the_stream_passed_and_is_old_enough_has_expired(
-    position: dict[int, int], expired_ms: int, expired: bool
+    position: dict[int, int], expired_ms: int | None, expired: bool
 ) -> None:
     assert have_expired([SEEN], position, expired_ms) == expired
 

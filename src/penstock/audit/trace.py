@@ -15,10 +15,10 @@ from penstock.cassandra import Counts, Property, Row, Store, properties
 from penstock.config import Settings
 from penstock.errors import TraceError
 from penstock.kafka import Broker, Received
-from penstock.kafka.messages import EPOCH
+from penstock.kafka.messages import moment
 from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.identity import is_deleted, key_of, key_text, read_key
-from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
+from penstock.pipelines.record import Header, Rejected, replayed_letter, write_time_ms
 
 KEPT = 1_000
 """Messages, and letters, of one trace: a record may have been sent ever so often. The newest ones are kept, and the
@@ -169,7 +169,7 @@ class _Search:
 
     def _occurrence(self, message: Received, pattern: re.Pattern[str], is_mentioned: bool) -> Occurrence | None:
         """What the message says of itself; None where it only mentions the texts in passing, within other values."""
-        record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
+        record = message.judged(self._pipeline)
         absent: tuple[str, ...] = ()
         deletes = False
         if isinstance(record, Rejected) and is_mentioned:
@@ -188,7 +188,7 @@ class _Search:
             item=message.headers.get(Header.ITEM, ""),
             key=key,
             problem=problem,
-            write_time=EPOCH + timedelta(milliseconds=write_time_ms(message.headers, message.timestamp_ms)),
+            write_time=moment(write_time_ms(message.headers, message.timestamp_ms)),
             replays=replayed_letter(message.headers),
             batch=self._counts.batch_of(message.partition, message.offset),
             absent=absent,
@@ -202,10 +202,12 @@ class _Search:
         return [key_text(key_of(self._pipeline, record)), *(str(getattr(record, column.name)) for column in columns)]
 
 
-def have_expired(messages: Iterable[Occurrence], position: Mapping[int, int], expired_ms: int) -> bool:
+def have_expired(messages: Iterable[Occurrence], position: Mapping[int, int], expired_ms: int | None) -> bool:
     """Whether the stream has passed all the records, and what was written at their write times has expired."""
     records = [message for message in messages if message.key]
-    until = EPOCH + timedelta(milliseconds=expired_ms)
+    if expired_ms is None:
+        return False
+    until = moment(expired_ms)
     return bool(records) and all(
         message.offset <= position.get(message.partition, -1) and message.write_time <= until for message in records
     )
@@ -230,7 +232,7 @@ def written(row: Row) -> dict[datetime, list[str]]:
     times: dict[int, list[str]] = {}
     for column, at_us in row.written_us.items():
         times.setdefault(at_us, []).append(column)
-    return {EPOCH + timedelta(microseconds=at_us): times[at_us] for at_us in sorted(times)}
+    return {moment(at_us, timedelta(microseconds=1)): times[at_us] for at_us in sorted(times)}
 
 
 def mentioning(texts: Iterable[str]) -> re.Pattern[str]:

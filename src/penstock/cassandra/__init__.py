@@ -1,7 +1,7 @@
-"""Cassandra: the table made from the declaration, its rows looked up, and Spark's way to write them.
+"""Cassandra through its Python driver: the table, its rows, the counts, and when a write is on the disk.
 
-`Store` speaks through the Python driver; `Counts` keeps what ingest and stream say of themselves, in tables of ours;
-`penstock.stream.connectors.cassandra`, which needs pyspark, writes through the Spark Cassandra Connector.
+`Store` is the connection; `Counts` keeps what ingest and stream report, in tables of ours. Spark does not belong here:
+how it writes the table is in `stream.connectors`. Nor does the server of the local stack, which is in `servers`.
 """
 
 from penstock.cassandra.commitlog import durable

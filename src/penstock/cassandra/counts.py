@@ -36,7 +36,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """The report of a stream on one micro-batch. `spans` is partition -> (first, last offset)."""
+    """The report of a stream on one micro-batch.
+
+    `spans` is partition -> (first, last offset), the last one before the first where it takes nothing of a partition
+    that it passed before.
+    """
 
     stream: str
     number: int
@@ -54,6 +58,8 @@ class Report:
     at: datetime
     last: Mapping[int, int]
     """Partition -> offset of its last message there."""
+    distinct: int | None = None
+    """Different ones among what was fetched; None where the report is of a version that did not count them."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,27 @@ class Counts:
         self._topic = pipeline.topic
 
     def ensure(self) -> None:
-        """Makes keyspace and tables where they are absent."""
+        """Makes keyspace and tables where they are absent, and adds the columns that tables of older versions lack."""
         self._store.ensure_keyspace(self._pipeline)
         for name, columns in _TABLES.items():
             if not self._store.has_table(self._pipeline.keyspace, name):
                 self._store.define(f"CREATE TABLE IF NOT EXISTS {self._pipeline.keyspace}.{name} {columns}")
+        for name, column, kind in _ADDED:
+            if not self._store.has_column(self._pipeline.keyspace, name, column):
+                self._store.define(f"ALTER TABLE {self._pipeline.keyspace}.{name} ADD {column} {kind}")
 
     def report(self, flow: Flow, report: Report) -> None:
         """Keeps the report of ingest on an attempt."""
-        self._execute(_REPORT, *flow, report.fetched, report.acknowledged, report.rejected, report.at, report.last)
+        self._execute(
+            _REPORT,
+            *flow,
+            report.fetched,
+            report.acknowledged,
+            report.rejected,
+            report.at,
+            report.last,
+            report.distinct,
+        )
 
     def add(self, batch: Batch) -> None:
         """Keeps the report of a stream on a micro-batch; to report it again changes nothing.
@@ -103,12 +121,22 @@ class Counts:
                 sums = (before.read, before.rejected, tally.read, tally.rejected)
                 self._execute(_COUNT, *flow, batch.stream, batch.number, *sums, now)
         spans = (
-            (self._topic, *(p, last, batch.stream, first, batch.number)) for p, (first, last) in batch.spans.items()
+            (self._topic, *(p, last, batch.stream, first, batch.number))
+            for p, (first, last) in batch.spans.items()
+            if first <= last
         )
         self._store.execute_each(self._cql(_SPAN), spans)
         self._store.execute(
             self._cql(_PASSED), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
         )
+
+    def begin(self, stream: str, offsets: Mapping[int, int]) -> None:
+        """Keeps that a stream begins at these offsets, partition -> offset: what is before them it has passed.
+
+        Whatever a micro-batch says of the same partition counts, whichever is said first.
+        """
+        passed = {partition: first - 1 for partition, first in offsets.items() if first}
+        self._store.execute(self._cql(_BEGAN), (passed, self._topic, stream))
 
     def resolve(self, items: Iterable[tuple[str, str]]) -> None:
         """Keeps that the dead letters of these (run, item) were replayed and stored."""
@@ -188,7 +216,7 @@ def _of(rows: list[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
 
 def _report(row: Mapping[str, Any]) -> Report:
     counted = (row["fetched"], row["acknowledged"], row["rejected"])
-    return Report(*counted, at=_aware(row["reported"]), last=dict(row["last"] or {}))
+    return Report(*counted, at=_aware(row["reported"]), last=dict(row["last"] or {}), distinct=row["distinct_items"])
 
 
 def _aware(moment: datetime) -> datetime:
@@ -202,7 +230,7 @@ _TABLES: Mapping[str, str] = {
     commitlog.TABLE: "(id int PRIMARY KEY)",
     "penstock_runs": """(
         topic text, run text, attempt text, reported timestamp, fetched bigint, acknowledged bigint, rejected bigint,
-        last map<int, bigint>, PRIMARY KEY (topic, run, attempt)
+        last map<int, bigint>, distinct_items bigint, PRIMARY KEY (topic, run, attempt)
     )""",
     "penstock_counts": """(
         topic text, run text, attempt text, stream text, number bigint, read_before bigint, rejected_before bigint,
@@ -217,9 +245,12 @@ _TABLES: Mapping[str, str] = {
         topic text, stream text, topic_id text, table_id text, position map<int, bigint>, PRIMARY KEY (topic, stream)
     )""",
 }
+_ADDED = (("penstock_runs", "distinct_items", "bigint"),)
+"""Columns that came after their table's first version: table, name, type."""
 _REPORT = """
-INSERT INTO {keyspace}.penstock_runs (topic, run, attempt, fetched, acknowledged, rejected, reported, last)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO {keyspace}.penstock_runs
+    (topic, run, attempt, fetched, acknowledged, rejected, reported, last, distinct_items)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _KNOWN = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ? AND run = ? AND attempt = ? AND stream = ?"
 _COUNT = """
@@ -235,6 +266,9 @@ _RESOLVED = "SELECT count(*) AS n FROM {keyspace}.penstock_resolved WHERE topic 
 _REPORTS_OF = "SELECT * FROM {keyspace}.penstock_runs WHERE topic = ?"
 _TALLIES_OF = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ?"
 _PASSED = "UPDATE {keyspace}.penstock_streams SET position = position + ? WHERE topic = ? AND stream = ?"
+_BEGAN = """
+UPDATE {keyspace}.penstock_streams USING TIMESTAMP 1 SET position = position + ? WHERE topic = ? AND stream = ?
+"""
 _SPANS = """
 SELECT first, number, writetime(number) AS written FROM {keyspace}.penstock_batches
 WHERE topic = ? AND partition = ? AND last >= ? LIMIT ?

@@ -140,15 +140,15 @@ class Store:
         cql = "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
         return "".join(str(row["id"]) for row in self.execute(cql, (pipeline.keyspace, pipeline.table)))
 
-    def expired_ms(self, pipeline: Pipeline) -> int:
+    def expired_ms(self, pipeline: Pipeline) -> int | None:
         """Rows written at or before this moment, in milliseconds since 1970, have outlived their time to live, by
-        Cassandra's own clock; -1 where they have none. That is the declaration's, else the table's default.
+        Cassandra's own clock; None where they have none. That is the declaration's, else the table's default.
         """
         found = self.execute(_LIFETIME, (pipeline.keyspace, pipeline.table))
         declared = 0 if pipeline.ttl is None else round(pipeline.ttl.total_seconds())
         lives = [(row["now_ms"] // 1_000, declared or row["ttl"]) for row in found]
         # Cassandra counts in whole seconds.
-        return max(((now_s - ttl_s) * 1_000 + 999 for now_s, ttl_s in lives if ttl_s), default=-1)
+        return max(((now_s - ttl_s) * 1_000 + 999 for now_s, ttl_s in lives if ttl_s), default=None)
 
     def ensure_keyspace(self, pipeline: Pipeline) -> None:
         """Makes the keyspace if it is absent."""
@@ -159,6 +159,10 @@ class Store:
         """Whether there is such a table."""
         metadata = self._session.cluster.metadata.keyspaces.get(keyspace)
         return metadata is not None and table in metadata.tables
+
+    def has_column(self, keyspace: str, table: str, column: str) -> bool:
+        """Whether a table that is there has such a column."""
+        return column in self._session.cluster.metadata.keyspaces[keyspace].tables[table].columns
 
     def define(self, cql: str) -> None:
         """Changes the schema; returns when all nodes agree on it."""

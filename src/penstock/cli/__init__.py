@@ -37,6 +37,8 @@ def cli(verbose: bool) -> None:
         stream=sys.stderr,
     )
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of every call into the JVM
+    if not verbose:  # its tracebacks, of what our own errors say in a sentence
+        logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
 
 def _register() -> None:

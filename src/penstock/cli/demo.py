@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=example("penstock demo --records 5000"))
-@click.option("--records", type=COUNT, default=1_000, show_default=True, help="Users to fetch.")
+@click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
 @with_stack
 @with_settings
-def demo(settings: "Settings", records: int) -> None:
+def demo(settings: "Settings", records: int | None) -> None:
     """Start the stack, let Airflow run the DAG, show the users and whether every record is accounted for."""
     from penstock.cli.support.tour import demo as tour
 

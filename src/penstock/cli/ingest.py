@@ -1,4 +1,4 @@
-"""`penstock ingest`."""
+"""`penstock ingest`: the DAG's first task by hand."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,32 +10,60 @@ from penstock.cli.support.values import COUNT, LOGICAL_DATE, NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
+    from penstock.source import Interval
 
 
-@click.command(epilog=example("penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z"))
+@click.command(
+    epilog=example(
+        "penstock ingest --records 200 --logical-date 2025-03-12T14:30:00Z",
+        "penstock ingest --from 2026-11-01 --to 2026-12-01",
+    )
+)
 @click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
+@click.option(
+    "--from", "start", type=LOGICAL_DATE, help="Begin of the data interval: ISO 8601, in UTC unless it names a zone."
+)
+@click.option("--to", "end", type=LOGICAL_DATE, help="Its end, which is no part of it.")
 @click.option(
     "--logical-date",
     type=LOGICAL_DATE,
-    help="ISO 8601, in UTC unless it names a zone; the same date fetches the same records. Now by default.",
+    help="The same date fetches the same records. The begin of the interval by default, else now.",
 )
-@click.option("--run-id", type=NAME, help="Name of the run in the headers and the ledger; made of the date by default.")
+@click.option(
+    "--run-id", type=NAME, help="Name of the run in the headers and the ledger; made of the dates by default."
+)
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @with_settings
 def ingest(
-    settings: "Settings", records: int | None, logical_date: datetime | None, run_id: str | None, as_json: bool
+    settings: "Settings",
+    records: int | None,
+    start: datetime | None,
+    end: datetime | None,
+    logical_date: datetime | None,
+    run_id: str | None,
+    as_json: bool,
 ) -> None:
     """Fetch records from the API and publish them to Kafka: what the DAG's task does."""
+
     from penstock.ingest import run_ingest
     from penstock.pipelines.contract import load_pipeline
+    from penstock.source import Interval
     from penstock.views.progress import record_bar
 
+    if (start is None) != (end is None):
+        raise click.UsageError("a data interval has two ends: give both --from and --to.")
     pipeline = load_pipeline(settings.pipeline)
-    date = logical_date or datetime.now(UTC).replace(microsecond=0)
-    wanted = pipeline.source.asked(records or pipeline.schedule.records)
+    interval = Interval(logical_date or start or datetime.now(UTC).replace(microsecond=0), start, end)
+    wanted = pipeline.source.asked(records)
     with record_bar(f"{pipeline.topic}: publishing", wanted) as advance:
-        report = run_ingest(settings, pipeline, run_id or f"manual__{date.isoformat()}", date, wanted, advance)
+        report = run_ingest(settings, pipeline, run_id or _name(interval), interval, wanted, advance)
     if as_json:
         click.echo(report.model_dump_json())
     else:
         click.echo(report.sentence())
+
+
+def _name(interval: "Interval") -> str:
+    """The same dates give the same run."""
+    until = f"__{interval.end.isoformat()}" if interval.end else ""
+    return f"manual__{(interval.start or interval.logical_date).isoformat()}{until}"

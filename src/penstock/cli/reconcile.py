@@ -36,10 +36,15 @@ def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: boo
         balances = ledger.reconcile(settings, pipeline, run_id)
     if as_json:
         for balance in balances:
-            account = {**asdict(balance.account), "fetched": balance.fetched, "expired": balance.expired}
-            click.echo(json.dumps({**account, "balances": not balance.problem, "problem": balance.problem}))
+            words = {"problem": balance.problem, "warning": balance.warning}
+            numbers = {"fetched": balance.fetched, "distinct": balance.distinct, "expired": balance.expired}
+            account = {**asdict(balance.account), **numbers}
+            click.echo(json.dumps({**account, "balances": not balance.problem, **words}))
     else:
         show_balances(balances)
+    for balance in balances:
+        if balance.warning:
+            click.echo(f"run {balance.account.run or 'without a name'}: {balance.warning}", err=True)
     for each in ledger.properties_of_the_table(settings, pipeline) if deep else ():
         click.echo(f"table {pipeline.keyspace}.{pipeline.table}: {each}", err=True)
     problems = [

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=example("penstock run --records 5000"))
-@click.option("--records", type=COUNT, default=1_000, show_default=True, help="Users to fetch.")
+@click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
 @with_settings
-def run(settings: "Settings", records: int) -> None:
+def run(settings: "Settings", records: int | None) -> None:
     """Let Airflow run the DAG, show the users and whether every record is accounted for; starts no server."""
     from penstock.cli.support.tour import run as run_pipeline
 

@@ -2,6 +2,8 @@
 
 `read_settings` is the one reader of the environment and of `penstock.toml`. A setting `section.name` is the environment
 variable `PENSTOCK_SECTION_NAME` and the key `name` in the file's table `[section]`; the environment wins.
+
+Defaults and ports stand here, and nowhere else. What is done with a setting is in the package that needs it.
 """
 
 from penstock.config.environment import (
@@ -14,6 +16,7 @@ from penstock.config.environment import (
     ignored,
     passed,
     pipeline_environment,
+    variable,
 )
 from penstock.config.reader import FILE_NAME, FILE_VARIABLE, markdown_table, read_settings
 from penstock.config.sections import (
@@ -67,4 +70,5 @@ __all__ = [
     "passed",
     "pipeline_environment",
     "read_settings",
+    "variable",
 ]

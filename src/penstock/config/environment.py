@@ -59,6 +59,11 @@ def ignored(settings: Settings, environ: Mapping[str, str] | None = None) -> lis
     return sorted(name for name in environ if _is_one_of(name, _HARMFUL) and name not in kept)
 
 
+def variable(name: str) -> str | None:
+    """A variable of the user's that a declaration names, such as one with a secret."""
+    return os.environ.get(name)
+
+
 def forget(patterns: Iterable[str], kept: Iterable[str] = ()) -> None:
     """Takes variables out of the environment of this very process, for the sake of a library that reads it."""
     wanted = tuple(patterns)

@@ -26,5 +26,5 @@ def variable_of(path: tuple[str, ...]) -> str:
 
 def as_text(value: Any) -> str:
     if isinstance(value, dict):
-        return json.dumps(value) if value else ""
+        return json.dumps({name: as_text(part) for name, part in value.items()}) if value else ""
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -19,6 +19,8 @@ from penstock.errors import ConfigError
 
 FILE_VARIABLE = "PENSTOCK_CONFIG"
 FILE_NAME = "penstock.toml"
+_URL_OF = f"{PREFIX}SOURCE_URL_"
+"""Begin of the variables that hold the address of one pipeline's API each."""
 
 
 def read_settings(
@@ -94,8 +96,12 @@ def _parsed(text: str, form: str) -> dict[str, Any]:
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     known = {variable_of(path): path for path, _ in _defaults()}
     found: dict[str, Any] = {}
+    urls: dict[str, str] = {}
     for variable, value in environ.items():
         if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
+            continue
+        if variable.startswith(_URL_OF) and variable != _URL_OF:
+            urls = urls | ({variable.removeprefix(_URL_OF).lower(): value} if value else {})
             continue
         if variable not in known:
             raise ConfigError(f"environment variable {variable} is not a setting{_nearest(variable, list(known))}")
@@ -104,7 +110,19 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         for section in sections:
             target = target.setdefault(section, {})
         target[name] = value
+    if urls:
+        source = found.setdefault("source", {})
+        source["urls"] = {**_json_object(source.get("urls", "")), **urls}
     return found
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """What is no such object is left to the validation, which says so."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {"": text}
+    return found if isinstance(found, dict) else {"": text}
 
 
 def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +163,7 @@ def _stands_in(values: Any, path: tuple[str, ...]) -> bool:
 
 def _holds_secret(path: tuple[str, ...]) -> bool:
     """Whether what stands at `path` is, or may hold, what no message shows: such a setting, or a section with one."""
-    return any(_is_secret(known, value) and known[: len(path)] == path for known, value in _defaults())
+    return any(_is_secret(known, value) and known[: len(path)] == path[: len(known)] for known, value in _defaults())
 
 
 @cache

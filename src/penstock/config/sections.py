@@ -103,6 +103,15 @@ def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
 SparkConf = Annotated[dict[str, str], BeforeValidator(_options)]
 
 
+def _table(value: object) -> object:
+    """A table in the file, JSON in the environment."""
+    return json.loads(value or "{}") if isinstance(value, str) else value
+
+
+Urls = Annotated[dict[str, str], BeforeValidator(_table)]
+NamedSecrets = Annotated[dict[str, Secret], BeforeValidator(_table)]
+
+
 class Section(BaseModel):
     """Base of the sections: frozen, no unknown keys, no values in the text of an error (they may be secret)."""
 
@@ -234,10 +243,14 @@ class SecretSettings(Section):
 
 
 class SourceSettings(Section):
-    """How the API is called. `url` overrides the declaration's; empty means the local simulator."""
+    """How APIs are called."""
 
-    url: str = Field(default="", repr=False)
-    """Address of the API; empty means the local simulator."""
+    urls: Urls = Field(default={}, repr=False)
+    """Addresses of APIs by the pipeline's name, instead of the declared; of one: PENSTOCK_SOURCE_URL_USERS."""
+    secrets: NamedSecrets = Field(default={}, repr=False)
+    """Secrets of sources by the name that the declaration gives them; those that are not here: from the environment."""
+    simulator: str = ""
+    """What the pipeline users asks unless source.urls says otherwise; empty means the local simulator."""
     connect_timeout_s: Seconds = 5
     """Longest wait for a connection."""
     read_timeout_s: Seconds = 30

@@ -83,7 +83,7 @@ class Settings(Section):
         kafka_port = ports.kafka if hosts.kafka == LOOPBACK else ports.kafka_internal
         brokers, nodes = (CLUSTER, CLUSTER) if cluster else ((hosts.kafka,), (hosts.cassandra,))
         fill: dict[str, dict[str, Any]] = {
-            "source": {"url": f"http://{hosts.simulator}:{ports.simulator}/api/"},
+            "source": {"simulator": f"http://{hosts.simulator}:{ports.simulator}/api/"},
             "kafka": {"bootstrap_servers": ",".join(f"{host}:{kafka_port}" for host in brokers)},
             "cassandra": {"contact_points": ",".join(nodes), "port": ports.cassandra},
             "spark": {
@@ -157,9 +157,12 @@ class Settings(Section):
         return Ports.model_validate(moved)
 
 
+_WITH_CREDENTIALS = frozenset({("source", "urls"), ("source", "secrets"), ("airflow", "url"), ("spark", "conf")})
+
+
 def _may_hold_credentials(path: tuple[str, ...], value: Any) -> bool:
     # A key or a password may stand in an address, and passwords of other stores in Spark's options.
-    return isinstance(value, SecretStr) or path in {("source", "url"), ("airflow", "url"), ("spark", "conf")}
+    return isinstance(value, SecretStr) or path in _WITH_CREDENTIALS
 
 
 def _filled(section: Section, defaults: Mapping[str, Any]) -> Section:

@@ -3,9 +3,11 @@
 Each file is one subject; a check takes settings and returns findings, starts nothing and waits a few seconds at most.
 A server of the local stack that is not running is no failure: `penstock up` would start it. One that the settings name
 elsewhere is.
+
+A check that a command makes before it starts something is in the package of that thing, and called from here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -24,27 +26,32 @@ from penstock.doctor import (
     stream,
     web,
 )
-from penstock.doctor.finding import Finding, Grade, failed
-from penstock.doctor.reach import Address, Server, addresses, reached
-from penstock.errors import ConfigError, PenstockError
+from penstock.doctor.finding import Finding, Grade, failed, note
+from penstock.doctor.reach import Server, addresses, reached
+from penstock.errors import ConfigError, NetworkError, PenstockError
+from penstock.extras import not_installed
+from penstock.network import http
 from penstock.network.proxies import proxy_of
 from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers.stack import stack
+from penstock.source.api import address
 from penstock.urls import shown
 
-__all__ = ["Finding", "Grade", "examine"]
+__all__ = ["Finding", "Grade", "examine", "of_web"]
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Every check, the quick ones first."""
-    local = Settings(ports=settings.ports, hosts=settings.hosts, stack=settings.stack).resolved()
+    local = _local(settings)
     stands = settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers
     yield machine.python()
+    yield machine.parts()
     yield from machine.folders(settings)
     if stands:
         yield machine.memory()
     yield machine.executable_tmp()
     yield machine.proxies()
+    yield machine.trust()
     yield environment.environment(settings)
     yield java.runtime(settings)
     yield java.cache(settings)
@@ -63,9 +70,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield stream.checkpoint_of(settings, pipeline)
 
 
+def _local(settings: Settings) -> Settings:
+    """Those of the local stack with the same ports."""
+    return Settings(ports=settings.ports, hosts=settings.hosts, stack=settings.stack).resolved()
+
+
 def _stack(settings: Settings) -> Iterator[Finding]:
     try:
         services = stack(settings)
+    except ModuleNotFoundError as error:
+        yield note("stack", f"none can be started here: {not_installed(error) or error}")
+        return
     except (PenstockError, OSError) as error:
         yield failed("stack", str(error), "Correct what it names")
         return
@@ -74,8 +89,9 @@ def _stack(settings: Settings) -> Iterator[Finding]:
 
 
 def _servers(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Finding]:
-    for server in (*_of_data(settings, local, pipeline), *_of_web(settings, local, pipeline)):
+    for server in _of_data(settings, local, pipeline):
         yield from reached(server)
+    yield from of_web(settings, pipeline)
 
 
 def _of_data(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Server]:
@@ -111,31 +127,35 @@ def _of_data(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterato
     )
 
 
-def _of_web(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Server]:
-    # Whoever names an API or an Airflow of their own expects it to be there; only the local ones may be down.
-    yield Server(
-        name="airflow",
-        addresses=[_address(settings, settings.airflow.url)],
-        setting="airflow.url",
-        local=settings.airflow.url == local.airflow.url,
-        check=partial(web.airflow, settings),
-    )
-    yield Server(
-        name="api",
-        addresses=[_address(settings, settings.source.url)],
-        setting="source.url",
-        local=settings.source.url == local.source.url,
-        check=partial(web.api, settings, pipeline),
-    )
+def of_web(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
+    """Airflow and the API. Whoever names one of their own expects it to be there; only the local ones may be down."""
+    local = _local(settings)
+    airflow, api = settings.airflow, address(pipeline.name, pipeline.source, settings.source)
+    stands = airflow.url == local.airflow.url
+    yield from _asked(settings, "airflow", airflow.url, partial(web.airflow, settings), stands, airflow.ssl_ca_location)
+    yield from _asked(settings, "api", api, partial(web.api, settings, pipeline), api == local.source.simulator)
 
 
-def _address(settings: Settings, url: str) -> Address:
-    """Where a connection to the URL goes: to its host, or to the proxy before it."""
+def _asked(
+    settings: Settings, name: str, url: str, check: Callable[[], Iterable[Finding]], local: bool, authority: str = ""
+) -> Iterator[Finding]:
+    """What `check` finds at the URL, if there is a way to it: to its host, or to the proxy before it."""
     host, port, scheme = _parts(url)
-    proxy = proxy_of(scheme, host, settings.own_hosts())
-    if proxy:
-        host, port, _ = _parts(proxy if "://" in proxy else f"http://{proxy}")
-    return host, port
+    setting = {"airflow": "airflow.url", "api": "source.urls"}[name]
+    try:
+        http.check_way(scheme, host, settings.own_hosts(), authority)
+    except NetworkError as error:
+        yield failed(name, error.what, error.remedy)
+        return
+    except ConfigError:
+        pass  # about the authority, of which the check tells
+    if proxy := proxy_of(scheme, host, settings.own_hosts()):
+        host, port, setting = *_parts(proxy if "://" in proxy else f"http://{proxy}")[:2], _proxy(scheme, host)
+    yield from reached(Server(name, [(host, port)], setting, local, check))
+
+
+def _proxy(scheme: str, host: str) -> str:
+    return f"the environment's proxy ({scheme}_proxy), or name {host} in no_proxy"
 
 
 def _parts(url: str) -> tuple[str, int, str]:
@@ -144,5 +164,5 @@ def _parts(url: str) -> tuple[str, int, str]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # whose text repeats what it could not read, which may be a piece of a password
-        raise ConfigError(f"{shown(url)} (source.url, airflow.url or a proxy) is no address") from None
+        raise ConfigError(f"{shown(url)} (source.urls, airflow.url or a proxy) is no address") from None
     return parts.hostname or "", port or (443 if parts.scheme == "https" else 80), parts.scheme

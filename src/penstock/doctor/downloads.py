@@ -11,6 +11,7 @@ from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import TIMEOUT_S
 from penstock.errors import ConfigError
+from penstock.extras import not_installed
 from penstock.network import http
 from penstock.network.downloads import variables
 from penstock.servers import jars
@@ -41,7 +42,10 @@ def maven(settings: Settings) -> Finding:
     """Whether the repository has the smallest of our jars. The default one is not needed once all are fetched."""
     wanted = jars_of(jars.needed(settings))
     mirror = settings.downloads.maven_repository.get_secret_value()
-    problem = _problem_of(mirror, min(wanted, key=lambda jar: jar.size_bytes))
+    try:
+        problem = _problem_of(mirror, min(wanted, key=lambda jar: jar.size_bytes))
+    except ModuleNotFoundError as error:
+        return note("maven repository", f"not asked: {not_installed(error) or error}")
     shown = _shown(mirror) if mirror else "Maven Central"
     if not problem:
         return fine("maven repository", f"{shown} has our jars")

@@ -3,8 +3,8 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from importlib import metadata
 
+from penstock import extras
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.errors import ConfigError
@@ -20,6 +20,8 @@ def runtime(settings: Settings) -> Finding:
     """Whether there is a Java 17."""
     try:
         return fine("java", f"17, {find_java(settings).runtime}")
+    except ModuleNotFoundError as error:
+        return note("java", str(extras.not_installed(error)))
     except (ConfigError, OSError) as error:
         return failed(
             "java", str(error), "unset PENSTOCK_JAVA_HOME, or java_home in penstock.toml, takes the packaged runtime"
@@ -46,7 +48,7 @@ def cache(settings: Settings) -> Finding:
 
 def lines(chosen: Iterable[Jar] | None = None, spark: str | None = None) -> Iterator[Finding]:
     """Whether Scala, Spark and its Kafka source are of one line: else classes are missing when the stream starts."""
-    spark = spark or metadata.version("pyspark")
+    spark = spark or extras.version("pyspark")
     chosen = tuple(locked("spark") if chosen is None else chosen)
     scala = {found[1] for jar in chosen if (found := _SCALA.search(jar.artifact))}
     if scala != {SCALA}:
@@ -58,4 +60,6 @@ def lines(chosen: Iterable[Jar] | None = None, spark: str | None = None) -> Iter
             yield fine("jar lines", f"Spark {spark}, Scala {SCALA}, Cassandra connector {jar.version}")
 
 
-_LOCK = "Install the package again (scripts/setup): its locks name jars and Python packages that belong together"
+_LOCK = (
+    "Install Penstock anew, in an environment of its own: its locks name jars and Python packages that belong together"
+)

@@ -10,9 +10,12 @@ from tempfile import NamedTemporaryFile, gettempdir
 
 import psutil
 
+from penstock import extras
 from penstock.config import Settings
-from penstock.doctor.finding import Finding, failed, fine
-from penstock.network.proxies import PROXY_VARIABLES
+from penstock.doctor.finding import Finding, failed, fine, note
+from penstock.errors import NetworkError
+from penstock.network import tls
+from penstock.network.proxies import PROXY_VARIABLES, trusted
 
 _GIB = 1024**3
 # README: what the whole stack takes.
@@ -21,13 +24,22 @@ NEEDED_DISK_BYTES = 3 * _GIB
 _PYTHONS = ((3, 11), (3, 14))
 
 
+def parts() -> Finding:
+    """Which parts of Penstock are installed."""
+    absent = extras.absent_extras()
+    if not absent:
+        return fine("parts", "all are installed: declaration, ingest, stream, Airflow and the local servers")
+    shown = ", ".join(f"penstock[{extra}]" for extra in absent)
+    return note("parts", f"not installed: {shown}. Each is installed by `pip install` and that name in quotes")
+
+
 def python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
     """Whether pyspark, Airflow and the Cassandra driver run on this Python."""
     lowest, highest = _PYTHONS
     shown = ".".join(map(str, version))
     if lowest <= version <= highest:
         return fine("python", shown)
-    return failed("python", f"this is Python {shown}", "Use Python 3.11 to 3.14: PYTHON=python3.12 scripts/setup")
+    return failed("python", f"this is Python {shown}", "Install Penstock with Python 3.11 to 3.14")
 
 
 def memory(available_bytes: int | None = None, needed_bytes: int = NEEDED_MEMORY_BYTES) -> Finding:
@@ -77,6 +89,15 @@ def executable_tmp(folder: str | None = None) -> Finding:
     finally:
         Path(file.name).unlink()
     return fine("tmp", f"programs may run from {place}")
+
+
+def trust() -> Finding:
+    """Whether the authorities that the environment names can be used: every request over HTTP needs them."""
+    try:
+        tls.client_context("", None, verify_hostname=True)
+    except NetworkError as error:
+        return failed("trust", error.what, error.remedy)
+    return fine("trust", " and ".join(filter(None, trusted())) or "the system's store")
 
 
 def proxies(environ: Mapping[str, str] = os.environ) -> Finding:

@@ -6,8 +6,8 @@ One of another line takes the application, and fails it later: driver and execut
 import re
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from importlib import metadata
 
+from penstock import extras
 from penstock.config import Ports, Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import addresses
@@ -31,7 +31,7 @@ def pages(settings: Settings, *, local: bool) -> list[str]:
 
 def spark(settings: Settings, asked: Sequence[str], wheel: str | None = None) -> Iterator[Finding]:
     """Of a master that answers, or several; `asked` are their pages."""
-    wheel = wheel or metadata.version("pyspark")
+    wheel = wheel or extras.version("pyspark")
     yield fine("spark", f"{settings.spark.master} answers")
     told = sorted({version for page in asked if (version := _version(settings, page))})
     if not told:

@@ -2,8 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from importlib import metadata
 
+from penstock import extras
 from penstock.doctor.finding import Finding, failed, fine
 from penstock.servers import postgres
 from penstock.servers.jars.locked import locked
@@ -68,7 +68,7 @@ AIRFLOW = Line(
     # https://airflow.apache.org/docs/apache-airflow/3.0.0/installation/upgrading_to_airflow3.html
     (3, 0),
     "an older one has neither the API v2 nor runs without a logical date",
-    metadata.version("apache-airflow"),
+    extras.version("apache-airflow"),
 )
 POSTGRES = Line(
     "PostgreSQL",

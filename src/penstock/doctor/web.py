@@ -1,6 +1,7 @@
 """What is asked over HTTP: Airflow, and the API that records come from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import httpx
@@ -11,29 +12,35 @@ from penstock.doctor.clock import Now, clock, system_time
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import TIMEOUT_S
 from penstock.doctor.versions import AIRFLOW, Line
-from penstock.errors import ConfigError, ScheduleError
+from penstock.errors import ConfigError, ScheduleError, SourceError
 from penstock.network import http
 from penstock.pipelines.contract import Pipeline
-from penstock.source import outlook
+from penstock.source import Interval
+from penstock.source.api import Api, address
+from penstock.source.client import outlook
+from penstock.source.secrets import Secrets
 from penstock.urls import shown
 
 _REMEDIES: Mapping[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "The API wants credentials: they belong in source.url, before its host or in its query",
+    HTTPStatus.UNAUTHORIZED: "The API wants credentials: declare the source's auth, and give its secret",
     HTTPStatus.FORBIDDEN: "The API refuses this address or its credentials: ask from another network, correct "
-    "source.url, or use the simulator (PENSTOCK_SOURCE_URL unset)",
-    HTTPStatus.NOT_FOUND: "Is source.url the right address?",
+    "the source's secret, or for the users API use the simulator (PENSTOCK_SOURCE_URL_USERS unset)",
+    HTTPStatus.NOT_FOUND: "Is it the right address (the declaration's url, or source.urls)?",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests came from this address: wait some minutes",
 }
-_REDIRECT = "No redirect is followed: set source.url to where it leads"
+_REDIRECT = "No redirect is followed: set the source's url to where it leads"
 _OTHER = "Look at what it says in a browser"
 
 
 def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Iterator[Finding]:
-    """Asks for one record."""
-    answer = get(settings, settings.source.url, {pipeline.source.size_param: "1"})
-    url = shown(settings.source.url)
+    """Asks what the first request of a run asks, of yesterday, and reads no more than the answer's head."""
+    url = shown(address(pipeline.name, pipeline.source, settings.source))
+    if (auth := pipeline.source.auth) and Secrets.of(settings.source).is_elsewhere(auth.secret):
+        yield note("api", f"{url} was not asked: only Airflow's tasks can read the secret {auth.secret}")
+        return
+    answer = _look(settings, pipeline)
     if isinstance(answer, str):
-        yield failed("api", f"{url}: {answer}", "Is the address right (source.url), and is there a way to it?")
+        yield failed("api", f"{url}: {answer}", "Is the address right (source.urls), and is there a way to it?")
         return
     yield clock(url, answer.headers.get("Date"), now)
     if answer.status_code == HTTPStatus.OK:
@@ -43,6 +50,19 @@ def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Itera
         remedy = _REMEDIES.get(status, _REDIRECT if answer.has_redirect_location else _OTHER)
         what = f"{url} answered {status} {answer.reason_phrase}".rstrip()
         yield failed("api", f"{what}: {outlook(status, settings.source)}", remedy)
+
+
+def _look(settings: Settings, pipeline: Pipeline) -> httpx.Response | str:
+    def look() -> httpx.Response:
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        waits = {"connect_timeout_s": TIMEOUT_S, "read_timeout_s": TIMEOUT_S}
+        hurried = settings.source.model_copy(update=waits)
+        source, over_http = pipeline.source, http.transport(settings.own_hosts())
+        where = address(pipeline.name, source, settings.source)
+        with Api(source, hurried, address=where, transport=over_http) as asked:
+            return asked.look(Interval(today, today - timedelta(days=1), today))
+
+    return _answer(look)
 
 
 def airflow(settings: Settings, now: Now = system_time, line: Line = AIRFLOW) -> Iterator[Finding]:
@@ -90,12 +110,20 @@ def _credentials(client: Airflow, username: str) -> Finding:
 
 def get(settings: Settings, url: str, parameters: Mapping[str, str]) -> httpx.Response | str:
     """The answer, or why there is none."""
-    try:
+
+    def ask() -> httpx.Response:
         with httpx.Client(transport=http.transport(settings.own_hosts()), timeout=TIMEOUT_S) as client:
             return client.get(url, params=parameters)
+
+    return _answer(ask)
+
+
+def _answer(ask: Callable[[], httpx.Response]) -> httpx.Response | str:
+    try:
+        return ask()
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}. {http.untrusted(error)}".rstrip(". ")
     except httpx.InvalidURL:  # whose text repeats what it could not read, which may be a piece of a password
         return "this is no address"
-    except ConfigError as error:
+    except (ConfigError, SourceError) as error:
         return str(error)

@@ -1,6 +1,7 @@
 """Kafka: topics made on purpose, messages published with a receipt for each, topics read from one offset to another.
 
-The only package that knows confluent-kafka; its exceptions end here, as `BrokerError`.
+The only package of the pipeline that knows confluent-kafka; its exceptions end here, as `BrokerError`. What a message
+means does not belong here, but in `pipelines`; the broker of the local stack is in `servers`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

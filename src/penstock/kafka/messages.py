@@ -5,8 +5,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.record import Rejected, from_message
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+
+
+def moment(since_epoch: int, unit: timedelta = MILLISECOND) -> datetime:
+    """The moment that so many units after 1970 mean; the first or the last one of the calendar where they leave it.
+
+    A producer may send any number, microseconds by mistake for instance.
+    """
+    try:
+        return EPOCH + since_epoch * unit
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if since_epoch > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +46,16 @@ class Received:
     headers: Mapping[str, str]
     timestamp_ms: int
     """Since 1970, UTC; times 1,000 it is the write time in Cassandra."""
+    is_brokers_time: bool = False
+    """Whether the broker set the timestamp (`message.timestamp.type=LogAppendTime`), not the producer."""
 
     @property
     def timestamp(self) -> datetime:
-        return EPOCH + self.timestamp_ms * MILLISECOND
+        return moment(self.timestamp_ms)
+
+    def judged(self, pipeline: Pipeline) -> Record | Rejected:
+        """The record that it holds, or why the stream makes a dead letter of it."""
+        return from_message(pipeline, self.value, self.headers, self.timestamp_ms, is_brokers=self.is_brokers_time)
 
     @property
     def origin(self) -> str:

@@ -75,7 +75,7 @@ def _timestamps(topic: Wanted, found: Mapping[str, str], _: int) -> Iterator[Fla
     name = "message.timestamp.type"
     # Letters carry the time of their message in a header.
     if not topic.is_letters and found.get(name, "CreateTime") != "CreateTime":
-        why = "rows would get the time at which the broker got a message, and a late one would replace newer data"
+        why = "messages get the broker's time in place of their source's, so nobody could tell which of two is newer"
         yield _flaw(topic, name, found, why, breaks=True)
 
 

@@ -4,7 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.cimpl import Message as KafkaMessage
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
@@ -150,6 +156,8 @@ def _is_end(client: Client, message: KafkaMessage) -> bool:
 
 
 def _received(message: KafkaMessage) -> Received:
+    # Kept with each batch of messages: what the topic's property was when they were published, not what it is now.
+    kind, timestamp_ms = message.timestamp()
     return Received(
         topic=message.topic() or "",
         partition=_number(message.partition()),
@@ -157,7 +165,8 @@ def _received(message: KafkaMessage) -> Received:
         key=message.key(),
         value=message.value(),
         headers={name: _text(value) for name, value in dict(message.headers() or ()).items()},
-        timestamp_ms=message.timestamp()[1],
+        timestamp_ms=timestamp_ms,
+        is_brokers_time=kind == TIMESTAMP_LOG_APPEND_TIME,
     )
 
 

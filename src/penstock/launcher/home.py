@@ -1,10 +1,12 @@
 """The one folder that a stack lives in: what stands where, who may look, and what may be deleted."""
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.errors import ServiceError
+from penstock.config import Settings
+from penstock.errors import ConfigError, ServiceError
 
 _SIGN = ".penstock-home"
 # What we put into a home; a folder that holds anything else is somebody's own.
@@ -12,6 +14,31 @@ _OURS = {_SIGN, "data", "logs", "run", "secrets.json"}
 _DELETABLE = ("data", "logs", "run")
 _FULL_BYTES = 16 * 1024 * 1024
 """A disk with less room than this is full: what a server wrote when it died was larger, or not much smaller."""
+
+
+_SAFE = frozenset("/._-+@=~ ()")
+"""Signs that mean themselves wherever a path is pasted, beside letters and digits of any script."""
+
+
+def check_paths(settings: Settings) -> None:
+    """Refuses folders whose path means something else in a file or a list that a server reads.
+
+    Raises:
+        ConfigError: names the first such character.
+    """
+    folders = {
+        "home": (settings.home, "name another folder: PENSTOCK_HOME"),
+        "cache": (settings.cache, "name another folder: PENSTOCK_CACHE"),
+        "the installation": (Path(sys.prefix), "install Penstock in another folder"),
+        "the checkout": (Path(__file__).parents[3], "move it to another folder, and set it up there"),
+    }
+    for name, (folder, remedy) in folders.items():
+        odd = next((sign for sign in str(folder) if sign not in _SAFE and not sign.isalnum()), None)
+        if odd is not None:
+            raise ConfigError(
+                f"{name} is {str(folder)!r}, whose path has the character {odd!r}: the settings of Kafka, Cassandra, "
+                f"Airflow, Spark and Java would read it as something else. Please {remedy}"
+            )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -32,7 +32,9 @@ _KILL_ROUNDS = 100
 
 @dataclass(frozen=True)
 class Seen:
-    """One process in a look at all of them. `marker` is empty where it is absent or may not be read."""
+    """One process in a look at all of them. `marker` is empty where it is absent or may not be read, and for whoever
+    looks: a shell that a server started, or that has the variable from elsewhere, is no server.
+    """
 
     process: Process
     parent: int
@@ -42,7 +44,7 @@ class Seen:
 
 
 def look() -> list[Seen]:
-    """All processes of the machine; a few milliseconds."""
+    """All processes of the machine; a few milliseconds. This one and its ancestors carry no marker."""
     seen = []
     for found in psutil.process_iter():
         process = Process.of(found.pid)
@@ -53,7 +55,8 @@ def look() -> list[Seen]:
         except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
             continue
         seen.append(Seen(process, parent, group, session, _marker(found)))
-    return seen
+    callers = _ancestors(seen, os.getpid()) | {os.getpid()}
+    return [replace(one, marker="") if one.process.pid in callers else one for one in seen]
 
 
 def belonging(seen: Sequence[Seen], root: Process | None, marker: str) -> set[Process]:

@@ -6,7 +6,7 @@ from threading import Lock
 
 import httpx
 
-from penstock.errors import ConfigError
+from penstock.errors import NetworkError
 from penstock.network import proxies, tls
 from penstock.urls import shown
 
@@ -27,8 +27,19 @@ def transport(own_hosts: Collection[str] = (), authority: str = "") -> httpx.Bas
     With an `authority`, the file of one, only what that one signed is trusted.
 
     Raises:
-        ConfigError: a file of authorities cannot be read. Later, at a request: its proxy cannot be used.
+        ConfigError: the file cannot be read.
+        NetworkError: the environment's authorities cannot be used. Later, at a request: its proxy cannot.
     """
+    return _made(own_hosts, authority)
+
+
+def check_way(scheme: str, host: str, own_hosts: Collection[str] = (), authority: str = "") -> None:
+    """Raises what a request to `host` would for the environment's proxy and authorities; asks nobody."""
+    made = _made(own_hosts, authority)
+    made.connecting(httpx.URL(scheme=scheme, host=host), proxies.proxy_of(scheme, host, own_hosts)).close()
+
+
+def _made(own_hosts: Collection[str], authority: str) -> "_Transport":
     return _Transport(own_hosts, tls.client_context(authority, None, verify_hostname=True))
 
 
@@ -57,7 +68,7 @@ class _Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxies.proxy_of(request.url.scheme, request.url.host, self._own_hosts)
         with self._lock:
-            chosen = self._by_proxy.get(proxy) or self._by_proxy.setdefault(proxy, self._connecting(request.url, proxy))
+            chosen = self._by_proxy.get(proxy) or self._by_proxy.setdefault(proxy, self.connecting(request.url, proxy))
         try:
             return chosen.handle_request(request)
         except httpx.TransportError as error:
@@ -69,7 +80,7 @@ class _Transport(httpx.BaseTransport):
         for each in self._by_proxy.values():
             each.close()
 
-    def _connecting(self, url: httpx.URL, proxy: str | None) -> httpx.HTTPTransport:
+    def connecting(self, url: httpx.URL, proxy: str | None) -> httpx.HTTPTransport:
         if proxy is None:
             return httpx.HTTPTransport(verify=self._context)
         try:
@@ -78,7 +89,7 @@ class _Transport(httpx.BaseTransport):
             secured = self._context if address.scheme == "https" else None
             return httpx.HTTPTransport(verify=self._context, proxy=httpx.Proxy(address, ssl_context=secured))
         except (httpx.InvalidURL, ValueError, ImportError):  # the last one is what httpx raises for SOCKS
-            raise ConfigError(
-                f"the environment names {shown(proxy)} as the proxy for {url.scheme}://{url.host}; it cannot be used. "
-                f"Name one that begins with http:// or https:// ({url.scheme}_proxy), or {url.host} in no_proxy"
+            raise NetworkError(
+                f"the environment names {shown(proxy)} as the proxy for {url.scheme}://{url.host}; it cannot be used",
+                f"Name one that begins with http:// or https:// ({url.scheme}_proxy), or {url.host} in no_proxy",
             ) from None

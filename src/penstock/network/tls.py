@@ -1,6 +1,8 @@
 """Certificates and keys: given as PEM files, as OpenSSL's clients take them, handed on in the forms that Java reads."""
 
+import errno
 import hashlib
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, NetworkError
 from penstock.network import proxies
 
 _TRUSTED_PASSWORD = "penstock"  # noqa: S105 - a store of public certificates; Java wants one for its check sum
@@ -75,17 +77,33 @@ def client_context(authority: str, who: Identity | None, *, verify_hostname: boo
 
     Raises:
         ConfigError: a file cannot be read or is not PEM.
+        NetworkError: the same of what the environment names.
     """
-    trusted = (authority, "") if authority else proxies.trusted()
     try:
-        context = _trusting(*trusted)
+        context = _trusting(authority, "") if authority else _trusting_the_environments()
         if who:
             context.load_cert_chain(who.certificate, who.key, who.password)
     except (OSError, ValueError) as error:  # ssl.SSLError is the former, too long a password the latter
-        files = ", ".join(str(file) for file in (*trusted, who and who.certificate, who and who.key) if file)
+        files = ", ".join(str(file) for file in (authority, who and who.certificate, who and who.key) if file)
         raise ConfigError(f"certificates and keys in {files} cannot be used: {error}") from error
     context.check_hostname = verify_hostname
     return context
+
+
+def _trusting_the_environments() -> ssl.SSLContext:
+    file, folders = proxies.trusted()
+    try:
+        # OpenSSL takes a folder that is not there for one without a certificate.
+        if not file and folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return _trusting(file, folders)
+    except (OSError, ValueError) as error:
+        name, place = ("SSL_CERT_FILE", file) if file else ("SSL_CERT_DIR", folders)
+        raise NetworkError(
+            f"{name} in the environment is {place}, which cannot be used: {error}",
+            f"Name {'a file of certificates in PEM' if file else 'a folder of certificates'}, or unset it to trust the "
+            "system's store",
+        ) from error
 
 
 def _trusting(file: str, folder: str) -> ssl.SSLContext:

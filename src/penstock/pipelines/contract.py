@@ -18,11 +18,12 @@ from annotated_types import MinLen
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from penstock.errors import ConfigError, ContractError
+from penstock.errors import ContractError
 from penstock.pipelines.cql import check_name, check_options, in_cql
 from penstock.pipelines.keys import Key
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
+from penstock.source import Source
 
 
 @dataclass(frozen=True)
@@ -125,61 +126,24 @@ class Column:
         return self.kind.spark
 
 
-class Source(BaseModel):
-    """How the API is asked for records, and how its answer proves that it answered that question."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str
-    items: str
-    """Dotted path of the list of records in the answer."""
-    seed_param: str
-    page_param: str
-    size_param: str
-    page_size: int = Field(gt=0)
-    """Records asked for in one request."""
-    max_pages: int = Field(gt=0)
-    """Pages are numbered from 1 to this."""
-    echoes: Mapping[str, str] = Field(default_factory=dict)
-    """Dotted path in the answer -> the value that must stand there: `{seed}`, `{page}`, `{size}` or a literal."""
-
-    @property
-    def most_records(self) -> int:
-        """As many as one run can ask for."""
-        return self.page_size * self.max_pages
-
-    def asked(self, records: object) -> int:
-        """The number of records that a run asks for, if the API can give as many.
-
-        JSON has one kind of number: 20.0 is 20.
-
-        Raises:
-            ConfigError: it is no whole number, or none from 1 to `most_records`.
-        """
-        if isinstance(records, float) and records.is_integer():
-            records = int(records)
-        if not isinstance(records, int) or isinstance(records, bool):
-            raise ConfigError(f"{records!r:.100} records cannot be asked for: records must be a whole number, e.g. 20")
-        if not 0 < records <= self.most_records:
-            shown = records if abs(records) < 10**18 else "So many"  # Python writes no number of 4,300 digits
-            raise ConfigError(
-                f"{shown} records cannot be asked for: {self.url} gives 1 to {self.most_records} in a run"
-            )
-        return records
-
-
 class Schedule(BaseModel):
     """What Airflow calls the pipeline, and when it runs it. `start` is aware."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dag_id: str
-    task_id: str
-    owner: str
+    task_id: str = "ingest"
+    owner: str = "airflow"
     start: AwareDatetime
-    every: str
-    records: int = Field(gt=0)
-    """Records asked for in one run, where the run does not say."""
+    every: str | timedelta | None = "@daily"
+    """A cron expression in UTC, one of Airflow's names such as `@daily`, or a length of time; None: only by hand. A
+    source that asks for {start} and {end} gets the interval from the last such time to this one."""
+    catchup: bool = False
+    """Whether Airflow also runs the intervals since `start` that are over already."""
+    max_active_runs: int = Field(default=16, gt=0)
+    """Runs at a time; each keeps the source's rate for itself."""
+    lag: Annotated[timedelta, Field(ge=timedelta(0))] = timedelta(0)
+    """How long after the end of its interval a run begins, for an API whose records come late."""
 
 
 class Pipeline(BaseModel):
@@ -228,15 +192,6 @@ class Pipeline(BaseModel):
         if self.deleted and (column is None or (column.required and not column.kind.is_flag)):
             raise ContractError(
                 f"pipeline {self.name}: deleted={self.deleted!r} is no field beside the key that may be absent, or true"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _schedule_asks_for_what_there_is(self) -> Self:
-        if self.schedule.records > self.source.most_records:
-            raise ContractError(
-                f"pipeline {self.name}: schedule.records is {self.schedule.records}, but a run gets no more than "
-                f"{self.source.most_records} (source.page_size times source.max_pages)"
             )
         return self
 

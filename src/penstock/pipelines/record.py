@@ -23,6 +23,7 @@ from penstock.pipelines.types import plain_type
 class Reason(StrEnum):
     """Why something is not a record. The list is closed: every dead letter carries one of these."""
 
+    UNKNOWN_TIME = "unknown_time"
     UNKNOWN_VERSION = "unknown_version"
     NO_VALUE = "no_value"
     NOT_UTF8 = "not_utf8"
@@ -37,9 +38,10 @@ class Reason(StrEnum):
 class Header(StrEnum):
     """Names of the Kafka headers, all values UTF-8 text. The first three stand on every message of a pipeline.
 
-    A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset` or `run/url#index`),
-    so the same origin rejected again is the same letter. `ITEM` stands on all that ingest publishes: which item of its
-    run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says which attempt of the run it was.
+    A dead letter's value is the original bytes; its key is its origin (`topic/partition/offset`, or for ingest's
+    `run/url#page/index`), so the same origin rejected again is the same letter. `ITEM` stands on all that ingest
+    publishes: which item of its run it is (`page/index`), the same when a retry publishes it again; `ATTEMPT` says
+    which attempt of the run it was.
 
     A replay of a letter says in `REPLAYS` which one (`letter_id`), and in `WRITE_TIME_MS` when its original was sent. A
     message of the dead letters with `RESOLVED` is no letter: it says that the letter which is its key was resolved, and
@@ -70,6 +72,13 @@ LETTER_ID = "[0-9a-f]{64}"
 """What the whole of `Header.REPLAYS` matches, else it is ignored."""
 WRITE_TIME_MS = "[0-9]{1,15}"
 """The same for `Header.WRITE_TIME_MS`."""
+NO_TIMESTAMP_MS = -1
+"""Kafka's `RecordBatch.NO_TIMESTAMP`, which producers may send."""
+NO_SOURCE_TIME = (
+    "the message does not say when its values were true: its timestamp is the broker's "
+    f"(message.timestamp.type=LogAppendTime) or absent, and it has no header {Header.WRITE_TIME_MS}"
+)
+"""What is wrong with a message of `Reason.UNKNOWN_TIME`."""
 VERSION = "[1-9][0-9]{0,8}"
 """What the whole of `Header.VERSION` matches, else the version is unknown."""
 
@@ -156,10 +165,7 @@ def _in_its_form(column: Column, value: Any) -> Any:
 
 
 def to_bytes(record: Record) -> bytes:
-    """The Kafka value: compact UTF-8 JSON in the order of the declaration, absent fields left out.
-
-    The same record gives the same bytes in every process: the texts of a set, which have no order, are sorted.
-    """
+    """The Kafka value: compact UTF-8 JSON in the order of the declaration, absent fields left out, sets sorted."""
     unordered = _sets(type(record))
     if not unordered:
         return record.model_dump_json(exclude_none=True).encode()
@@ -194,6 +200,20 @@ def from_bytes(pipeline: Pipeline, value: bytes | None, version: str | None = No
     """
     judged = _judged(pipeline, value, version)
     return Rejected(judged.reason, judged.message, value or b"") if isinstance(judged, _Problem) else judged
+
+
+def from_message(
+    pipeline: Pipeline, value: bytes | None, headers: Mapping[str, str], timestamp_ms: int, *, is_brokers: bool
+) -> Record | Rejected:
+    """As `from_bytes`, of a message, which must also say when its values were true: by its timestamp, or where that is
+    the broker's (`is_brokers`, by the topic's `message.timestamp.type=LogAppendTime`) by `Header.WRITE_TIME_MS`.
+
+    That comes first: whatever else is wrong with a message, a replay of its letter would need the time too.
+    """
+    tells = re.fullmatch(WRITE_TIME_MS, headers.get(Header.WRITE_TIME_MS, ""))
+    if timestamp_ms == NO_TIMESTAMP_MS or (is_brokers and not tells):
+        return Rejected(Reason.UNKNOWN_TIME, NO_SOURCE_TIME, value or b"")
+    return from_bytes(pipeline, value, headers.get(Header.VERSION))
 
 
 def _judged(pipeline: Pipeline, value: bytes | None, version: str | None) -> Record | _Problem:
@@ -348,14 +368,6 @@ def _written(written: str, template: Template, places: Iterable[Iterable[str]], 
 
 _PLAIN = (str, int)
 """What a template writes; a bool is an int for `isinstance`."""
-
-
-def at_path(item: Any, path: str) -> Any:
-    """What stands at a dotted path of nested objects and lists, as JSON has them; None where the path ends early.
-
-    A number is the place in a list, from 0, or a name of an object.
-    """
-    return _at(path.split("."), item)
 
 
 def _at(names: Iterable[str], item: Any) -> Any:

@@ -363,9 +363,8 @@ TYPES = {row.python: row for row in _ROWS}
 
 _OTHER_NAMES: dict[Any, Any] = {AwareDatetime: datetime}
 """Annotations that mean one of `TYPES`."""
-_SPOKEN: dict[Any, str] = {
-    IPAddress: "IPAddress",
-    **{kind: str(kind) for kind in (list[str], set[str], dict[str, str])},
+_SPOKEN: Mapping[Any, str] = {IPAddress: "IPAddress"} | {
+    kind: str(kind) for kind in (list[str], set[str], dict[str, str])
 }
 
 

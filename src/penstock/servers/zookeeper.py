@@ -17,7 +17,7 @@ from penstock.errors import ServiceError
 from penstock.launcher.service import NotReady, Service
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
-from penstock.servers.java import Java
+from penstock.servers.java import Java, properties
 
 _PROBE_TIMEOUT_S = 3
 # ZooKeeper's unit of time: it looks for ended sessions this often, and grants none shorter than two of it.
@@ -107,7 +107,7 @@ def _prepare(settings: Settings, files: Path) -> None:
         "autopurge.snapRetainCount": 3,
         "autopurge.purgeInterval": 1,  # hours
     }
-    (files / "zoo.cfg").write_text("".join(f"{name}={value}\n" for name, value in options.items()), "utf-8")
+    (files / "zoo.cfg").write_text(properties(options), "ascii")
     (files / "log4j.properties").write_text(_LOG4J, "utf-8")
 
 

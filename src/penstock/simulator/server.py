@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any, Self
@@ -40,10 +41,29 @@ class RateLimit:
     window_s: float = 300
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came."""
+
+    method: str
+    target: str
+    headers: Message
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+
+
 class Simulator:
     """The running API, on a port of `host` that is free when `port` is 0. Use it as a context manager.
 
-    Leaving it lets replies that are under way finish, then closes every connection.
+    With an `api` it serves that one in place of the users API. Leaving it lets replies that are under way finish, then
+    closes every connection.
     """
 
     def __init__(
@@ -54,8 +74,9 @@ class Simulator:
         limit: RateLimit | None = None,
         faults: Faults = no_faults,
         monotonic_s: Callable[[], float] = time.monotonic,
+        api: Callable[[Asked], Reply] | None = None,
     ) -> None:
-        self._desk = _Desk(limit, faults, monotonic_s)
+        self._desk = _Desk(limit, faults, monotonic_s, api)
         try:
             self._server = _Server((host, port), self._desk)
         except OSError as error:
@@ -77,7 +98,7 @@ class Simulator:
 
     @property
     def requests(self) -> int:
-        """Requests for users so far, whatever came of them."""
+        """Requests so far, whatever came of them; those for no users are not counted by the users API."""
         return self._desk.requests
 
     def __enter__(self) -> Self:
@@ -121,21 +142,27 @@ def serve(
 class _Desk:
     """Decides what a request gets; the counts behind it are shared by all connections."""
 
-    def __init__(self, limit: RateLimit | None, faults: Faults, monotonic_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limit: RateLimit | None,
+        faults: Faults,
+        monotonic_s: Callable[[], float],
+        api: Callable[[Asked], Reply] | None,
+    ) -> None:
         self.requests = 0
+        self._api = api
         self._limit, self._faults, self._monotonic_s = limit, faults, monotonic_s
         self._lock = threading.Lock()
         self._users: dict[str, int] = {}
         self._window_began_s = monotonic_s()
 
-    def reply(self, target: str, address: str) -> Reply:
-        url = urlsplit(target)
-        if url.path not in _PATHS:
+    def reply(self, asked: Asked, address: str) -> Reply:
+        if self._api is None and asked.path not in _PATHS:
             return whole(404, b"Not Found", {"Content-Type": "text/plain; charset=utf-8"})
         with self._lock:
             self.requests += 1
             number = self.requests
-        good = self._users_reply(dict(parse_qsl(url.query, keep_blank_values=True)), address)
+        good = self._api(asked) if self._api else self._users_reply(asked.query, address)
         fault = self._faults(number)
         return fault(good) if fault else good
 
@@ -224,7 +251,11 @@ class _Connection(BaseHTTPRequestHandler):
         super().finish()
 
     def do_GET(self) -> None:
-        self._send(self.server.desk.reply(self.path, str(self.client_address[0])))
+        length = int(self.headers.get("Content-Length", 0))
+        asked = Asked(self.command, self.path, self.headers, self.rfile.read(length))
+        self._send(self.server.desk.reply(asked, str(self.client_address[0])))
+
+    do_POST = do_GET  # noqa: N815 - the name that the base class looks for
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the base class gives it
         log.debug(format, *args)

@@ -1,7 +1,10 @@
-"""The streaming app: Kafka's topic -> `transform` -> the table and the dead letters, with Spark.
+"""The streaming app: it carries Kafka's topic, through the `judge`, into the table and the dead letters, with Spark.
 
 At least once with an idempotent sink: a micro-batch is committed to the checkpoint when Cassandra has acknowledged its
 good rows and Kafka its dead letters. One that was not is done again after a restart, and writes the same again.
+
+All that needs pyspark is here and nowhere else. Accounts are taken in `audit`; the processes of Spark's cluster are in
+`servers`.
 """
 
 from penstock.stream.app import run

@@ -91,6 +91,8 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
                 _listen(stopping)  # a new SparkContext takes SIGINT for itself
                 query = start(spark, batches)
                 closing.callback(query.stop)
+                if settings.spark.starting_offsets == "latest":
+                    _note_beginning(spark, query, batches)
                 jobs = spark.sparkContext.statusTracker().getActiveJobsIds
                 try:
                     _follow(query, batches, Watch(pipeline.app_name, lambda: batches.attempt_began_s, jobs))
@@ -183,6 +185,13 @@ def stop_requests() -> Iterator[Event]:
 def _listen(stopping: Event) -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: stopping.set())
+
+
+def _note_beginning(spark: SparkSession, query: StreamingQuery, batches: MicroBatches) -> None:
+    """Returns when that is done; or the query ended or was told to stop, which `_follow` sees to."""
+    while query.isActive and not batches.note_beginning(spark, str(query.id)):
+        if batches.stopping.wait(LOOK_S):
+            return
 
 
 def _follow(query: StreamingQuery, batches: MicroBatches, watch: Watch) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from threading import Event
 
 from py4j.protocol import Py4JNetworkError
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -168,6 +168,22 @@ class MicroBatches:
         with durable(resources.store, self.pipeline):
             resources.counts.bind(stream, resources.topic_id, resources.table_id)
         self._stream = stream
+
+    def note_beginning(self, spark: SparkSession, stream: str) -> bool:
+        """Keeps where query `stream` begins, if that is not known yet; false until Spark has decided it.
+
+        For a stream that begins at the end of the topic: what is before that it passed without a micro-batch, and in a
+        partition to which nothing more comes there is none.
+        """
+        resources, place = self.resources, checkpoint(self.settings, self.pipeline)
+        if resources.counts.bound_to(stream):
+            return True
+        beginning = Progress(spark, place, self.pipeline.topic).beginning()
+        if beginning is not None:
+            with durable(resources.store, self.pipeline):
+                resources.counts.begin(stream, beginning)
+                resources.counts.bind(stream, resources.topic_id, resources.table_id)
+        return beginning is not None
 
     def check_same(self, stream: str = "") -> None:
         """Are these still the topic and the table of the start, and those of the checkpoint of query `stream`?

@@ -25,13 +25,15 @@ from penstock.pipelines.record import (
     DEEPEST_NESTING,
     LARGEST_VALUE_BYTES,
     LETTER_ID,
+    NO_SOURCE_TIME,
+    NO_TIMESTAMP_MS,
     VERSION,
     WRITE_TIME_MS,
     Header,
     Reason,
 )
 
-ORIGIN = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
+ORIGIN = ("topic", "partition", "offset", "timestamp", "timestampType", "key", "value", "headers")
 """Columns of Kafka's source, with `includeHeaders`."""
 WRITETIME = "penstock_writetime"
 """Column of what follows: microseconds since 1970, for Cassandra's `USING TIMESTAMP`; see `record.write_time_ms`."""
@@ -45,6 +47,8 @@ _VARIANT_READER = {
     "allowSingleQuotes": "false",
     "maxNestingDepth": str(DEEPEST_NESTING + 1),
 }
+_LOG_APPEND_TIME = 1
+"""https://kafka.apache.org/41/javadoc/org/apache/kafka/common/record/TimestampType.html"""
 _MESSAGE_LIMIT = 500
 """Characters of a message: it travels as a Kafka header, and names of unknown fields are not ours to bound."""
 
@@ -65,6 +69,7 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     variant = F.when(~F.col("canonical"), F.from_json(_sealed(text), "variant", _VARIANT_READER))
     record = F.struct(*(_typed(field).alias(field.name) for field in pipeline.columns))
     problem = F.coalesce(
+        _no_source_time(),
         _unknown_version(pipeline),
         _not_an_object(text),
         *map(_field_problem, pipeline.columns),
@@ -166,10 +171,14 @@ def resolved(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
 
 def _written() -> Column:
     sent_us = F.unix_micros("origin.timestamp")
-    original_ms = _original(Header.WRITE_TIME_MS).cast("string")
     # `least` leaves a null out.
-    original_us = F.when(original_ms.rlike(rf"^{WRITE_TIME_MS}\z"), original_ms.try_cast("bigint") * 1_000)
-    return F.least(original_us, sent_us)
+    return F.least(_original_ms() * 1_000, sent_us)
+
+
+def _original_ms() -> Column:
+    """What `Header.WRITE_TIME_MS` says; null where it says nothing that can be read."""
+    text = _original(Header.WRITE_TIME_MS).cast("string")
+    return F.when(text.rlike(rf"^{WRITE_TIME_MS}\z"), text.try_cast("bigint"))
 
 
 def _origin() -> Column:
@@ -202,7 +211,8 @@ def _headers(pipeline: Pipeline) -> dict[Header, Column]:
         Header.ORIGIN_TOPIC: F.col("origin.topic"),
         Header.ORIGIN_PARTITION: F.col("origin.partition").cast("string"),
         Header.ORIGIN_OFFSET: F.col("origin.offset").cast("string"),
-        Header.FIRST_SEEN: F.date_format("origin.timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"),
+        # Of a replay its original's: the letter itself may be gone when this one is replayed.
+        Header.FIRST_SEEN: F.date_format(F.timestamp_micros(WRITETIME), "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"),
     }
 
 
@@ -221,6 +231,13 @@ def _sealed(text: Column) -> Column:
 
 def _seal(text: Column) -> Column:
     return F.xxhash64(text)
+
+
+def _no_source_time() -> Column:
+    """The problem of a message whose values are of an unknown time; see `record.from_message`."""
+    is_brokers = F.col("origin.timestampType") == _LOG_APPEND_TIME
+    absent = F.unix_millis("origin.timestamp") == NO_TIMESTAMP_MS
+    return F.when(absent | (is_brokers & _original_ms().isNull()), _problem(Reason.UNKNOWN_TIME, NO_SOURCE_TIME))
 
 
 def _unknown_version(pipeline: Pipeline) -> Column:

@@ -1,7 +1,8 @@
 """Starts the driver's JVM without a secret on its command line.
 
 Every user of a machine can read the command line of each process, and pyspark puts each option there that it knows when
-it starts the JVM. So the JVM is started without the secret ones, and is told them over the connection with it.
+it starts the JVM. So the JVM is started with the few options that it needs for that, and is told the others over the
+connection with it.
 """
 
 import os
@@ -15,33 +16,77 @@ from penstock.config.names import PREFIX
 from penstock.errors import ConfigError
 
 REDACTION = "spark.redaction.regex"
-SECRET = r"(?i)secret|passw(or)?d|token|credential|(access|account|api|private)[._-]?key|jaas|keystore[.]key"  # noqa: S105
-"""What the names of secret options hold: Spark does not show these on its pages, nor we on the command line.
+SECRET = "|".join(
+    (
+        r"(?i)secret|pass(w(or)?d|phrase|code)|token|credential|jaas|signature|keystore[.]key",
+        r"(access|account|api|private|shared|encryption|signing|master|storage)[._-]?key",
+        r"(^|[._-])(sas|pwd)([._-]|$)",
+    )
+)
+"""What the names of secret options hold: Spark does not show their values on its pages.
 
-Spark's own is `(?i)secret|password|token|access[.]?key`; the rest is of Kafka's and Hadoop's options.
+Spark's own is `(?i)secret|password|token|access[.]?key`; the rest is of Kafka's, Hadoop's and the clouds' options.
 """
+AT_START = frozenset(
+    (
+        "spark.app.name",
+        "spark.archives",
+        "spark.driver.defaultJavaOptions",
+        "spark.driver.extraClassPath",
+        "spark.driver.extraJavaOptions",
+        "spark.driver.extraLibraryPath",
+        "spark.driver.memory",
+        "spark.driver.userClassPathFirst",
+        "spark.files",
+        "spark.jars",
+        "spark.jars.excludes",
+        "spark.jars.ivy",
+        "spark.jars.ivySettings",
+        "spark.jars.packages",
+        "spark.jars.repositories",
+        "spark.kerberos.keytab",
+        "spark.kerberos.principal",
+        "spark.master",
+        "spark.submit.deployMode",
+        "spark.submit.pyFiles",
+    )
+)
+"""What only the start of a driver's JVM can take; none is a secret by its meaning.
+
+https://github.com/apache/spark/blob/v4.2.0/core/src/main/scala/org/apache/spark/deploy/SparkSubmitArguments.scala
+"""
+_CREDENTIALS_IN_URL = re.compile(r"://[^/\s,]*@")
 
 
 def launch(options: Mapping[str, str]) -> None:
-    """Starts the JVM with those of the `options` that are not secret, unless this process has one already.
+    """Starts the JVM with `shown` of the options, unless this process has one already.
 
-    Secret is what our expression or the user's own says: a user's may be about the pages only.
+    The session must be given all of them afterwards; they then reach executors too. Options of the JVM itself
+    (`spark.driver.extraJavaOptions`) stand on its command line, whatever is in them.
 
-    The session must be given all of them afterwards; the secret ones then reach executors with the rest. Options of
-    the JVM itself (`spark.driver.extraJavaOptions`) stand on its command line, whatever is in them.
+    Raises:
+        ConfigError: one of those that the start takes holds credentials.
     """
-    secret = (_pattern(SECRET), _pattern(options.get(REDACTION, SECRET)))
-    shown = [(name, value) for name, value in options.items() if not any(one.search(name) for one in secret)]
-    conf = SparkConf().setAll(shown)
+    conf = SparkConf().setAll([*shown(options).items()])
     with _settings_left_out():
         SparkContext._ensure_initialized(conf=conf)
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ConfigError(f"setting spark.conf has a {REDACTION} of {text!r}, which cannot be read: {error}") from error
+def shown(options: Mapping[str, str]) -> dict[str, str]:
+    """The options that may stand on a command line: a list of names, for those of secrets are nobody's to foresee.
+
+    Raises:
+        ConfigError: an address among them holds a user name or a password.
+    """
+    found = {name: value for name, value in options.items() if name in AT_START}
+    for name, value in found.items():
+        if _CREDENTIALS_IN_URL.search(value):
+            raise ConfigError(
+                f"setting spark.conf has an address with a user name or a password in {name}, which every user of this "
+                "machine could read in the command line of Spark's driver. Name a file of settings that only you can "
+                "read (for repositories: spark.jars.ivySettings), or download the files yourself and name those."
+            )
+    return found
 
 
 @contextmanager

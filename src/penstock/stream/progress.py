@@ -13,6 +13,8 @@ from pyspark.sql import SparkSession
 from penstock.config import Settings
 from penstock.pipelines.contract import Pipeline
 
+_BEGINNING = "sources/0/0"
+
 
 def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
     """Folder or URL of the pipeline's checkpoint. Without it every message is written again, which changes nothing."""
@@ -31,17 +33,25 @@ class Progress:
         self._last: tuple[int, Mapping[int, int]] | None = None
 
     def spans(self, number: int) -> dict[int, tuple[int, int]]:
-        """Partition -> first and last offset, where there are any."""
+        """Partition -> first and last offset; where the micro-batch takes none, the last one is before the first.
+
+        Without offset 0, which is the end of a partition in which nothing is.
+        """
         begins, ends = self._before(number), self._offsets(f"offsets/{number}")
         self._last = (number, ends)
         # Of a partition that was added Spark takes the first offset, or ends (`failOnDataLoss`).
-        return {part: (begins.get(part, 0), end - 1) for part, end in ends.items() if begins.get(part, 0) < end}
+        return {part: (begins.get(part, 0), end - 1) for part, end in ends.items() if end}
+
+    def beginning(self) -> Mapping[int, int] | None:
+        """Partition -> the first offset that the stream reads; None before Spark has decided that."""
+        path = self._path(f"{self._place}/{_BEGINNING}")
+        return self._offsets(_BEGINNING) if path.getFileSystem(self._conf).exists(path) else None
 
     def _before(self, number: int) -> Mapping[int, int]:
         """Where the micro-batch begins: at the end of the one before, or where the source began."""
         if self._last and self._last[0] == number - 1:
             return self._last[1]
-        return self._offsets(f"offsets/{number - 1}" if number else "sources/0/0")
+        return self._offsets(f"offsets/{number - 1}" if number else _BEGINNING)
 
     def _offsets(self, name: str) -> Mapping[int, int]:
         """The source's offsets are JSON in the last line: `OffsetSeqLog`, `KafkaSourceInitialOffsetWriter` of 4.2.0."""

@@ -31,13 +31,13 @@ def download_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def record_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar that counts records: yields `show(done)`."""
+def record_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar that counts records: yields `show(done)`. Without a total, it counts what nobody knows the end of."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        TextColumn("{task.completed:,.0f}" + ("" if total is None else " of {task.total:,.0f}")),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err) as progress:

@@ -15,11 +15,12 @@ class Account:
     acknowledged: int
     """Items on the topic; those that ingest rejected are not among them."""
     stored: int
-    """Items whose row has their values, or newer ones."""
+    """Items each of whose records, one or several where a retry fetched another, has a row with its values or newer
+    ones."""
     dead_lettered: int
     """Items rejected, by ingest or by the stream."""
     in_flight: int
-    """Items on the topic that are neither."""
+    """Items on the topic that are neither, or of which one record is not stored yet."""
     duplicates: int | None
     """Items on the topic that share their key, and so their row, with another item of the run; None: not looked at."""
     repeated: int
@@ -39,9 +40,10 @@ class Account:
         """Whether every one of the `fetched` items arrived, and nothing else did."""
         return self.in_flight == 0 and fetched == self.settled
 
-    def equation(self, fetched: int) -> str:
-        """The account in one line; "≠" where it does not balance."""
+    def equation(self, fetched: int, distinct: int | None = None) -> str:
+        """The account in one line; "≠" where it does not balance. `distinct` is named where it is another number."""
         expired = f" + past TTL {self.past_ttl}" if self.past_ttl else ""
         flying = f" + in flight {self.in_flight}" if self.in_flight else ""
         sign = "=" if fetched == self.settled + self.in_flight else "≠"
-        return f"fetched {fetched} {sign} stored {self.stored} + dead-lettered {self.dead_lettered}{expired}{flying}"
+        came = f"fetched {fetched}" + (f", distinct {distinct}: {fetched}" if distinct not in (None, fetched) else "")
+        return f"{came} {sign} stored {self.stored} + dead-lettered {self.dead_lettered}{expired}{flying}"

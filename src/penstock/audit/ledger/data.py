@@ -3,18 +3,18 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 from penstock.audit.ledger.account import Account
+from penstock.audit.ledger.difference import difference
 from penstock.cassandra import Row
 from penstock.kafka import Received, Topics
-from penstock.pipelines.contract import Column, Pipeline, Record
+from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.identity import is_deleted, key_of, key_of_row, key_text
 from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
 
 _AT_ONCE = 1_000
 _EXAMPLES = 5
-_NO_ROW = "no row"
 
 
 class Rows(Protocol):
@@ -22,7 +22,7 @@ class Rows(Protocol):
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]: ...
 
-    def expired_ms(self, pipeline: Pipeline) -> int: ...
+    def expired_ms(self, pipeline: Pipeline) -> int | None: ...
 
 
 class Ledger:
@@ -46,7 +46,7 @@ class Ledger:
         self._read = 0
         self._broker = broker
         self._store = store
-        self._expired_ms = -1
+        self._expired_ms: int | None = None
         self._read_to: dict[str, dict[int, int]] = {}
         self._book = sqlite3.connect("")  # a temporary file of SQLite's own
         self._book.executescript(_TABLES)
@@ -90,6 +90,27 @@ class Ledger:
     def lost_examples(self, run_id: str) -> str:
         """Some of what the run's last account calls lost, for people."""
         return _told(self._book.execute(_LOST_EXAMPLES, (run_id, self._expired_ms, _EXAMPLES)))
+
+    def changed_elsewhere(self) -> dict[str, tuple[int, str]]:
+        """Run -> how many of its rows have a value that is newer than every message of their key, and some of them.
+
+        Another program wrote those, or a message that Kafka has deleted since. The topic is read again only where a row
+        looks like that: as far as the account did not read it, or not of other runs.
+        """
+        with self._book:
+            self._book.execute(_EXPLAIN_BY_ENTRIES)
+        if not self._book.execute("SELECT 1 FROM cell LIMIT 1").fetchone():
+            return {}
+        topic = self._pipeline.topic
+        # A row that was looked up a moment ago may be of a message that the account had not read.
+        end = {number: span.end for number, span in self._broker.offsets(topic).items()}
+        start = self._read_to.get(topic) if self._run_id is None else None
+        for messages in _batches(self._broker.read(topic, start=start, end=end)):
+            self._enter(_EXPLAIN, filter(None, map(self._key_and_time, messages)))
+        return {
+            run: (count, _some_cells(self._book.execute(_CHANGED_EXAMPLES, (run, _EXAMPLES))))
+            for run, count in self._book.execute(_COUNT_CHANGED).fetchall()
+        }
 
     def _read_letters(self) -> None:
         for letters in _batches(self._new(self._pipeline.dead_letter_topic, lambda: None)):
@@ -136,7 +157,7 @@ class Ledger:
 
     def _message(self, message: Received) -> tuple[Any, ...]:
         headers = message.headers
-        record = from_bytes(self._pipeline, message.value, message.headers.get(Header.VERSION))
+        record = message.judged(self._pipeline)
         # A replay is no item of its own, nor one that a retry published again.
         new = replayed_letter(headers) is None
         place = (headers.get(Header.RUN, ""), headers.get(Header.ITEM, message.origin), message.origin)
@@ -146,6 +167,10 @@ class Ledger:
         key = key_text(key_of(self._pipeline, record))
         written_ms = write_time_ms(headers, message.timestamp_ms)
         return (*place, *at, key, message.value, written_ms, is_deleted(self._pipeline, record))
+
+    def _key_and_time(self, message: Received) -> tuple[str, int] | None:
+        *_, key, _value, written_ms, _deletes = self._message(message)
+        return None if key is None else (key, written_ms)
 
     def _in_flight(self, last: int) -> Iterator[list[tuple[int, Record, int]]]:
         """(number of the entry, its record, time of its message), in batches, after entry number `last`."""
@@ -162,6 +187,8 @@ class Ledger:
             (difference(pipeline, record, rows.get(key_of(pipeline, record)), at_ms), number)
             for number, record, at_ms in flying
         ]
+        newer = (_newest_cell(pipeline, record, rows, at_ms) for _, record, at_ms in flying)
+        self._enter(_ENTER_CELL, (cell for cell in newer if cell))
         self._enter(_DIFFERS, ((*each, number) for each, number in found if each.why))
         self._enter(_SETTLE_STORED, ((number,) for each, number in found if not each.why))
 
@@ -171,84 +198,35 @@ class Ledger:
         items = {row[0]: row[1:] for row in self._book.execute(_COUNT_ITEMS, (self._expired_ms,))}
         messages = {row[0]: row[1:] for row in self._book.execute(_COUNT_MESSAGES)}
         found = {}
-        for run, (missing, dead_lettered, stored, lost, past_ttl) in items.items():
+        for run, (in_flight, dead_lettered, stored, lost, past_ttl) in items.items():
             sent, on_topic, keyed, keys = messages.get(run, (0, 0, 0, 0))
-            counted = (on_topic, stored, dead_lettered, missing - past_ttl, keyed - keys, sent - on_topic)
+            counted = (on_topic, stored, dead_lettered, in_flight, keyed - keys, sent - on_topic)
             found[run] = Account(run, *counted, lost=lost, past_ttl=past_ttl)
         return found
 
 
-class Difference(NamedTuple):
-    """What a row does not show of a record; names columns, never their values."""
-
-    why: str
-    """Empty when it shows all of it."""
-    only_unset: bool
-    """No cell has a wrong value or write time, some have none: they were never written, cleared since, or expired."""
-
-
-def difference(pipeline: Pipeline, record: Record, row: Row | None, timestamp_ms: int) -> Difference:
-    """Whether the row, if there is one, shows that the record was stored.
-
-    A cell of a later write time is a newer record's, which is as it should be. A column that the record has absent must
-    have no older value, unless the pipeline keeps it, and none of this record's write time. A column that the record
-    has must be set; unset it may be where a newer record cleared it, for which Cassandra tells no write time: so the
-    newer record is known by the columns that every record has.
-
-    A record that says that it is deleted is stored when its row is not there, or all of it is newer. A row without any
-    value tells no write time.
-    """
-    if is_deleted(pipeline, record):
-        return _undeleted(row, timestamp_ms * 1_000)
-    if row is None:
-        return Difference(_NO_ROW, only_unset=True)
-    written_us = timestamp_ms * 1_000
-    unset, wrong = [], []
-    for column in pipeline.cells:
-        expected, cell_us = getattr(record, column.name), row.written_us.get(column.name)
-        if cell_us is None:
-            unset += [f"{column.name} is not set"] if expected is not None else []
-        elif expected is None:
-            wrong += [f"{column.name} is still set"] if _is_left(pipeline, cell_us, written_us) else []
-        elif cell_us < written_us:
-            wrong.append(f"{column.name} is older")
-        elif cell_us == written_us and not _is_same(column, expected, row.values[column.name]):
-            wrong.append(f"{column.name} differs")
-    if not wrong and (not unset or _is_replaced(pipeline, row, written_us)):
-        return Difference("", only_unset=False)
-    return Difference(", ".join([*wrong, *unset]), only_unset=not wrong)
-
-
-def _undeleted(row: Row | None, written_us: int) -> Difference:
-    """What is left of a row that was to be removed at this write time."""
-    if row is None:
-        return Difference("", only_unset=False)
-    left = [f"{name} is still set" for name, cell_us in row.written_us.items() if cell_us <= written_us]
-    if left or not row.written_us:
-        return Difference(", ".join(left) or "its row is still there", only_unset=not left)
-    return Difference("", only_unset=False)
-
-
-def _is_left(pipeline: Pipeline, cell_us: int, written_us: int) -> bool:
-    """Whether a cell stands there that the record, which has it absent, must have cleared."""
-    return cell_us == written_us or (cell_us < written_us and pipeline.absent == "clear")
-
-
-def _is_replaced(pipeline: Pipeline, row: Row, written_us: int) -> bool:
-    """Whether a newer record was written over all of it: then what is unset in the row was cleared."""
-    if pipeline.absent == "keep":
-        return False
-    newer = {column.name for column in pipeline.cells if row.written_us.get(column.name, -1) > written_us}
-    required = {column.name for column in pipeline.cells if column.required}
-    return required <= newer if required else bool(newer)
-
-
-def _is_same(column: Column, expected: Any, found: Any) -> bool:
-    return found is not None and column.kind.is_same(expected, found)
-
-
 def _rejected(letter: Received) -> tuple[str, str, str]:
     return (letter.headers.get(Header.RUN, ""), letter.headers.get(Header.ITEM, _key(letter)), _key(letter))
+
+
+def _newest_cell(
+    pipeline: Pipeline, record: Record, rows: Mapping[Any, Row], at_ms: int
+) -> tuple[str, int, str] | None:
+    """(key, write time, columns) of the row's newest values, if they are newer than the record."""
+    key = key_of(pipeline, record)
+    written_us = rows[key].written_us if key in rows else {}
+    newest_us = max(written_us.values(), default=at_ms * 1_000)
+    if newest_us <= at_ms * 1_000:
+        return None
+    return (
+        key_text(key),
+        newest_us,
+        ", ".join(sorted(name for name, at_us in written_us.items() if at_us == newest_us)),
+    )
+
+
+def _some_cells(found: Iterable[tuple[str, str]]) -> str:
+    return "; ".join(f"{key} ({names})" for key, names in found)
 
 
 def _told(found: Iterable[tuple[str | None, str, str]]) -> str:
@@ -268,7 +246,8 @@ def _batches(messages: Iterator[Received]) -> Iterator[list[Received]]:
 # only as long as it is needed. `why` is what a look-up found wrong, `unset` whether that is only what is not there:
 # such a record may have been stored, and replaced by a newer one or expired since. `on_topic` is false for what ingest
 # rejected, which has no partition, and for replays. `awaits`: what is not there may have been removed by a deletion
-# that is in flight. A letter may be read before its message.
+# that is in flight. A letter may be read before its message. `cell` has the newest values of rows, as long as no
+# message is known that wrote them.
 _TABLES = """
 CREATE TABLE entry (
     run TEXT NOT NULL, item TEXT NOT NULL, origin TEXT UNIQUE NOT NULL, partition INT, offset INT,
@@ -278,6 +257,7 @@ CREATE TABLE entry (
 );
 CREATE INDEX flying ON entry (state) WHERE state = 0;
 CREATE TABLE letter (origin TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE cell (key TEXT PRIMARY KEY, written_us INT NOT NULL, names TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE position (partition INT PRIMARY KEY, last INT NOT NULL);
 """
 _ENTER_MESSAGE = """
@@ -320,16 +300,35 @@ _LOST_EXAMPLES = """
 SELECT key, origin, why FROM entry JOIN position USING (partition)
 WHERE state = 0 AND run = ? AND offset <= last AND NOT awaits AND NOT (unset AND coalesce(written_ms <= ?, 0)) LIMIT ?
 """
+# A retry may have fetched another record for an item. Each message is a record of its own that has to arrive: an item
+# is in flight, or lost, where one of its messages is. What a replay in flight replays is still a letter.
 _COUNT_ITEMS = """
-SELECT run, sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 0 AND passed AND NOT expired),
-    sum(state = 0 AND passed AND expired)
+SELECT run, sum(flying), sum(NOT flying AND state = 1), sum(NOT flying AND state = 2), sum(lost),
+    sum(NOT flying AND state = 0)
 FROM (
-    SELECT run, max(state) AS state, coalesce(max(offset <= last AND NOT awaits), 0) AS passed,
-        min(unset AND coalesce(written_ms <= ?, 0)) AS expired
-    FROM entry LEFT JOIN position USING (partition) GROUP BY run, item
+    SELECT run, max(state) AS state, max(missing AND passed) AS lost,
+        max(missing AND (on_topic OR passed)) OR (max(state) = 0 AND max(missing)) AS flying
+    FROM (
+        SELECT run, item, state, on_topic, passed,
+            state = 0 AND NOT (passed AND unset AND coalesce(written_ms <= ?, 0)) AS missing
+        FROM (
+            SELECT *, coalesce(offset <= last, 0) AND NOT awaits AS passed
+            FROM entry LEFT JOIN position USING (partition)
+        )
+    ) GROUP BY run, item
 ) GROUP BY run
 """
 _COUNT_MESSAGES = """
-SELECT run, count(*), count(DISTINCT item), count(DISTINCT CASE WHEN key IS NOT NULL THEN item END), count(DISTINCT key)
+SELECT run, count(*), count(DISTINCT item), count(DISTINCT CASE WHEN key IS NOT NULL THEN item || char(0) || key END),
+    count(DISTINCT key)
 FROM entry WHERE on_topic GROUP BY run
 """
+_ENTER_CELL = "INSERT OR REPLACE INTO cell VALUES (?, ?, ?)"
+_EXPLAIN = "DELETE FROM cell WHERE key = ? AND written_us <= 1000 * ?"
+_EXPLAIN_BY_ENTRIES = """
+DELETE FROM cell WHERE key IN (
+    SELECT key FROM entry JOIN cell USING (key) WHERE cell.written_us <= 1000 * entry.written_ms
+)
+"""
+_COUNT_CHANGED = "SELECT run, count(DISTINCT key) FROM entry JOIN cell USING (key) GROUP BY run"
+_CHANGED_EXAMPLES = "SELECT DISTINCT key, names FROM entry JOIN cell USING (key) WHERE run = ? LIMIT ?"

@@ -19,7 +19,7 @@ from penstock.errors import BrokerError, LedgerError, StoreError
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.identity import key_of, key_of_row
-from penstock.pipelines.record import Rejected, from_bytes
+from penstock.pipelines.record import Rejected
 from penstock.waiting import until
 
 _PASSING = (BrokerError, StoreError)
@@ -36,6 +36,10 @@ class Balance:
     """Items of the API's answers; None as long as no attempt of ingest reported, and for other producers' messages."""
     expired: int = 0
     """Items that ingest reported and whose messages Kafka has deleted since; only known deeply."""
+    distinct: int | None = None
+    """Different ones among the items fetched; None where nobody counted them."""
+    warning: str = ""
+    """What a person should know although it balances; only known deeply."""
     problem: str = ""
     """Why it does not balance; empty when it does, also while something is in flight."""
 
@@ -49,7 +53,7 @@ class Balance:
         account = self.account
         if self.fetched is None:
             return f"{account.equation(account.settled + account.in_flight)} (not reported by ingest)"
-        return account.equation(self.fetched)
+        return account.equation(self.fetched, self.distinct)
 
 
 def account(settings: Settings, pipeline: Pipeline, run_id: str) -> Account:
@@ -68,12 +72,14 @@ def wait_until_settled(
     """The account from the data, as soon as nothing is in flight; `on_progress` gets each one on the way.
 
     Raises:
-        LedgerError: something still is after `timeout_s`; names some of it.
+        LedgerError: something is lost, or still in flight after `timeout_s`; names some of it.
     """
     with _following(settings, pipeline, run_id) as (ledger, position):
 
         def look() -> Account:
             seen = ledger.refresh(position())
+            if seen.lost:
+                raise LedgerError(f"run {run_id}: {_lost(seen, ledger.lost_examples(run_id))}")
             on_progress(seen)
             return seen
 
@@ -152,6 +158,7 @@ def reconcile_deeply(
         with Ledger(pipeline, run_id, broker, store, lambda done: on_progress(done, total)) as ledger:
             accounts = ledger.refresh_all(position)
             lost = {run: ledger.lost_examples(run) for run, account in accounts.items() if account.lost}
+            changed = ledger.changed_elsewhere()
         on_progress(total, total)
     deletes = any(span.first for span in spans.values())
     unreadable = {number: range(spans[number].end, end) for number, end in written.items() if number in spans}
@@ -159,7 +166,14 @@ def reconcile_deeply(
     names = [*sorted(accounts.keys() - known.keys(), reverse=True), *known]
     nothing = {run: Account(run, 0, 0, 0, 0, 0, 0) for run in names}
     found = [
-        balance_of_data(account, known.get(run), unreadable, deletes=deletes, lost=lost.get(run, ""))
+        balance_of_data(
+            account,
+            known.get(run),
+            unreadable,
+            deletes=deletes,
+            lost=lost.get(run, ""),
+            changed=changed.get(run, (0, "")),
+        )
         for run, account in {**nothing, **accounts}.items()
     ]
     return _known(found, pipeline, run_id)
@@ -175,7 +189,7 @@ def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[s
     """Up to `count` rows of the table, those of the newest messages first; Cassandra itself keeps no such order."""
     with Broker(settings.kafka) as broker, Store(settings.cassandra) as store:
         # More than asked for: some may hold no record, and some the same one.
-        read = [from_bytes(pipeline, message.value) for message in broker.tail(pipeline.topic, 4 * count)]
+        read = [message.judged(pipeline) for message in broker.tail(pipeline.topic, 4 * count)]
         ids = list(dict.fromkeys(key_of(pipeline, record) for record in read if not isinstance(record, Rejected)))
         rows = {key_of_row(pipeline, row.values): row.values for row in store.rows(pipeline, ids)}
     return [rows[key] for key in ids if key in rows][:count]
@@ -204,20 +218,29 @@ def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
     problem = _lost(account)
     if in_flight < 0:
         problem = f"the stream took {-in_flight} messages more than ingest published"
-    return Balance(account, report.fetched if report else None, problem=problem)
+    distinct = report.distinct if report else None
+    return Balance(account, report.fetched if report else None, distinct=distinct, problem=problem)
 
 
 def balance_of_data(
-    account: Account, run: RunCounts | None, unreadable: Mapping[int, range], *, deletes: bool, lost: str = ""
+    account: Account,
+    run: RunCounts | None,
+    unreadable: Mapping[int, range],
+    *,
+    deletes: bool,
+    lost: str = "",
+    changed: tuple[int, str] = (0, ""),
 ) -> Balance:
     """What the data say beside what ingest reported.
 
     `unreadable`, partition -> offsets, stands behind a transaction of another producer that is open: what is missing
-    there is in flight. `deletes`: the topic is old enough to have lost its beginning. `lost` names some of the lost.
+    there is in flight. `deletes`: the topic is old enough to have lost its beginning. `lost` names some of the lost;
+    `changed` is how many rows another program seems to have changed, and some of them.
     """
+    warning = _changed(*changed, deletes=deletes)
     report = next(reversed(run.reports.values()), None) if run else None
     if report is None:
-        return Balance(account, None, problem=_lost(account, lost))
+        return Balance(account, None, warning=warning, problem=_lost(account, lost))
     missing = report.fetched - account.settled - account.in_flight
     if missing > 0 and any(last in unreadable.get(number, ()) for number, last in report.last.items()):
         account = replace(account, acknowledged=account.acknowledged + missing, in_flight=account.in_flight + missing)
@@ -228,7 +251,7 @@ def balance_of_data(
         problem = f"{missing} items that ingest published are neither in the topic nor in the dead letters"
     elif missing < 0:
         problem = f"there are {-missing} items more than ingest published"
-    return Balance(account, report.fetched, expired, problem)
+    return Balance(account, report.fetched, expired, report.distinct, warning, problem)
 
 
 def _lost(account: Account, examples: str = "") -> str:
@@ -236,6 +259,17 @@ def _lost(account: Account, examples: str = "") -> str:
         return ""
     some = f", e.g. {examples}" if examples else ""
     return f"the stream has passed {account.lost} items that are neither stored nor dead-lettered{some}"
+
+
+def _changed(rows: int, examples: str, *, deletes: bool) -> str:
+    if not rows:
+        return ""
+    who = (
+        "another program wrote them, or a message that Kafka has deleted since"
+        if deletes
+        else "another program wrote them"
+    )
+    return f"{rows} rows have values that are newer than every message of their key, e.g. {examples}: {who}"
 
 
 def _sum(tallies: Any) -> Tally:
@@ -279,14 +313,13 @@ def _counting(settings: Settings, pipeline: Pipeline) -> Iterator[_Counted]:
 @contextmanager
 def _following(
     settings: Settings, pipeline: Pipeline, run_id: str
-) -> Iterator[tuple[Ledger, Callable[[], Mapping[int, int] | None]]]:
-    """The ledger, and where the stream is: only deletions need that, and nobody else waits for the counts."""
+) -> Iterator[tuple[Ledger, Callable[[], Mapping[int, int]]]]:
+    """What follows the run in the data, and how to ask where the stream is."""
     with (
         Broker(settings.kafka) as broker,
         Store(settings.cassandra) as store,
         Ledger(pipeline, run_id, broker, store) as ledger,
     ):
         counts = Counts(store, pipeline)
-        if pipeline.deleted:
-            counts.ensure()
-        yield ledger, lambda: counts.position(broker.identity(pipeline.topic)) if pipeline.deleted else None
+        counts.ensure()
+        yield ledger, lambda: counts.position(broker.identity(pipeline.topic))

@@ -31,6 +31,12 @@ class Outcome:
     problem: str = ""
 
 
+_NO_TIME_REMEDY = (
+    "A replay would have to invent that time, and might replace newer values: publish it anew (for an interval of the "
+    "DAG: run it again), then dismiss the letter"
+)
+
+
 def replay(
     pipeline: Pipeline,
     bodies: Iterable[Body],
@@ -69,6 +75,8 @@ def _judged(
     if letter.resolved_by and not letter.is_dismissed:
         return Outcome(letter, State.RESOLVED, letter.resolved_by)
     from_ingest = Header.ORIGIN_URL in message.headers
+    if letter.reason == Reason.UNKNOWN_TIME:
+        return Outcome(letter, State.STILL_BAD, f"{letter.reason}: {letter.message}. {_NO_TIME_REMEDY}")
     record = _from_item(pipeline, value) if from_ingest else from_bytes(pipeline, value)
     if isinstance(record, Rejected):
         return Outcome(letter, State.STILL_BAD, f"{record.reason}: {record.message}")

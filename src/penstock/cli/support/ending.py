@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from penstock.errors import PenstockError
+from penstock.extras import not_installed
 
 UNFORESEEN = 70
 """`EX_SOFTWARE` of sysexits.h."""
@@ -58,6 +59,8 @@ class Commands(click.Group):
         except (PenstockError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and (absent := not_installed(error)):
+                raise absent from error
             command = f"penstock {ctx.invoked_subcommand or ''}".strip()
             raise UnforeseenError(error, command, verbose=bool(ctx.params.get("verbose"))) from error
 

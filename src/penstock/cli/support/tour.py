@@ -24,17 +24,21 @@ NEWEST = 8
 PARSE_TIMEOUT_S = 120
 RUN_TIMEOUT_S = 3_600
 SETTLE_TIMEOUT_S = 3_600
+PROVE_TIMEOUT_S = 300
 
 
-def demo(settings: Settings, records: int) -> None:
-    """One run of the pipeline with `records` records, from the start of the servers to the balance; raises as `run`."""
+def demo(settings: Settings, records: int | None) -> None:
+    """One run of the pipeline from the start of the servers to the balance; raises as `run`.
+
+    `records` is for an API that is asked for a number of them.
+    """
     load_pipeline(settings.pipeline).source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
     run(settings, records)
     show_pages_and_credentials(state, settings)
 
 
-def run(settings: Settings, records: int) -> None:
+def run(settings: Settings, records: int | None) -> None:
     """One run of the pipeline on servers that are up, from Airflow's trigger to the balance.
 
     Raises:
@@ -47,17 +51,20 @@ def run(settings: Settings, records: int) -> None:
     balance = _settle(settings, pipeline, report)
     err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")
     out.print(rows_table(ledger.newest(settings, pipeline, NEWEST), pipeline))
-    out.print(balance.equation())
-    _prove(settings, pipeline, balance)
+    proved = _prove(settings, pipeline, balance)
+    out.print(proved.equation(report.fetched))
+    for each in ledger.properties_of_the_table(settings, pipeline) if proved.past_ttl else ():
+        text = f"table {pipeline.keyspace}.{pipeline.table}: {each}"
+        err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _run_dag(settings: Settings, pipeline: Pipeline, records: int) -> IngestReport:
+def _run_dag(settings: Settings, pipeline: Pipeline, records: int | None) -> IngestReport:
     schedule = pipeline.schedule
     with Airflow(with_credentials(settings)) as airflow, spinner("Airflow") as say:
         say(f"Airflow reads the DAG {schedule.dag_id}")
         airflow.wait_until_parsed(schedule.dag_id, PARSE_TIMEOUT_S)
         airflow.unpause(schedule.dag_id)
-        run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {"records": records})
+        run_id = airflow.trigger(schedule.dag_id, datetime.now(UTC), {} if records is None else {"records": records})
         airflow.wait(schedule.dag_id, run_id, lambda run: say(f"Airflow: {run}"), RUN_TIMEOUT_S)
         report = airflow.result(schedule.dag_id, run_id, schedule.task_id)
     return IngestReport.model_validate(report)
@@ -71,10 +78,11 @@ def _settle(settings: Settings, pipeline: Pipeline, report: IngestReport) -> led
         )
 
 
-def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> None:
+def _prove(settings: Settings, pipeline: Pipeline, balance: ledger.Balance) -> ledger.Account:
     """What the counts say must be what the data say: each of the run's rows is compared with its message."""
-    proved = ledger.account(settings, pipeline, balance.account.run)
+    proved = ledger.wait_until_settled(settings, pipeline, balance.account.run, PROVE_TIMEOUT_S)
     if balance.fetched is None or not proved.balances(balance.fetched) or proved.settled != balance.account.settled:
         fetched = balance.fetched or 0
         difference = f"the counts say {balance.equation()}, the data say {proved.equation(fetched)}"
         raise LedgerError(f"run {proved.run} does not balance: {difference}")
+    return proved

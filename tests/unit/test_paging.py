@@ -1,0 +1,476 @@
+"""Every kind of paging reads a list of unknown length to its end, and no end is green with a row missing."""
+
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from penstock.config import SourceSettings
+from penstock.errors import SourceAnswerError, SourceError
+from penstock.simulator import Asked, Reply
+from penstock.simulator import faults as spoil
+from penstock.source import Ask, Body, Columns, Cursor, Header, Link, NextUrl, Offset, Page, Seen, Source
+from penstock.source.api import Api
+from tests.apis import (
+    KINDS,
+    RUN,
+    Listing,
+    Read,
+    at_once,
+    by_cursor,
+    by_link,
+    by_next_url,
+    by_offset,
+    by_page,
+    ids,
+    json_reply,
+    rows,
+    serving,
+)
+
+PAGED = [name for name in KINDS if name != "none"]
+
+
+def read(kind: str, listing: Listing, **source: Any) -> list[int]:
+    """Ids of all items of a listing, read by the declaration of its kind."""
+    with serving(listing) as url:
+        return ids(Read().items(Source(url, "data", paging=KINDS[kind][1], **source)))
+
+
+# --- a list is read to its end ---
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 247, 300])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_item_comes_once(kind: str, count: int) -> None:
+    assert read(kind, Listing(rows(count), KINDS[kind][0])) == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_item_comes_once_where_the_api_states_the_total(kind: str) -> None:
+    assert read(kind, Listing(rows(247), KINDS[kind][0]), total="total") == list(range(1, 248))
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_api_that_gives_fewer_items_than_asked_for_is_read_to_its_end(kind: str) -> None:
+    assert read(kind, Listing(rows(247), KINDS[kind][0], most=47)) == list(range(1, 248))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_run_asks_the_same_questions(kind: str) -> None:
+    listing = Listing(rows(247), KINDS[kind][0])
+    with serving(listing) as url:
+        source = Source(url, "data", paging=KINDS[kind][1], params={"day": "{start:%Y-%m-%d}"})
+        Read().items(source)
+        first = [asked.target for asked in listing.asked]
+        listing.asked.clear()
+        Read().items(source)
+    assert [asked.target for asked in listing.asked] == first
+
+
+def test_pages_are_counted_as_the_api_says() -> None:
+    def paged(asked: Asked) -> Reply:
+        number = int(asked.query["page"])
+        return json_reply({"data": rows(10, number * 10 + 1), "meta": {"pages": 3}})
+
+    with serving(paged) as url:
+        assert len(Read().pages(Source(url, "data", paging=Page(base_page=0, pages_path="meta.pages")))) == 3
+
+
+def test_pages_go_on_while_the_api_says_so() -> None:
+    def paged(asked: Asked) -> Reply:
+        number = int(asked.query["page"])
+        return json_reply({"data": rows(10, number * 10), "more": number < 4})
+
+    with serving(paged) as url:
+        assert len(Read().pages(Source(url, "data", paging=Page(has_more_path="more")))) == 4
+
+
+def test_cursor_may_travel_in_the_body() -> None:
+    listing = Listing(rows(120), by_cursor)
+    with serving(listing) as url:
+        source = Source(
+            url,
+            "data",
+            method="POST",
+            json={"size": 50},
+            paging=Cursor(cursor_param=Body("after"), cursor_path="cursors.next"),
+        )
+        assert ids(Read().items(source)) == list(range(1, 121))
+    assert [json.loads(asked.body) for asked in listing.asked[:2]] == [{"size": 50}, {"size": 50, "after": "c50"}]
+
+
+def test_total_may_stand_in_a_header() -> None:
+    with (
+        serving(lambda _: json_reply(rows(9), X_Total_Count="10")) as url,
+        pytest.raises(SourceAnswerError, match="total of 10"),
+    ):
+        Read().items(Source(url, "", total=Header("X-Total-Count")))
+
+
+class BackFrom:
+    """A paging of the user's own: page numbers that count down."""
+
+    def __init__(self, last: int) -> None:
+        self._last = last
+
+    def first(self, seed: str, records: int | None) -> Ask:
+        return Ask({"page": self._last})
+
+    def next(self, seen: Seen) -> Ask | None:
+        number = int(seen.ask.params["page"])
+        return Ask({"page": number - 1}) if number > 1 else None
+
+
+def test_paging_may_be_the_users_own() -> None:
+    with serving(Listing(rows(90), by_page)) as url:
+        assert len(ids(Read().items(Source(url, "data", paging=BackFrom(3))))) == 90
+
+
+# --- what an answer may look like ---
+
+
+def test_items_may_be_the_answer_itself() -> None:
+    with serving(lambda _: json_reply(rows(3))) as url:
+        assert ids(Read().items(Source(url, ""))) == [1, 2, 3]
+
+
+def test_columns_become_items() -> None:
+    hourly = {"time": ["00:00", "01:00"], "wind": [3.5, None]}
+    with serving(lambda _: json_reply({"hourly": hourly})) as url:
+        items = Read().items(Source(url, Columns("hourly")))
+    assert items == [{"time": "00:00", "wind": 3.5}, {"time": "01:00", "wind": None}]
+
+
+@pytest.mark.parametrize(
+    ("hourly", "says"),
+    [
+        ({"time": ["00:00"], "wind": []}, "the columns of 'hourly' differ in length: {'time': 1, 'wind': 0}"),
+        ({"time": ["00:00"], "unit": "h"}, "items is Columns('hourly'), which is no object of lists"),
+    ],
+)
+def test_columns_that_do_not_fit_are_no_items(hourly: Any, says: str) -> None:
+    with serving(lambda _: json_reply({"hourly": hourly})) as url, pytest.raises(SourceAnswerError) as caught:
+        Read().items(Source(url, Columns("hourly")))
+    assert says in str(caught.value)
+
+
+NDJSON = "".join(
+    json.dumps({"id": number, "text": "a\u2028b"}, ensure_ascii=False) + "\n" for number in (1, 2, 3)
+).encode()
+
+
+@pytest.mark.parametrize(("kind", "declared"), [("application/x-ndjson; charset=utf-8", False), ("text/plain", True)])
+def test_each_line_of_ndjson_is_an_item(kind: str, declared: bool) -> None:
+    with serving(lambda _: spoil.whole(200, NDJSON, {"Content-Type": kind})) as url:
+        assert ids(Read().items(Source(url, "", ndjson=declared))) == [1, 2, 3]
+
+
+def test_line_of_ndjson_that_is_cut_is_named() -> None:
+    cut = spoil.whole(200, NDJSON[:-9], {"Content-Type": "application/x-ndjson"})
+    with serving(lambda _: cut) as url, pytest.raises(SourceError, match="line 3"):
+        Read().items(Source(url, ""))
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_gzip_without_its_end_is_no_answer(kind: str) -> None:
+    def cut(_: Asked) -> Reply:
+        good = spoil.gzipped(spoil.whole(200, NDJSON, {"Content-Type": kind}))
+        return spoil.whole(200, b"".join(good.body)[:-8], good.headers)
+
+    with serving(cut) as url, pytest.raises(SourceError, match="the end is missing"):
+        Read().items(Source(url, "", ndjson=True))
+
+
+def test_gzip_in_several_members_is_read_whole() -> None:
+    def twice(_: Asked) -> Reply:
+        good = spoil.gzipped(spoil.whole(200, NDJSON, {}))
+        return spoil.whole(200, b"".join(good.body) * 2, good.headers)
+
+    with serving(twice) as url:
+        assert ids(Read().items(Source(url, "", ndjson=True))) == [1, 2, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (
+            {"result": [], "success": True},
+            "items is 'data', which is absent or null: the answer's keys are result, success",
+        ),
+        ({"data": {"items": []}}, "items is 'data', which is an object: the answer's keys are data"),
+        ([], "items is 'data', which is absent or null: the answer is a list of 0"),
+        ({}, "the answer is an empty object"),
+        ("no", "the answer is a str"),
+    ],
+)
+def test_error_says_what_came(answer: Any, says: str) -> None:
+    with serving(lambda _: json_reply(answer)) as url, pytest.raises(SourceAnswerError) as caught:
+        Read().items(Source(url, "data"))
+    assert says in str(caught.value)
+
+
+# --- no end is green with a row missing ---
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_api_that_ignores_its_parameters_is_an_error(kind: str) -> None:
+    with pytest.raises(SourceAnswerError, match="page 2 holds the same 50 items as page 1"):
+        read(kind, Listing(rows(50), at_once))
+
+
+def test_api_that_repeats_its_last_page_is_an_error_unless_its_end_is_declared() -> None:
+    def clamped(listing: Listing, asked: Asked) -> Reply:
+        number = min(int(asked.query["page"]), 3)
+        return json_reply({"data": listing.items[(number - 1) * 100 : number * 100], "total": 250})
+
+    with pytest.raises(SourceAnswerError, match="page 4 holds the same 50 items as page 3"):
+        read("page", Listing(rows(250), clamped))
+    assert read("page", Listing(rows(250), clamped), total="total") == list(range(1, 251))
+
+
+def test_cursor_that_was_there_before_is_an_error() -> None:
+    cursors = iter(enumerate(["a", "b", "a"], start=1))
+
+    def turning(_: Asked) -> Reply:
+        number, cursor = next(cursors)
+        return json_reply({"data": rows(1, number), "cursors": {"next": cursor}})
+
+    with (
+        serving(turning) as url,
+        pytest.raises(SourceAnswerError, match=r"page \d leads to page \d again|holds the same"),
+    ):
+        Read().items(Source(url, "data", paging=Cursor()))
+
+
+def test_cursor_that_stays_is_an_error() -> None:
+    numbers = iter(range(1, 100))
+    answers = lambda _: json_reply({"data": rows(1, next(numbers)), "cursors": {"next": "x"}})  # noqa: E731
+    with serving(answers) as url, pytest.raises(SourceAnswerError, match="page 2 leads to page 2 again"):
+        Read().items(Source(url, "data", paging=Cursor()))
+
+
+def test_next_address_that_was_there_before_is_an_error() -> None:
+    numbers = iter(range(1, 100))
+    answers = lambda _: json_reply({"data": rows(1, next(numbers)), "next": "/items?p=2"})  # noqa: E731
+    with serving(answers) as url, pytest.raises(SourceAnswerError, match="leads to page 2 again"):
+        Read().items(Source(url, "data", paging=NextUrl()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_total_that_is_not_met_is_an_error(kind: str) -> None:
+    def boasting(listing: Listing, asked: Asked) -> Reply:
+        good = KINDS[kind][0](listing, asked)
+        stated = {**json.loads(b"".join(good.body)), "total": 300}
+        return spoil.whole(200, json.dumps(stated).encode(), good.headers)
+
+    with pytest.raises(SourceAnswerError, match="states a total of 300 items, and 247 different ones came"):
+        read(kind, Listing(rows(247), boasting), total="total")
+
+
+@pytest.mark.parametrize("total", ["totals", "data"])
+def test_total_that_is_no_number_is_an_error(total: str) -> None:
+    with pytest.raises(SourceAnswerError, match="which is no whole number"):
+        read("none", Listing(rows(3), at_once), total=total)
+
+
+def insert_in_front(listing: Listing) -> Listing:
+    """New rows come to the front of the list while it is read: others move under an offset, and come twice."""
+
+    def change(number: int) -> None:
+        if number == 2:
+            listing.items[:0] = rows(10, 1_001)
+
+    listing.before = change
+    return listing
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_rows_that_come_twice_as_others_move_are_there(kind: str) -> None:
+    found = read(kind, insert_in_front(Listing(rows(235), KINDS[kind][0])))
+    assert (len(found), len(set(found))) == (245, 235)
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_rows_that_are_added_meanwhile_are_no_rows_that_are_missing(kind: str) -> None:
+    found = read(kind, insert_in_front(Listing(rows(235), KINDS[kind][0])), total="total")
+    assert (len(found), len(set(found))) == (245, 235)
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_rows_that_are_skipped_as_others_go_are_noticed_by_the_total(kind: str) -> None:
+    listing = Listing(rows(235), KINDS[kind][0])
+    listing.before = lambda number: listing.items.__delitem__(slice(0, 10)) if number == 2 else None
+    with pytest.raises(SourceAnswerError, match="total of 235 items, and 225 different ones came"):
+        read(kind, listing, total="total")
+
+
+@pytest.mark.parametrize(
+    ("paging", "answer", "says"),
+    [
+        (
+            Cursor(cursor_path="a.b"),
+            {"data": []},
+            "cursor_path is 'a.b', and there is no object for it: the answer",
+        ),
+        (Cursor(cursor_path="next"), {"data": [], "next": {"a": 1}}, "next is {'a': 1}, which is no cursor"),
+        (
+            Cursor(cursor_path="next", has_more_path="more"),
+            {"data": [], "more": True},
+            "next names no cursor, while more is true",
+        ),
+        (NextUrl(next_url_path="a.b"), {"data": []}, "next_url_path is 'a.b', and there is no object for it"),
+        (NextUrl(), {"data": [], "next": 7}, "next is 7, which is no address"),
+        (Page(pages_path="pages"), {"data": []}, "pages (pages_path) is None, which is no whole number"),
+        (Page(pages_path="pages"), {"data": [], "pages": 2}, "page 1 is empty, while it says that there are more"),
+        (Page(has_more_path="more"), {"data": [], "more": "yes"}, "more is 'yes', which is neither true nor false"),
+        (Offset(has_more_path="more"), {"data": [], "more": True}, "the page is empty, while it says that there are"),
+    ],
+)
+def test_answer_that_does_not_fit_its_paging_is_an_error(paging: Any, answer: Any, says: str) -> None:
+    with (
+        serving(lambda _: json_reply(answer)) as url,
+        pytest.raises(SourceAnswerError, match="in each of 4 attempts") as caught,
+    ):
+        Read().items(Source(url, "data", paging=paging))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "warned"), [({}, True), ({"next": None}, False)])
+@pytest.mark.parametrize("paging", [NextUrl(), Cursor(cursor_path="next")])
+def test_first_answer_that_does_not_know_the_path_is_told(
+    paging: Any, given: Any, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(lambda _: json_reply({"data": rows(2), **given})) as url:
+        assert len(Read().items(Source(url, "data", paging=paging))) == 2
+    assert ("the first answer has no next" in caplog.text) is warned
+
+
+# --- where next pages may lead ---
+
+
+def leading_to(target: str) -> Any:
+    return lambda _: json_reply({"data": rows(2), "next": target}, Link=f'<{target}>; rel="next"')
+
+
+@pytest.mark.parametrize("paging", [NextUrl(), Link()])
+def test_next_page_is_followed_on_the_same_origin_only(paging: Any) -> None:
+    other = Listing(rows(3, 10), at_once)
+    with serving(other) as elsewhere, serving(leading_to(elsewhere)) as url:
+        with pytest.raises(SourceAnswerError, match=r"only pages of http://127\.0\.0\.1:\d+ are followed") as caught:
+            Read().items(Source(url, "data", paging=paging))
+        assert elsewhere in str(caught.value)
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://[::", "//other.invalid/x"])
+def test_next_page_of_another_kind_is_not_followed(target: str) -> None:
+    with serving(leading_to(target)) as url, pytest.raises(SourceAnswerError, match="as its next page"):
+        Read().items(Source(url, "data", paging=NextUrl()))
+
+
+def test_declared_origin_is_followed() -> None:
+    with serving(Listing(rows(3, 10), at_once)) as elsewhere, serving(leading_to(elsewhere)) as url:
+        source = Source(url, "data", paging=Link(), origins=(elsewhere.removesuffix("/items"),))
+        assert ids(Read().items(source)) == [1, 2, 10, 11, 12]
+
+
+def test_relative_address_is_that_of_the_answer() -> None:
+    def paged(asked: Asked) -> Reply:
+        following = {"/items": "more/2", "/more/2": "3?x=1", "/more/3": None}[asked.path]
+        return json_reply({"data": rows(1, len(asked.target)), "next": following})
+
+    with serving(paged) as url:
+        assert len(Read().pages(Source(url, "data", paging=NextUrl()))) == 3
+
+
+# --- hostile answers ---
+
+HOSTILE = {
+    "429": spoil.failing(429, Retry_After="1"),
+    "403": spoil.failing(403),
+    "500": spoil.failing(500),
+    "503": spoil.failing(503),
+    "reset": spoil.reset,
+    "body cut": spoil.cut_body,
+    "JSON cut": spoil.cut_json,
+    "HTML": spoil.page_of_html,
+    "dripping": spoil.dripping(20, pause_s=0.001),
+    "empty object": lambda reply: spoil.whole(200, b"{}", reply.headers),
+    "null": lambda reply: spoil.whole(200, b"null", reply.headers),
+}
+ENDING = {
+    "huge": spoil.huge(64, announced=False),
+    "huge and announced": spoil.huge(1024, announced=True),
+    "bomb": spoil.bomb(1024),
+    "moved": spoil.moved("http://penstock.invalid/"),
+    "404": spoil.failing(404),
+}
+BUILDERS = {"page": by_page, "offset": by_offset, "cursor": by_cursor, "next url": by_next_url, "link": by_link}
+
+
+@pytest.mark.parametrize("fault", HOSTILE)
+@pytest.mark.parametrize("kind", PAGED)
+def test_answer_that_is_spoiled_now_and_then_loses_and_repeats_nothing(kind: str, fault: str) -> None:
+    listing = Listing(rows(247), BUILDERS[kind])
+    with serving(listing, faults=lambda number: HOSTILE[fault] if number % 2 else None) as url:
+        source = Source(url, "data", paging=KINDS[kind][1], total="total")
+        assert ids(Read().items(source)) == list(range(1, 248))
+
+
+@pytest.mark.parametrize("fault", ENDING)
+@pytest.mark.parametrize("kind", PAGED)
+def test_answer_that_cannot_be_used_ends_a_run_within_the_limit_of_memory(kind: str, fault: str) -> None:
+    listing = Listing(rows(247), BUILDERS[kind])
+    with serving(listing, faults=lambda number: ENDING[fault] if number == 2 else None) as url:
+        with pytest.raises(SourceAnswerError, match=r"max_response_bytes|no redirect is followed|404 Not Found"):
+            Read(settings={"max_response_bytes": 1_000_000}).items(Source(url, "data", paging=KINDS[kind][1]))
+        assert ids(Read().items(Source(url, "data", paging=KINDS[kind][1]))) == list(range(1, 248))
+
+
+def test_pages_are_asked_for_one_by_one() -> None:
+    listing = Listing(rows(500), by_page)
+    with serving(listing) as url, Api(Source(url, "data", paging=Page()), SourceSettings()) as api:
+        next(api.pages(RUN))
+    assert len(listing.asked) == 1
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_silence_is_asked_again(kind: str) -> None:
+    listing = Listing(rows(147), BUILDERS[kind])
+    with serving(listing, faults=lambda number: spoil.silent if number == 2 else None) as url:
+        read = Read(settings={"read_timeout_s": 0.4})
+        assert ids(read.items(Source(url, "data", paging=KINDS[kind][1]))) == list(range(1, 148))
+    assert len(read.waits) == 1
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_answer_to_the_request_before_is_an_error(kind: str) -> None:
+    """A bad cache: the second request gets the first one's answer."""
+    answers: list[Reply] = []
+
+    def cached(listing: Listing, asked: Asked) -> Reply:
+        answers.append(BUILDERS[kind](listing, asked))
+        return answers[0] if len(answers) == 2 else answers[-1]
+
+    with pytest.raises(SourceAnswerError, match=r"page 2 holds the same \d+ items as page 1"):
+        read(kind, Listing(rows(247), cached))
+
+
+def test_list_without_end_costs_no_memory() -> None:
+    def endless(asked: Asked) -> Reply:
+        return json_reply({"data": rows(100, int(asked.query["page"]) * 100), "total": 10**9})
+
+    with serving(endless) as url, Api(Source(url, "data", paging=Page(), total="total"), SourceSettings()) as api:
+        pages = api.pages(RUN)
+        for _ in range(5):
+            next(pages)
+        tracemalloc.start()
+        try:
+            for _ in range(100):
+                next(pages)
+            grown, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert grown < 2_000_000  # 10,000 hashes, no items
