@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from penstock.pipelines.types import TYPES, FieldType, Int32, IPAddress, JsonText, plain_type, told, type_name
+from penstock.pipelines.types import TYPES, FieldType, IPAddress, JsonText, plain_type, told, type_name
 
 SOURCE = Path(__file__).parents[2] / "src" / "penstock"
 
@@ -85,13 +85,14 @@ def test_a_type_is_known_again_however_it_is_annotated(kind: Any) -> None:
         (IPAddress, 5, 5),
         (JsonText, {"type": "Point", "at": [1, 2.5]}, '{"type":"Point","at":[1,2.5]}'),
         (JsonText, "علی", '"علی"'),
-        (Int32, 5, 5),
         (date, datetime(2025, 3, 12, tzinfo=UTC), "2025-03-12"),
         (datetime, datetime(2025, 3, 12, tzinfo=UTC), "2025-03-12T00:00:00Z"),
     ],
 )
 def test_a_value_of_the_api_gets_the_one_form_of_messages(kind: Any, given: Any, message: Any) -> None:
-    assert TYPES[kind].from_item(given) == message
+    read = TYPES[kind].from_item
+    assert read
+    assert read(given) == message
 
 
 @pytest.mark.parametrize(

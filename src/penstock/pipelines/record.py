@@ -142,7 +142,7 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
     for column in pipeline.columns:
         try:
             value = _taker(column.origin.path)(item)
-            if value is not None:
+            if value is not None and (column.kind.from_item or column.origin.form):
                 value = _in_its_form(column, value)
         except _PartsMissingError as error:
             return Rejected(Reason.MISSING_FIELD, f"{column.name}: {error}", canonical_json(item))
@@ -161,7 +161,7 @@ def _in_its_form(column: Column, value: Any) -> Any:
     if column.origin.form:
         moment = column.origin.form(value)
         value = value if moment is None else moment
-    return column.kind.from_item(value)
+    return column.kind.from_item(value) if column.kind.from_item else value
 
 
 def to_bytes(record: Record) -> bytes:

@@ -107,8 +107,8 @@ class FieldType:
     """Whether a value of JSON that Python can hold fits the column."""
     schema: Mapping[str, Any] | None = None
     """JSON Schema of a message's value, where pydantic's own is another."""
-    from_item: Callable[[Any], Any] = _as_it_is
-    """Makes of the API's value the JSON value of a message; what is none of this type stays as it is."""
+    from_item: Callable[[Any], Any] | None = None
+    """Makes of the API's value the JSON value of a message, where that is another; what is no value stays as it is."""
     is_flag: bool = False
     """Whether a value says yes or no, and not only by being there."""
     is_time: bool = False
