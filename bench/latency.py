@@ -123,7 +123,7 @@ def _look(place: Place, watched: Watched, sender: threading.Thread) -> None:
 def _there(store: Store, place: Place, keys: list[UUID]) -> set[UUID]:
     if not keys:
         return set()
-    key = place.pipeline.key
+    [key] = place.pipeline.keys.names
     # One statement for each number of keys would fill the cache of prepared ones, and one of a hundred keys would read
     # a hundred rows every time: there is one for each power of two, and the last key stands in for none.
     asked = 1 << (len(keys) - 1).bit_length()

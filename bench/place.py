@@ -52,7 +52,7 @@ class Place:
     def read_back(self, rows: int) -> Digest:
         """Of all rows of the table, read token range by token range; `rows` are about how many there are."""
         names = [column.name for column in self.pipeline.columns]
-        key = self.pipeline.key
+        [key] = self.pipeline.keys.names
         what = f"SELECT {', '.join(names)} FROM {self.table} "  # noqa: S608 - names of the declaration
         cql = f"{what} WHERE token({key}) >= ? AND token({key}) <= ?"
         ranges = token_ranges(rows // _ROWS_A_LOOK + 1)

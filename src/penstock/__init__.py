@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.errors import PenstockError
     from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Text
+    from penstock.pipelines.keys import Desc, Key
+    from penstock.pipelines.times import EpochMillis, EpochSeconds, Format, Iso8601, Rfc2822
+    from penstock.pipelines.types import Int32, IPAddress, JsonText
     from penstock.source import (
         ApiKey,
         Basic,
@@ -36,8 +39,17 @@ __all__ = [
     "Bearer",
     "Columns",
     "Cursor",
+    "Desc",
+    "EpochMillis",
+    "EpochSeconds",
+    "Format",
     "From",
     "Generated",
+    "IPAddress",
+    "Int32",
+    "Iso8601",
+    "JsonText",
+    "Key",
     "Link",
     "NextUrl",
     "OAuth2ClientCredentials",
@@ -47,6 +59,7 @@ __all__ = [
     "PerSecond",
     "Pipeline",
     "Record",
+    "Rfc2822",
     "Schedule",
     "Source",
     "Text",
@@ -55,6 +68,9 @@ __all__ = [
 _PLACES = {
     "PenstockError": "penstock.errors",
     **dict.fromkeys(("From", "Pipeline", "Record", "Schedule", "Text"), "penstock.pipelines.contract"),
+    **dict.fromkeys(("Desc", "Key"), "penstock.pipelines.keys"),
+    **dict.fromkeys(("EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"), "penstock.pipelines.times"),
+    **dict.fromkeys(("IPAddress", "Int32", "JsonText"), "penstock.pipelines.types"),
 }
 """Where a public name is; `penstock.source` has the rest."""
 

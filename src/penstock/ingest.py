@@ -23,7 +23,8 @@ from penstock.config import Settings
 from penstock.errors import ConfigError, DeliveryError, RejectedError, SourceAnswerError, StoreError
 from penstock.kafka import Broker, Message, Publisher
 from penstock.network import http
-from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.identity import key_of, message_key
 from penstock.pipelines.record import Header, Rejected, from_api, to_bytes
 from penstock.source import Interval
 from penstock.source.ahead import ahead
@@ -224,9 +225,10 @@ class _Fetched:
             hashes = []
             for index, item in enumerate(page.items):
                 self.items += 1
-                message = _message(run, page, index, item)
-                if message.topic == run.pipeline.topic:
-                    hashes.append(hash(message.key))
+                record = from_api(run.pipeline, item)
+                message = _message(run, page, index, record)
+                if not isinstance(record, Rejected):
+                    hashes.append(hash(key_of(run.pipeline, record)))
                 else:
                     hashes.append(hash(message.value))
                     self._keep_reason(message.headers)
@@ -246,13 +248,11 @@ class _Fetched:
             self._examples[reason] = f"item {headers[Header.ITEM]}: {headers[Header.MESSAGE][:_LONGEST_EXAMPLE]}"
 
 
-def _message(run: Run, page: Answer, index: int, item: Any) -> Message:
+def _message(run: Run, page: Answer, index: int, record: Record | Rejected) -> Message:
     pipeline = run.pipeline
     headers: dict[str, str] = {**run.headers, Header.ITEM: f"{page.number}/{index}"}
-    record = from_api(pipeline, item)
     if not isinstance(record, Rejected):
-        key = str(getattr(record, pipeline.key)).encode()
-        return Message(pipeline.topic, key, to_bytes(record), headers, page.received_at)
+        return Message(pipeline.topic, message_key(pipeline, record), to_bytes(record), headers, page.received_at)
     why: dict[str, str] = {
         Header.REASON: record.reason.value,
         Header.MESSAGE: record.message[:_LONGEST_MESSAGE],

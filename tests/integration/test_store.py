@@ -11,6 +11,8 @@ from cassandra.cluster import Cluster, ExecutionProfile, Session
 
 from penstock.cassandra import Property, Store, properties
 from penstock.config import Settings
+from penstock.doctor.cassandra import cassandra as doctor
+from penstock.doctor.finding import Grade
 from penstock.errors import StoreError
 from penstock.pipelines.contract import From, Pipeline, Record, Text
 from penstock.stream.connectors.cassandra import batch_conf
@@ -87,9 +89,54 @@ def test_table_that_is_not_the_declared_one_is_refused(store: Store, own: Pipeli
         assert difference in str(error.value)
 
 
+class Wide(Reading):
+    """The declaration, and two fields more."""
+
+    unit: Annotated[str | None, From("unit")] = None
+    tags: Annotated[set[str] | None, From("tags")] = None
+
+
+class Strict(Reading):
+    """The declaration, and a field that every record has."""
+
+    unit: Annotated[str, From("unit")]
+
+
+def test_optional_columns_are_added_and_the_doctor_says_so_first(
+    store: Store, cql: Session, own: Pipeline, stack_settings: Settings
+) -> None:
+    key = insert(cql, own, name="n")
+    wide = own.model_copy(update={"record": Wide})
+    said = [finding for finding in doctor(stack_settings, wide) if finding.subject.startswith("table")]
+    assert [(finding.grade, finding.what) for finding in said] == [
+        (Grade.NOTE, "lacks unit, tags, which is optional; `penstock stream` adds what it lacks")
+    ]
+    with pytest.raises(StoreError, match="unit is absent"):
+        store.check_table(wide)
+    store.ensure_table(wide)
+    store.check_table(wide)
+    [row] = store.rows(wide, [key])
+    assert (row.values["name"], row.values["unit"]) == ("n", None)
+    assert store.addable(wide) == []
+
+
+def test_a_column_that_was_dropped_is_not_added_again(cql: Session, own: Pipeline, stack_settings: Settings) -> None:
+    cql.execute(f"ALTER TABLE {own.keyspace}.{own.table} DROP name")
+    with Store(stack_settings.cassandra) as fresh, pytest.raises(StoreError, match=r"name is absent\. Nothing was"):
+        fresh.ensure_table(own)
+
+
+def test_a_column_that_every_record_has_is_not_added(store: Store, own: Pipeline) -> None:
+    with pytest.raises(StoreError, match=r"unit is absent\. Nothing was changed\. Two ways on: .*rebuild"):
+        store.ensure_table(own.model_copy(update={"record": Strict}))
+
+
 def test_table_with_another_key_is_refused(cql: Session, own: Pipeline, stack_settings: Settings) -> None:
     cql.execute(f"CREATE TABLE {own.keyspace}.other (sensor uuid, name text, PRIMARY KEY (sensor, name))")
-    with Store(stack_settings.cassandra) as fresh, pytest.raises(StoreError, match="its key is sensor, name"):
+    with (
+        Store(stack_settings.cassandra) as fresh,
+        pytest.raises(StoreError, match=r"its key is PRIMARY KEY \(sensor, name\), declared is PRIMARY KEY \(sensor\)"),
+    ):
         fresh.ensure_table(own.model_copy(update={"table": "other"}))
 
 

@@ -20,7 +20,7 @@ from penstock.cassandra import Counts, Flow, Report, Store, durable
 from penstock.config import CassandraSettings, Settings
 from penstock.errors import StoreError
 from penstock.launcher.service import NotReady
-from penstock.pipelines.contract import RESERVED_IN_CQL
+from penstock.pipelines.cql import RESERVED_IN_CQL
 from penstock.servers import cql
 from penstock.servers.cassandra import cassandra
 from penstock.servers.jars import classpath

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 from penstock.pipelines.contract import From, Record, Text
+from penstock.pipelines.types import Int32, IPAddress, JsonText
 from penstock.users import USERS
 
 KAFKA = (
@@ -36,6 +38,15 @@ class Reading(Record):
     level: Annotated[float | None, From("level")] = None
     valid: Annotated[bool | None, From("valid")] = None
     at: Annotated[datetime | None, From("at")] = None
+    small: Annotated[Int32 | None, From("small")] = None
+    price: Annotated[Decimal | None, From("price")] = None
+    day: Annotated[date | None, From("day")] = None
+    host: Annotated[IPAddress | None, From("host")] = None
+    raw: Annotated[bytes | None, From("raw")] = None
+    steps: Annotated[list[str] | None, From("steps")] = None
+    tags: Annotated[set[str] | None, From("tags")] = None
+    labels: Annotated[dict[str, str] | None, From("labels")] = None
+    shape: Annotated[JsonText | None, From("shape")] = None
 
 
 READINGS = USERS.model_copy(update={"name": "readings", "record": Reading, "key": "sensor", "version": 3})
@@ -48,6 +59,15 @@ READING = {
     "level": 0.1,
     "valid": True,
     "at": "2025-03-12T14:30:00.123456Z",
+    "small": -2_147_483_648,
+    "price": "12.50",
+    "day": "2025-03-12",
+    "host": "2001:db8::1",
+    "raw": "_-8=",
+    "steps": ["b", "", "a"],
+    "tags": ["علی", "x"],
+    "labels": {"b": "1", "": "2"},
+    "shape": '{"type":"Point","at":[1,2.5]}',
 }
 
 
@@ -143,6 +163,97 @@ def _raw_reading(name: str, text: bytes) -> bytes:
     )
 
 
+_NEW = ("small", "price", "day", "host", "raw", "steps", "tags", "labels", "shape")
+_ANY = (
+    *(
+        '"x"',
+        '""',
+        '" "',
+        '"5"',
+        "5",
+        "-0",
+        "1.0",
+        "1.5",
+        "1e3",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "[1]",
+        '["a"]',
+        '["a", "b"]',
+    ),
+    *('["a",null]', "[null]", '["a",1]', '["a",["b"]]', "[[]]", '{"a":1}', '{"a":"1"}', '{"a": "1"}', '{"a":null}'),
+    *('{"a":["b"]}', '{"a":"1","b":null}', '{"a":{"b":"c"}}', "[" * 90 + "]" * 90, '"\\u0031"', '"1\\n"', "[NaN]"),
+)
+_PRICES = (
+    *("0", "-0", "1", "-1.5", "0.1", "00", "01", "1.", ".5", "+1", "1e5", "1E5", "1E+5", "1.5E-7", "1E-999", "1E+1000"),
+    *(
+        "NaN",
+        "Infinity",
+        "1_0",
+        " 1",
+        "1 ",
+        "1,5",
+        "0x1",
+        "٥",
+        "9" * 100,
+        "9" * 101,
+        "0." + "9" * 100,
+        "0." + "9" * 101,
+    ),
+)
+_DAYS = (
+    *("2024-02-29", "2025-02-29", "0001-01-01", "0000-01-01", "9999-12-31", "1582-10-10", "1500-02-29", "2025-3-12"),
+    *("2025-03-12T00:00:00Z", "2025-03-12 ", "20250312", "2025-13-01", "2025-00-10", "today", "epoch", "+2025-03-12"),
+)
+_HOSTS = (
+    *(
+        "1.2.3.4",
+        "255.255.255.255",
+        "256.1.1.1",
+        "01.2.3.4",
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.4/8",
+        "localhost",
+        "::",
+        "::1",
+    ),
+    *("1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::8", "1:2::7:8", "1::3::8", "1:2:3:4:5:6:7::"),
+    *("::2:3:4:5:6:7:8", "::ffff:1.2.3.4", "::ffff:102:304", "0::ffff:102:304", "::ffff:0:102:304", "fe80::1%eth0"),
+    *(
+        "ABCD::",
+        "12345::",
+        "::g",
+        ":::",
+        ":1",
+        "1:",
+        "[::1]",
+        "0:0:0:0:0:ffff:102:304",
+        "::1:2:3:4:5:6:7:8",
+        "1:2:3::5:6:7:8",
+    ),
+)
+_BASE64 = (
+    "/+8=",
+    "_-8",
+    "_-9=",
+    "=",
+    "====",
+    "A",
+    "AA",
+    "AA==",
+    "AB==",
+    "AAA=",
+    "AAB=",
+    "AAAA",
+    "AAAA====",
+    "AA==AA==",
+    "é",
+    "AA\n==",
+)
+
 HOSTILE_TYPES: dict[str, bytes] = {
     "good": _reading(),
     "largest integer": _reading(count=2**63 - 1),
@@ -187,5 +298,22 @@ HOSTILE_TYPES: dict[str, bytes] = {
     "only what is required": encoded({"sensor": READING["sensor"]}),
     "whole decimal beyond 64 bits": _raw_reading("count", b"1" + b"0" * 30 + b".00"),
     "beyond every decimal": _reading(count=10**45),
+    **{f"{name} of {text}": _raw_reading(name, text.encode()) for name in _NEW for text in _ANY},
+    **{f"small of {number}": _reading(small=number) for number in (2**31 - 1, 2**31, -(2**31) - 1, 2**63)},
+    **{f"price of {text}": _reading(price=text) for text in _PRICES},
+    **{f"day of {text}": _reading(day=text) for text in _DAYS},
+    **{f"host of {text}": _reading(host=text) for text in _HOSTS},
+    **{f"raw of {text}": _reading(raw=text) for text in _BASE64},
+    "raw, long": _reading(raw="_-8_" * 1_000_000),
+    "twice in a set": _reading(tags=["x", "x"]),
+    "name twice in a map": _raw_reading("labels", b'{"a":"1","a":"2"}'),
+    "name twice in a map, escaped": _raw_reading("labels", b'{"a":"1","\\u0061":"2"}'),
+    "name twice in a map, spaced": _raw_reading("labels", b'{"a":"1", "a":"1"}'),
+    "names like a schema in a map": _reading(labels={"a: STRING, b": "1", "\n": "`", "'": '"', "x>": ">"}),
+    "names in other case in a map": _reading(labels={"a": "1", "A": "2"}),
+    "many in a map": _reading(labels={str(number): "x" for number in range(2_000)}),
+    "many in a list": _reading(steps=["x" * 100] * 2_000),
+    "lone surrogate in a list": _raw_reading("steps", b'["\\ud800"]'),
+    "NUL in a list": _reading(steps=["a\x00b"]),
     "UUID without dashes and a field missing": encoded({"sensor": READING["sensor"].replace("-", ""), "name": 5}),
 }

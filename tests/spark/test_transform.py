@@ -3,14 +3,16 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Annotated
 
 import pytest
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.contract import From, Pipeline
+from penstock.pipelines.identity import is_deleted
 from penstock.pipelines.record import Header, Reason, Rejected, from_bytes, to_bytes
-from penstock.stream.judge import WRITETIME, good, rejected, transform
+from penstock.stream.judge import WRITETIME, deletions, good, rejected, transform
 from penstock.users import USERS
 from tests.spark.corpus import HOSTILE, HOSTILE_TYPES, KAFKA, READING, READINGS, SENT, USER, Reading, encoded, without
 
@@ -42,8 +44,16 @@ def test_a_record_becomes_the_row_it_says(judge: Judge) -> None:
 def test_a_record_with_every_type_becomes_typed_columns(spark: SparkSession) -> None:
     row = good(transform(messages(spark, [encoded(READING)]), READINGS)).drop(WRITETIME)
     expected = spark.createDataFrame(
-        [(READING["sensor"], "n", -(2**63), 0.1, True, datetime(2025, 3, 12, 14, 30, 0, 123456, tzinfo=UTC))],
-        "sensor string, name string, count bigint, level double, valid boolean, at timestamp",
+        [
+            (
+                *(READING["sensor"], "n", -(2**63), 0.1, True, datetime(2025, 3, 12, 14, 30, 0, 123456, tzinfo=UTC)),
+                *(-(2**31), "12.50", "2025-03-12", "2001:db8::1", bytearray(b"\xff\xef"), ["b", "", "a"]),
+                *(["علی", "x"], {"b": "1", "": "2"}, '{"type":"Point","at":[1,2.5]}'),
+            )
+        ],
+        "sensor string, name string, count bigint, level double, valid boolean, at timestamp, small int, price string, "
+        "day string, host string, raw binary, steps array<string>, tags array<string>, labels map<string, string>, "
+        "shape string",
     )
     assert_df_equality(row, expected)
 
@@ -164,3 +174,27 @@ def test_spark_and_python_judge_alike(
     answer = from_bytes(pipeline, value)
     ours = answer.reason if isinstance(answer, Rejected) else None
     assert verdicts[f"{pipeline.name}: {name}"] == ours
+
+
+class Gone(Reading):
+    """A record that may say that it is deleted, in one of two ways."""
+
+    gone: Annotated[bool, From("gone")]
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"), [("gone", {"gone": True}), ("at", {"gone": False, "at": "2025-03-12T14:30:00Z"})]
+)
+def test_records_that_say_that_they_are_deleted_are_no_rows(
+    spark: SparkSession, field: str, changes: dict[str, object]
+) -> None:
+    pipeline = READINGS.model_copy(update={"record": Gone, "deleted": field})
+    lives = encoded({**READING, "gone": False, "at": None})
+    dies = encoded({**READING, "at": None, **changes})
+    both = transform(messages(spark, [lives, dies, b"{"]), pipeline)
+    assert good(both, pipeline).count() == 1
+    assert [bytes(row.value) for row in deletions(both, pipeline).collect()] == [dies]
+    for value, expected in ((lives, False), (dies, True)):
+        record = from_bytes(pipeline, value)
+        assert isinstance(record, Gone)
+        assert is_deleted(pipeline, record) == expected

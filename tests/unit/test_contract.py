@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +16,10 @@ from pydantic import AwareDatetime, Field, ValidationError
 from penstock.errors import ContractError
 from penstock.pipelines.contract import From, Pipeline, Record, Text, load_pipeline
 from penstock.pipelines.record import Reason, Rejected, from_api, from_bytes, to_bytes
+from penstock.pipelines.times import EpochMillis, Format, Iso8601
+from penstock.pipelines.types import Int32, IPAddress, JsonText
 from penstock.users import USERS, User
+from tests.spark.corpus import HOSTILE_TYPES, READINGS
 
 ID = "10cd8b3e-6196-4359-863a-5f09769aa5ad"
 
@@ -104,6 +108,15 @@ def test_json_schema_refuses_unknown_fields() -> None:
         (bool, "boolean", "BOOLEAN"),
         (datetime, "timestamp", "TIMESTAMP"),
         (AwareDatetime, "timestamp", "TIMESTAMP"),
+        (Int32, "int", "INT"),
+        (Decimal, "decimal", "STRING"),
+        (date, "date", "STRING"),
+        (IPAddress, "inet", "STRING"),
+        (bytes, "blob", "BINARY"),
+        (list[str], "frozen<list<text>>", "ARRAY<STRING>"),
+        (set[str], "frozen<set<text>>", "ARRAY<STRING>"),
+        (dict[str, str], "frozen<map<text, text>>", "MAP<STRING, STRING>"),
+        (JsonText, "text", "STRING"),
     ],
 )
 def test_each_type_has_one_column_type(python: Any, cql: str, spark: str) -> None:
@@ -115,12 +128,38 @@ def test_length_of_text_is_known_to_the_column() -> None:
     assert declared(x=Annotated[Text, From("x")]).columns[1].min_length == 1
 
 
+@pytest.mark.parametrize("field", ["price", "host", "raw", "steps", "tags", "labels", "shape"])
+def test_json_schema_says_what_is_a_good_value_of_a_type(field: str) -> None:
+    validator = jsonschema.Draft202012Validator(READINGS.json_schema())
+    names = [name for name in HOSTILE_TYPES if name.startswith(f"{field} of ") and "\\n" not in name]
+    good = {name for name in names if isinstance(from_bytes(READINGS, HOSTILE_TYPES[name]), Record)}
+    readable = {name for name in names if "NaN" not in name or f"{field} of NaN" == name}
+    assert {name for name in readable if validator.is_valid(json.loads(HOSTILE_TYPES[name]))} == good
+    assert good
+
+
 def _without_origin() -> Pipeline:
     return declared(x=str)
 
 
 def _without_column_type() -> Pipeline:
-    return declared(x=Annotated[list[str], From("x")])
+    return declared(x=Annotated[list[int], From("x")])
+
+
+def _form_of_time_for_text() -> Pipeline:
+    return declared(x=Annotated[str, From("x", form=EpochMillis())])
+
+
+def _shortest_list() -> Pipeline:
+    return declared(x=Annotated[list[str], From("x"), Field(min_length=1)])
+
+
+def _no_zone() -> Pipeline:
+    return declared(x=Annotated[datetime, From("x", form=Iso8601(zone="Mars/Olympus"))])
+
+
+def _no_format() -> Pipeline:
+    return declared(x=Annotated[datetime, From("x", form=Format("%Q"))])
 
 
 def _nullable_without_default() -> Pipeline:
@@ -153,6 +192,10 @@ def _reserved_word_of_cql() -> Pipeline:
         (_reserved_word_of_cql, "field 'order' is a reserved word of CQL"),
         (_without_origin, "'x' does not say where it comes from"),
         (_without_column_type, "no column type; allowed: UUID, str, int"),
+        (_form_of_time_for_text, "'x' has a form of time, and its type is str, not datetime, date"),
+        (_shortest_list, "'x' has a smallest length, which only text may have, not list"),
+        (_no_zone, "'Mars/Olympus' is no zone"),
+        (_no_format, "'%Q'. is no format of strptime"),
         (_nullable_without_default, "X | None = None"),
         (_template_of_a_number, "its type is int, not str"),
         (_template_with_a_format, "no formats"),
@@ -232,3 +275,35 @@ def test_a_record_cannot_be_changed() -> None:
 
 def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+def made(**changes: Any) -> str:
+    fields = {name: getattr(USERS, name) for name in Pipeline.model_fields}
+    return Pipeline(**fields | changes).create_table()
+
+
+def test_options_of_a_table_are_named_as_in_cql() -> None:
+    compaction = {"class": "TimeWindowCompactionStrategy", "compaction_window_size": 1}
+    options = {"compaction": compaction, "gc_grace_seconds": 60, "comment": "it's ours", "cdc": False}
+    assert made(options=options).endswith(
+        ") WITH compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_size': 1}\n"
+        "    AND gc_grace_seconds = 60\n    AND comment = 'it''s ours'\n    AND cdc = false"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"options": {"gc_grace": 60}}, "'gc_grace' is unknown; there are: .*gc_grace_seconds"),
+        ({"options": {"comment": None}}, "'comment' is None"),
+        ({"deleted": "id"}, "deleted='id' is no field beside the key that may be absent"),
+        ({"deleted": "email"}, "deleted='email' is no field"),
+        ({"deleted": "deletd"}, "deleted='deletd' is no field"),
+        ({"ttl": timedelta(0)}, "ttl 0:00:00 is not a number of whole seconds from 1 to 7300 days"),
+        ({"ttl": timedelta(seconds=1.5)}, "whole seconds"),
+        ({"ttl": timedelta(days=8_000)}, "to 7300 days"),
+    ],
+)
+def test_refuses_what_a_table_cannot_be(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        made(**changes)

@@ -12,6 +12,7 @@ from penstock import config
 from penstock.cli import cli
 from penstock.doctor import machine
 from penstock.pipelines.record import Reason
+from penstock.pipelines.types import TYPES, type_name
 from penstock.users import USERS
 
 ROOT = Path(__file__).parents[2]
@@ -129,3 +130,9 @@ def test_the_tree_of_the_documentation_is_the_tree() -> None:
     named = {name.strip("/") for name in re.findall(r"(?:^  |  |, )([a-z_]+(?:/|\.py))", drawn)}
     there = {path.name for path in (ROOT / "src" / "penstock").iterdir() if path.is_file() or any(path.glob("*.py"))}
     assert there - named - {"__main__.py", "py.typed", "contract.py"} == set()
+
+
+def test_every_type_of_field_has_its_line() -> None:
+    text = (ROOT / "docs" / "declaration.md").read_text("utf-8")
+    for kind, row in TYPES.items():
+        assert re.search(rf"^\| `{re.escape(type_name(kind))}`[^|]* \| `{re.escape(row.cql)}` \|", text, re.MULTILINE)

@@ -554,3 +554,65 @@ def test_look_after_one_that_failed_midway_counts_every_message_once() -> None:
             ledger.refresh()
         account = ledger.refresh()
     assert (account.acknowledged, account.in_flight, account.duplicates) == (people, people, 0)
+
+
+class Gone(User):
+    """A user who may say that they are gone."""
+
+    gone_at: Annotated[str | None, From("gone_at")] = None
+
+
+@pytest.fixture(params=["clear", "keep"])
+def deleting(request: pytest.FixtureRequest, lists: Lists) -> Iterator[Ledger]:
+    changes = {"record": Gone, "deleted": "gone_at", "absent": request.param}
+    with Ledger(USERS.model_copy(update=changes), RUN, lists, lists) as ledger:
+        yield ledger
+
+
+def gone(number: int, **other: Any) -> Gone:
+    return Gone(**{**user(number).model_dump(), "gone_at": "now", **other})
+
+
+def test_a_record_whose_row_a_newer_one_removed_was_stored(lists: Lists, deleting: Ledger) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(gone(1)), "1/1", at_ms=AT_MS + 1)
+    account = deleting.refresh({0: 1})
+    assert (account.stored, account.in_flight, account.lost) == (2, 0, 0)
+
+
+def test_of_a_record_and_a_deletion_of_one_write_time_the_deletion_wins(lists: Lists, deleting: Ledger) -> None:
+    lists.publish(to_bytes(gone(1)), "1/0")
+    lists.publish(to_bytes(user(1)), "1/1")
+    assert deleting.refresh({0: 1}).stored == 2
+
+
+def test_a_deletion_that_the_stream_has_not_passed_is_in_flight_though_there_is_no_row(
+    lists: Lists, deleting: Ledger
+) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(gone(1)), "1/1", at_ms=AT_MS + 1)
+    assert (deleting.refresh().stored, deleting.refresh({0: -1}).stored) == (0, 0)
+    account = deleting.refresh({0: 0})
+    assert (account.stored, account.in_flight, account.lost) == (0, 2, 0)
+    assert deleting.refresh({0: 1}).stored == 2
+
+
+def test_a_row_that_should_be_removed_is_a_deletion_lost(lists: Lists, deleting: Ledger) -> None:
+    lists.publish(to_bytes(gone(1)), "1/0")
+    lists.store(user(1), at_ms=AT_MS - 1)
+    assert deleting.refresh({0: 0}).lost == 1
+    assert "email is still set" in deleting.lost_examples(RUN)
+
+
+def test_what_is_newer_than_a_deletion_stays(lists: Lists, deleting: Ledger) -> None:
+    lists.publish(to_bytes(gone(1)), "1/0")
+    lists.publish(to_bytes(user(1)), "1/1", at_ms=AT_MS + 1)
+    lists.store(user(1), at_ms=AT_MS + 1)
+    assert deleting.refresh({0: 1}).stored == 2
+
+
+def test_a_record_newer_than_the_deletion_that_is_not_there_is_lost(lists: Lists, deleting: Ledger) -> None:
+    lists.publish(to_bytes(gone(1)), "1/0")
+    lists.publish(to_bytes(user(1)), "1/1", at_ms=AT_MS + 1)
+    account = deleting.refresh({0: 1})
+    assert (account.stored, account.lost) == (1, 1)

@@ -69,7 +69,7 @@ def test_trace_says_that_a_row_is_past_its_ttl(capsys: pytest.CaptureFixture[str
     ttl = Property("default_time_to_live = 60", "a row disappears", "ALTER TABLE.")
     show_trace(Trace("a", (SEEN,), (), (), "all", properties=(ttl,), expired=True), USERS)
     said = capsys.readouterr().out
-    assert "no row: it is past the table's TTL" in said
+    assert "no row: it is past its TTL" in said
     assert "table spark_streams.created_users: default_time_to_live = 60: a row disappears. ALTER TABLE." in said
 
 
@@ -91,3 +91,10 @@ def test_only_what_the_stream_passed_and_is_old_enough_has_expired(
 
 def test_what_is_no_record_does_not_expire() -> None:
     assert not have_expired([replace(SEEN, key="")], {0: 7}, SENT_MS)
+
+
+def test_trace_says_that_a_message_removes_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+    show_trace(Trace("a", (replace(SEEN, deletes=True),), (), (), "all"), USERS)
+    said = capsys.readouterr().out
+    assert "deleted, so its row is removed, but for what is newer" in said
+    assert "absent" not in said

@@ -1,19 +1,22 @@
 """The types of fields: one row each, and nobody else tells types apart."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
 
-from penstock.pipelines.types import TYPES, FieldType
+from penstock.pipelines.types import TYPES, FieldType, IPAddress, JsonText, plain_type, told, type_name
 
 SOURCE = Path(__file__).parents[2] / "src" / "penstock"
 
 
 def test_types_are_these() -> None:
-    assert [kind.__name__ for kind in TYPES] == ["UUID", "str", "int", "float", "bool", "datetime"]
+    old, new = "UUID str int Int32 float Decimal bool datetime date IPAddress bytes", "list[str] set[str]"
+    assert list(map(type_name, TYPES)) == [*old.split(), *new.split(), "dict[str, str]", "JsonText"]
 
 
 def test_no_other_file_tells_types_apart() -> None:
@@ -26,8 +29,8 @@ def test_no_other_file_tells_types_apart() -> None:
 @pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.cql)
 def test_patterns_can_be_read(kind: FieldType) -> None:
     re.compile(kind.json)
-    assert kind.form is None or not kind.form.holds("")
-    assert not kind.is_converted or kind.form
+    assert kind.form is None or kind.form.holds("") == (kind.python is bytes)
+    assert not kind.convert or kind.form
 
 
 def test_a_time_says_its_zone_and_has_a_year() -> None:
@@ -56,3 +59,53 @@ def test_text_that_is_no_value_of_the_type_is_refused() -> None:
     assert reader
     with pytest.raises(ValueError, match="badly formed"):
         reader("no uuid")
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=type_name)
+def test_a_type_is_known_again_however_it_is_annotated(kind: Any) -> None:
+    assert plain_type(kind) == (kind, False)
+    assert plain_type(kind | None) == (kind, True)
+    assert plain_type(Annotated[kind | None, "x"]) == (kind, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (Decimal, 0.1, "0.1"),
+        (Decimal, 12, "12"),
+        (Decimal, "012.50", "12.50"),
+        (Decimal, 1e-7, "1E-7"),
+        (Decimal, "twelve", "twelve"),
+        (Decimal, True, True),
+        (bytes, "/+8", "_-8="),
+        (bytes, "_-8=", "_-8="),
+        (bytes, "!", "!"),
+        (IPAddress, "::FFFF:1.2.3.4", "1.2.3.4"),
+        (IPAddress, " 2001:DB8:0::1", "2001:db8::1"),
+        (IPAddress, 5, 5),
+        (JsonText, {"type": "Point", "at": [1, 2.5]}, '{"type":"Point","at":[1,2.5]}'),
+        (JsonText, "علی", '"علی"'),
+        (date, datetime(2025, 3, 12, tzinfo=UTC), "2025-03-12"),
+        (datetime, datetime(2025, 3, 12, tzinfo=UTC), "2025-03-12T00:00:00Z"),
+    ],
+)
+def test_a_value_of_the_api_gets_the_one_form_of_messages(kind: Any, given: Any, message: Any) -> None:
+    read = TYPES[kind].from_item
+    assert read
+    assert read(given) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [({"b", "a"}, ["a", "b"]), (b"\xff\xef", "_-8="), (date(2025, 3, 12), "2025-03-12")]
+)
+def test_values_of_rows_are_told_in_json(value: Any, text: Any) -> None:
+    assert told(value) == text
+
+
+@pytest.mark.parametrize(
+    "moment", [datetime(2025, 3, 12, 1, 2, 3, 456_789, tzinfo=UTC), datetime(1950, 1, 1, 0, 0, 0, 1, UTC)]
+)
+def test_a_time_in_a_key_is_the_one_that_cassandra_keeps(moment: datetime) -> None:
+    found = TYPES[datetime].as_key(moment)
+    assert timedelta(0) <= moment - found < timedelta(milliseconds=1)
+    assert found.microsecond % 1_000 == 0

@@ -17,6 +17,7 @@ from penstock.errors import TraceError
 from penstock.kafka import Broker, Received
 from penstock.kafka.messages import moment
 from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.identity import is_deleted, key_of, key_text, read_key
 from penstock.pipelines.record import Header, Rejected, replayed_letter, write_time_ms
 
 KEPT = 1_000
@@ -48,6 +49,8 @@ class Occurrence:
     """The micro-batch that took it; None where that is not known, or not any more."""
     absent: tuple[str, ...] = ()
     """Columns that it has no value for."""
+    deletes: bool = False
+    """It says that its row is to be removed."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def trace(
     wanted: str,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Trace:
-    """Everything of the records whose key is `wanted`, or of which a text column is, in whatever case.
+    """Everything of the records whose key is `wanted`, or of which a column of the key or a text is, in whatever case.
+
+    A key of several columns is a JSON list of texts, as it is shown.
 
     What is no record counts where it mentions `wanted`. The table is searched by key: of a record that the topic no
     longer has, only its key finds the row.
@@ -85,17 +90,17 @@ def trace(
     Raises:
         TraceError: there is nothing of it; says what was searched.
     """
-    key = _key(pipeline, wanted)
+    key = read_key(pipeline, wanted)
     with Broker(settings.kafka) as broker, Store(settings.cassandra) as store, LetterIndex(pipeline, broker) as index:
         counts = Counts(store, pipeline)
         counts.ensure()
         search = _Search(pipeline, broker, counts, on_progress)
-        texts = {wanted if key is None else str(key)}
+        texts = {wanted if key is None else key_text(key)}
         messages, older_messages = search.messages(texts)
         keys = {message.key for message in messages if message.key}
         if keys - texts:  # found by another column than the key: such a record may have other messages, too
             messages, older_messages = search.messages(texts | keys)
-        ids = [found for text in sorted(keys | texts) if (found := _key(pipeline, text)) is not None]
+        ids = [found for text in sorted(keys | texts) if (found := read_key(pipeline, text)) is not None]
         # Before a stream ever ran there is no table.
         rows = tuple(store.rows(pipeline, ids)) if store.has_table(pipeline.keyspace, pipeline.table) else ()
         found = properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours))
@@ -108,7 +113,7 @@ def trace(
     if not (messages or rows or letters):
         raise TraceError(
             f"nothing is known of {wanted!r}; searched: {searched}. A topic forgets (kafka.retention_hours), and the "
-            f"table can be searched by {pipeline.key} only."
+            f"table can be searched by its whole key only: {', '.join(pipeline.keys.names)}."
         )
     return Trace(
         wanted, messages, rows, letters, searched, older_messages, older_letters, tuple(found), expired=expired
@@ -128,7 +133,7 @@ class _Search:
 
     def messages(self, texts: Iterable[str]) -> tuple[tuple[Occurrence, ...], int]:
         """The messages of these texts, and how many older ones there are."""
-        return newest(self._occurrences(mentioning(texts)), lambda occurrence: (occurrence.sent, occurrence.offset))
+        return newest(self._occurrences(set(texts)), lambda occurrence: (occurrence.sent, occurrence.offset))
 
     def letters(
         self, index: LetterIndex, texts: Iterable[str], messages: Iterable[Occurrence]
@@ -146,26 +151,32 @@ class _Search:
         kept, older = newest(found, lambda one: one[:2])
         return tuple(letter for *_, letter in kept), older
 
-    def _occurrences(self, pattern: re.Pattern[str]) -> Iterator[Occurrence]:
+    def _occurrences(self, texts: set[str]) -> Iterator[Occurrence]:
+        pattern = mentioning(texts)
+        # A key of several columns does not stand in a message as people write it: each record says what its key is.
+        several = len(self._pipeline.keys.names) > 1 and any(read_key(self._pipeline, text) for text in texts)
         self.read = 0
         for message in self._broker.read(self._pipeline.topic):
             self.read += 1
             if self.read % KEPT == 0:
                 self._on_progress(self.read)
-            if pattern.search(readable(message.value)) or pattern.search(readable(message.key)):
-                occurrence = self._occurrence(message, pattern)
+            is_mentioned = any(pattern.search(readable(each)) for each in (message.value, message.key))
+            if is_mentioned or several:
+                occurrence = self._occurrence(message, pattern, is_mentioned)
                 if occurrence:
                     yield occurrence
         self._on_progress(self.read)
 
-    def _occurrence(self, message: Received, pattern: re.Pattern[str]) -> Occurrence | None:
+    def _occurrence(self, message: Received, pattern: re.Pattern[str], is_mentioned: bool) -> Occurrence | None:
         """What the message says of itself; None where it only mentions the texts in passing, within other values."""
         record = message.judged(self._pipeline)
         absent: tuple[str, ...] = ()
-        if isinstance(record, Rejected):
+        deletes = False
+        if isinstance(record, Rejected) and is_mentioned:
             key, problem = "", f"{record.reason}: {record.message}"
-        elif any(pattern.fullmatch(text) for text in self._texts(record)):
-            key, problem = str(getattr(record, self._pipeline.key)), ""
+        elif not isinstance(record, Rejected) and any(pattern.fullmatch(text) for text in self._texts(record)):
+            key, problem = key_text(key_of(self._pipeline, record)), ""
+            deletes = is_deleted(self._pipeline, record)
             absent = tuple(column.name for column in self._pipeline.columns if getattr(record, column.name) is None)
         else:
             return None
@@ -181,14 +192,14 @@ class _Search:
             replays=replayed_letter(message.headers),
             batch=self._counts.batch_of(message.partition, message.offset),
             absent=absent,
+            deletes=deletes,
         )
 
     def _texts(self, record: Record) -> list[str]:
-        """What one may ask for: the key, and every text."""
-        columns = (
-            column for column in self._pipeline.columns if column.name == self._pipeline.key or column.python is str
-        )
-        return [str(getattr(record, column.name)) for column in columns]
+        """What one may ask for: the key, each of its columns, and every text."""
+        names = self._pipeline.keys.names
+        columns = (column for column in self._pipeline.columns if column.name in names or column.python is str)
+        return [key_text(key_of(self._pipeline, record)), *(str(getattr(record, column.name)) for column in columns)]
 
 
 def have_expired(messages: Iterable[Occurrence], position: Mapping[int, int], expired_ms: int | None) -> bool:
@@ -236,12 +247,3 @@ def readable(value: bytes | None) -> str:
 
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-
-
-def _key(pipeline: Pipeline, text: str) -> Any:
-    """The text as a value of the key's type; None where it is none."""
-    [column] = (column for column in pipeline.columns if column.name == pipeline.key)
-    try:
-        return column.kind.from_text(text) if column.kind.from_text else None
-    except ValueError:
-        return None

@@ -41,7 +41,7 @@ def properties(store: Store, pipeline: Pipeline, retention: timedelta) -> list[P
         return []
     [table] = found
     return [
-        *_expiry(pipeline, table["ttl"]),
+        *_expiry(pipeline, 0 if pipeline.ttl else table["ttl"]),
         *_grace(pipeline, table["grace"], retention),
         *_durability(store, pipeline),
         *_added_again(store, pipeline),
@@ -62,11 +62,13 @@ def _expiry(pipeline: Pipeline, ttl_s: int) -> Iterator[Property]:
 
 def _grace(pipeline: Pipeline, grace_s: int, retention: timedelta) -> Iterator[Property]:
     retention_s = round(retention.total_seconds())
-    if pipeline.absent == "clear" and grace_s < retention_s:
+    clears, deletes = pipeline.absent == "clear", bool(pipeline.deleted)
+    if (clears or deletes) and grace_s < retention_s:
+        what = " or ".join(["cleared a column"] * clears + ["removed its row"] * deletes)
         yield Property(
             f"gc_grace_seconds = {grace_s}",
-            f"that a record cleared a column is remembered for {_duration(grace_s)}, and Kafka keeps messages for "
-            f"{_duration(retention_s)}: an older message that is written after that sets the column again",
+            f"that a record {what} is remembered for {_duration(grace_s)}, and Kafka keeps messages for "
+            f"{_duration(retention_s)}: an older message that is written after that brings its values back",
             f"ALTER TABLE {_name(pipeline)} WITH gc_grace_seconds = {retention_s}, or more; Cassandra's default is "
             "864000.",
         )

@@ -27,6 +27,7 @@ from penstock.config import CassandraSettings
 from penstock.errors import StoreError
 from penstock.network import tls
 from penstock.pipelines.contract import Column, Pipeline
+from penstock.pipelines.keys import key_of_columns
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ _CONCURRENCY = 64
 _FIRST_TOKEN, _LAST_TOKEN = -(2**63), 2**63 - 1
 # Parts of the ring that are counted one by one, so that no request runs into the server's time limit for ranges.
 _COUNTED_PARTS = 64
+_DROPPED = "SELECT column_name FROM system_schema.dropped_columns WHERE keyspace_name = ? AND table_name = ?"
 _LIFETIME = """
 SELECT default_time_to_live AS ttl, toUnixTimestamp(now()) AS now_ms FROM system_schema.tables
 WHERE keyspace_name = ? AND table_name = ?
@@ -87,10 +89,10 @@ class Store:
     def ensure_table(self, pipeline: Pipeline) -> None:
         """Makes keyspace and table where they are absent, and waits until all nodes agree on them.
 
-        A keyspace that exists keeps its replication.
+        A keyspace that exists keeps its replication. A table that lacks nothing but optional columns gets them.
 
         Raises:
-            StoreError: the table exists and is not the declared one; names every difference.
+            StoreError: the table exists and is not the declared one in another way; names every difference.
         """
         name = f"{pipeline.keyspace}.{pipeline.table}"
         found = self._table(pipeline)
@@ -101,7 +103,27 @@ class Store:
             log.info("table %s: created", name)
         if found is None:
             raise StoreError(f"table {name} was created on {self._address}, but is not in its schema")
+        if added := self._lacking(pipeline, found):
+            self.define(f"ALTER TABLE {name} ADD ({', '.join(f'{column.name} {column.cql}' for column in added)})")
+            log.info("table %s: added %s", name, ", ".join(column.name for column in added))
+            found = self._table(pipeline) or found
         self._check(pipeline, found)
+
+    def addable(self, pipeline: Pipeline) -> list[str]:
+        """The columns that `ensure_table` would add to a table that is there."""
+        found = self._table(pipeline)
+        return [column.name for column in self._lacking(pipeline, found)] if found else []
+
+    def _lacking(self, pipeline: Pipeline, table: TableMetadata) -> list[Column]:
+        """Optional columns that the table never had, if that is all in which it is another than the declared one.
+
+        Of one that was dropped Cassandra would hide the values of older records, so it is not added again.
+        """
+        absent = [column for column in pipeline.columns if column.name not in table.columns]
+        if not absent or len(_differences(pipeline, table)) > len(absent):
+            return []
+        dropped = {row["column_name"] for row in self.execute(_DROPPED, (pipeline.keyspace, pipeline.table))}
+        return [] if any(column.required or column.name in dropped for column in absent) else absent
 
     def check_table(self, pipeline: Pipeline) -> None:
         """Raises StoreError when the table is not the declared one, or not there at all."""
@@ -119,12 +141,14 @@ class Store:
         return "".join(str(row["id"]) for row in self.execute(cql, (pipeline.keyspace, pipeline.table)))
 
     def expired_ms(self, pipeline: Pipeline) -> int | None:
-        """Rows written at or before this moment, in milliseconds since 1970, have outlived the table's
-        default_time_to_live, by Cassandra's own clock; None where it has none.
+        """Rows written at or before this moment, in milliseconds since 1970, have outlived their time to live, by
+        Cassandra's own clock; None where they have none. That is the declaration's, else the table's default.
         """
         found = self.execute(_LIFETIME, (pipeline.keyspace, pipeline.table))
+        declared = 0 if pipeline.ttl is None else round(pipeline.ttl.total_seconds())
+        lives = [(row["now_ms"] // 1_000, declared or row["ttl"]) for row in found]
         # Cassandra counts in whole seconds.
-        return max(((row["now_ms"] // 1_000 - row["ttl"]) * 1_000 + 999 for row in found if row["ttl"]), default=None)
+        return max(((now_s - ttl_s) * 1_000 + 999 for now_s, ttl_s in lives if ttl_s), default=None)
 
     def ensure_keyspace(self, pipeline: Pipeline) -> None:
         """Makes the keyspace if it is absent."""
@@ -161,10 +185,14 @@ class Store:
                 pass
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]:
-        """The rows of these keys, in no order; a key without a row gives nothing. Memory does not grow with the ids."""
-        select = self._select(pipeline, _cells(pipeline), f"WHERE {pipeline.key} = ?")
-        keys = iter(ids)
-        while batch := [(key,) for key in islice(keys, _CONCURRENCY * 16)]:
+        """The rows of these keys (`identity.key_of`), in no order; a key without a row gives nothing.
+
+        Memory does not grow with the ids.
+        """
+        where = " AND ".join(f"{name} = ?" for name in pipeline.keys.names)
+        select = self._select(pipeline, _cells(pipeline), f"WHERE {where}")
+        keys = (key if isinstance(key, tuple) else (key,) for key in ids)
+        while batch := list(islice(keys, _CONCURRENCY * 16)):
             for found in self._concurrently(select, batch, f"reading {len(batch)} rows of {pipeline.table}"):
                 yield from (_row(pipeline, row) for row in found)
 
@@ -176,7 +204,7 @@ class Store:
 
     def count(self, pipeline: Pipeline) -> int:
         """The number of rows. Reads the whole table: meant for tests and small tables."""
-        token = f"token({pipeline.key})"
+        token = f"token({', '.join(pipeline.keys.partition)})"
         select = self._select(pipeline, "count(*) AS n", f"WHERE {token} >= ? AND {token} <= ?")
         width = (_LAST_TOKEN - _FIRST_TOKEN + 1) // _COUNTED_PARTS
         parts = [(first, first + width - 1) for first in range(_FIRST_TOKEN, _LAST_TOKEN, width)]
@@ -212,8 +240,9 @@ class Store:
         if differences:
             raise StoreError(
                 f"table {pipeline.keyspace}.{pipeline.table} on {self._address} is not the declared one: "
-                f"{'; '.join(differences)}. Nothing was changed. Change the table (ALTER TABLE) or the declaration, or "
-                "name another table in the declaration."
+                f"{'; '.join(differences)}. Nothing was changed. Two ways on: let the declaration say again what the "
+                "table has (or the table, by ALTER TABLE, what the declaration says); or name another table in the "
+                "declaration, and `penstock rebuild --from-beginning` fills it from the topic."
             )
 
     def _select(self, pipeline: Pipeline, what: str, which: str) -> PreparedStatement:
@@ -295,9 +324,11 @@ def _create_keyspace(pipeline: Pipeline, settings: CassandraSettings) -> str:
 def _differences(pipeline: Pipeline, table: TableMetadata) -> list[str]:
     declared = {column.name: column.cql for column in pipeline.columns}
     found = {name: column.cql_type for name, column in table.columns.items()}
-    key = [column.name for column in table.primary_key]
+    clustering = ((column.name, column.is_reversed) for column in table.clustering_key)
+    key = key_of_columns((column.name for column in table.partition_key), clustering)
     return [
-        *([f"its key is {', '.join(key)}, declared is {pipeline.key}"] if key != [pipeline.key] else []),
+        *([f"its key is {key}, declared is {pipeline.keys}"] if str(key) != str(pipeline.keys) else []),
+        *(f"{name} is static" for name in declared if name in found and table.columns[name].is_static),
         *(f"{name} is absent" for name in declared.keys() - found.keys()),
         *(f"{name} is not declared" for name in found.keys() - declared.keys()),
         *(
@@ -311,7 +342,8 @@ def _differences(pipeline: Pipeline, table: TableMetadata) -> list[str]:
 def _cells(pipeline: Pipeline) -> str:
     """What a SELECT asks for to make a `Row`."""
     names = [column.name for column in pipeline.columns]
-    return ", ".join([*names, *(f"writetime({name}) AS {_written(name)}" for name in names if name != pipeline.key)])
+    times = (f"writetime({column.name}) AS {_written(column.name)}" for column in pipeline.cells)
+    return ", ".join([*names, *times])
 
 
 def _written(name: str) -> str:

@@ -23,6 +23,7 @@ def trace(settings: "Settings", wanted: str, as_json: bool) -> None:
     from penstock.audit.trace import trace as search
     from penstock.kafka import Broker
     from penstock.pipelines.contract import load_pipeline
+    from penstock.pipelines.types import told
     from penstock.views.progress import record_bar
     from penstock.views.trace import show_trace
 
@@ -32,6 +33,6 @@ def trace(settings: "Settings", wanted: str, as_json: bool) -> None:
     with record_bar(f"{pipeline.topic}: searching", messages) as show_progress:
         found = search(settings, pipeline, wanted, on_progress=show_progress)
     if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False, default=str))
+        click.echo(json.dumps(asdict(found), ensure_ascii=False, default=told))
     else:
         show_trace(found, pipeline)

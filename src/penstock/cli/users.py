@@ -20,6 +20,7 @@ def users(settings: "Settings", limit: int, as_json: bool) -> None:
     """Show rows of the table."""
     from penstock.cassandra import Store
     from penstock.pipelines.contract import load_pipeline
+    from penstock.pipelines.types import told
     from penstock.views.console import out
     from penstock.views.rows import rows_table
 
@@ -28,6 +29,6 @@ def users(settings: "Settings", limit: int, as_json: bool) -> None:
         rows = [row.values for row in store.any_rows(pipeline, limit)]
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row, ensure_ascii=False, default=str))
+            click.echo(json.dumps(row, ensure_ascii=False, default=told))
     else:
         out.print(rows_table(rows, pipeline))

@@ -58,10 +58,12 @@ def _table(store: Store, pipeline: Pipeline) -> Finding:
     subject = f"table {pipeline.keyspace}.{pipeline.table}"
     if not store.has_table(pipeline.keyspace, pipeline.table):
         return note(subject, "is not there yet; `penstock stream` makes it")
+    if added := store.addable(pipeline):
+        return note(subject, f"lacks {', '.join(added)}, which is optional; `penstock stream` adds what it lacks")
     try:
         store.check_table(pipeline)
     except StoreError as error:
-        return failed(subject, str(error), "ALTER TABLE, or change the declaration")
+        return failed(subject, str(error), "ALTER TABLE, change the declaration, or name another table in it")
     return fine(subject, "is the declared one")
 
 

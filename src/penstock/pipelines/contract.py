@@ -10,6 +10,7 @@ import re
 import string
 import sysconfig
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
@@ -30,7 +31,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from penstock.errors import ContractError
-from penstock.pipelines.types import TYPES, FieldType, plain_type
+from penstock.pipelines.cql import check_name, check_options, in_cql
+from penstock.pipelines.keys import Key
+from penstock.pipelines.times import TimeForm
+from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
 from penstock.source import Source
 
 
@@ -40,10 +44,13 @@ class From:
 
     A dotted path (`login.uuid`) takes the value as it is. A template (`{street.number} {street.name}`) writes text;
     its integers are written in decimal. If all its parts are absent or null, so is the field; if only some are, the
-    record is rejected, for the rest of the text would be lost.
+    record is rejected, for the rest of the text would be lost. In a path, `tags.0.name` is the first item of a list.
+
+    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339.
     """
 
     path: str
+    form: TimeForm | None = None
 
     @property
     def template(self) -> "Template | None":
@@ -78,14 +85,8 @@ def _doubled(literal: str) -> str:
     return literal.replace("{", "{{").replace("}", "}}")
 
 
-# cassandra-all 5.0.9, org/apache/cassandra/cql3/reserved_keywords.txt; a later Cassandra may have more.
-_WORDS = """
-add allow alter and apply asc authorize batch begin by columnfamily create delete desc describe drop entries execute
-from full grant if in index infinity insert into is keyspace limit materialized modify nan norecursive not null of
-on or order primary rename revoke schema select set table to token truncate unlogged update use using view where with
-"""
-RESERVED_IN_CQL = frozenset(_WORDS.split())
-"""Words that Cassandra takes for no name, in lower case."""
+LONGEST_TTL = timedelta(days=20 * 365)
+"""Cassandra's own limit."""
 _LONGEST_KEY_BYTES = 65_535
 """A longer partition key, or an empty one, is refused by Cassandra: its length travels in 16 bits."""
 
@@ -99,7 +100,14 @@ class Record(BaseModel):
     A field that may be absent is declared `X | None = None`; every other field is required.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class Column:
     max_bytes: int | None = None
 
     @property
-    def python(self) -> type:
+    def python(self) -> Any:
         return self.kind.python
 
     @property
@@ -158,7 +166,7 @@ class Pipeline(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     version: int = Field(gt=0)
     record: type[Record]
-    key: str
+    key: str | Key
     source: Source
     topic: str = Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")
     keyspace: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")
@@ -168,24 +176,70 @@ class Pipeline(BaseModel):
     absent: Literal["clear", "keep"] = "clear"
     """What an absent or null field does to its column: `clear` sets the column to null, because what the source says
     last is true; `keep` leaves the column as it is, for a source whose records hold only the fields that changed."""
+    deleted: str = ""
+    """A field by which a record says that it is deleted, by being there or by being true: then its row is removed, with
+    all that was written up to the record's write time. What is newer stays."""
+    ttl: timedelta | None = None
+    """How long after its write time, which is when the API answered, a row disappears; None: never."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of a table that is made (`penstock.pipelines.cql`), e.g. `{"gc_grace_seconds": 864_000}`."""
 
     @model_validator(mode="after")
-    def _key_is_a_required_column(self) -> Self:
-        if not any(column.name == self.key and column.required for column in self.columns):
+    def _key_is_of_required_columns(self) -> Self:
+        names, said = self.keys.names, f"pipeline {self.name}: key"
+        if not self.keys.partition or len(set(names)) < len(names):
+            raise ContractError(f"{said} {names} has no partition, or a column twice")
+        columns = {column.name: column for column in self.columns}
+        for name in names:
+            if name not in columns or not columns[name].required:
+                raise ContractError(f"{said} {name!r} is not a required field of {self.record.__name__}")
+            if not columns[name].kind.is_key:
+                kind = type_name(columns[name].python)
+                raise ContractError(f"{said} {name!r} is a {kind}, of which Cassandra makes no key that Python has too")
+        return self
+
+    @model_validator(mode="after")
+    def _deleted_is_a_field_that_can_be_absent(self) -> Self:
+        column = next((each for each in self.cells if each.name == self.deleted), None)
+        if self.deleted and (column is None or (column.required and not column.kind.is_flag)):
             raise ContractError(
-                f"pipeline {self.name}: key {self.key!r} is not a required field of {self.record.__name__}"
+                f"pipeline {self.name}: deleted={self.deleted!r} is no field beside the key that may be absent, or true"
             )
         return self
+
+    @field_validator("ttl")
+    @classmethod
+    def _is_a_time_to_live(cls, ttl: timedelta | None) -> timedelta | None:
+        if ttl is not None and not (timedelta(seconds=1) <= ttl <= LONGEST_TTL and not ttl.microseconds):
+            raise ContractError(f"ttl {ttl} is not a number of whole seconds from 1 to {LONGEST_TTL.days} days")
+        return ttl
+
+    @field_validator("options")
+    @classmethod
+    def _are_options_of_a_table(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_options(options)
+        return options
 
     @field_validator("keyspace", "table")
     @classmethod
     def _is_no_word_of_cql(cls, name: str) -> str:
-        return _named("keyspace or table", name)
+        return check_name("keyspace or table", name)
+
+    @property
+    def keys(self) -> Key:
+        """The key, also where the declaration names one column only."""
+        return Key((self.key,)) if isinstance(self.key, str) else self.key
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The fields in the order of their declaration; a key of text has the bounds of Cassandra's keys."""
-        return _columns(self.record, self.key)
+        return _columns(self.record, self.keys)
+
+    @property
+    def cells(self) -> tuple[Column, ...]:
+        """The columns beside the key: those that have a write time."""
+        names = self.keys.names
+        return tuple(column for column in self.columns if column.name not in names)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -193,7 +247,11 @@ class Pipeline(BaseModel):
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of the Kafka value."""
-        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **self.record.model_json_schema()}
+        schema = self.record.model_json_schema()
+        for column in self.columns:
+            if column.kind.schema:
+                schema["properties"][column.name] = _schema(column, schema["properties"][column.name])
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
     def spark_ddl(self) -> str:
         """The record as Spark's DDL, for `StructType.fromDDL`."""
@@ -203,11 +261,14 @@ class Pipeline(BaseModel):
 
     def create_table(self) -> str:
         """The CQL that creates the table if it is absent; the keyspace must exist."""
-        lines = [
-            f"    {column.name} {column.cql}{' PRIMARY KEY' if column.name == self.key else ''}"
-            for column in self.columns
-        ]
-        return f"CREATE TABLE IF NOT EXISTS {self.keyspace}.{self.table} (\n" + ",\n".join(lines) + "\n)"
+        names, order = self.keys.names, self.keys.order()
+        one = names[0] if len(names) == 1 else ""
+        lines = [f"    {c.name} {c.cql}{' PRIMARY KEY' if c.name == one else ''}" for c in self.columns]
+        lines += [] if one else [f"    {self.keys.primary_key()}"]
+        table = f"CREATE TABLE IF NOT EXISTS {self.keyspace}.{self.table} (\n" + ",\n".join(lines) + "\n)"
+        options = [order] if order else []
+        options += [f"{name} = {in_cql(name, value)}" for name, value in self.options.items()]
+        return " WITH ".join([table, "\n    AND ".join(options)]) if options else table
 
     def markdown_table(self) -> str:
         """The fields as a Markdown table, for the documentation."""
@@ -266,41 +327,53 @@ def _sentence(error: ContractError | ValidationError) -> str:
 
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.
 @cache
-def _columns(record: type[Record], key: str) -> tuple[Column, ...]:
+def _columns(record: type[Record], key: Key) -> tuple[Column, ...]:
     columns = (_column(name, field) for name, field in record.model_fields.items())
-    return tuple(_as_key(column) if column.name == key else column for column in columns)
+    return tuple(_as_key(column, key) if column.name in key.names else column for column in columns)
 
 
-def _as_key(column: Column) -> Column:
+def _schema(column: Column, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The type's own schema in place of what pydantic says of the value."""
+    own = {**(column.kind.schema or {}), **({"pattern": f"^({column.kind.form.pattern})$"} if column.kind.form else {})}
+    kept = {name: found[name] for name in ("title", "description", "default") if name in found}
+    return {**kept, **(own if column.required else {"anyOf": [own, {"type": "null"}]})}
+
+
+def _as_key(column: Column, key: Key) -> Column:
+    """Of several columns of the partition each has its share: Cassandra writes them into one, 3 bytes beside each."""
     if column.python is not str:
         return column
-    return replace(column, min_length=max(1, column.min_length), max_bytes=_LONGEST_KEY_BYTES)
-
-
-def _named(what: str, name: str) -> str:
-    if name in RESERVED_IN_CQL:
-        raise ContractError(f"{what} {name!r} is a reserved word of CQL: give it another name, e.g. {name}_value")
-    return name
+    shares = len(key.partition) if column.name in key.partition else 1
+    longest = _LONGEST_KEY_BYTES if shares == 1 else _LONGEST_KEY_BYTES // shares - 3
+    return replace(column, min_length=max(1, column.min_length), max_bytes=longest)
 
 
 def _column(name: str, field: FieldInfo) -> Column:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ContractError(f"field {name!r}: a column's name is lower-case letters, digits and underscores")
-    _named("field", name)
+    check_name("field", name)
     origin = next((item for item in field.metadata if isinstance(item, From)), None)
     if origin is None:
         raise ContractError(f"field {name!r} does not say where it comes from: annotate it with From('path')")
-    python, nullable = plain_type(field.annotation)
+    python, nullable = plain_type(field.annotation, field.metadata)
     if python not in TYPES:
-        allowed = ", ".join(each.__name__ for each in TYPES)
+        allowed = ", ".join(map(type_name, TYPES))
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
+    kind = TYPES[python]
+    if origin.form and not kind.is_time:
+        times = ", ".join(type_name(each) for each, row in TYPES.items() if row.is_time)
+        raise ContractError(f"field {name!r} has a form of time, and its type is {type_name(python)}, not {times}")
     if origin.template and python is not str:
-        raise ContractError(f"field {name!r} is a template, which writes text; its type is {python.__name__}, not str")
+        raise ContractError(
+            f"field {name!r} is a template, which writes text; its type is {type_name(python)}, not str"
+        )
     if nullable == field.is_required():
         raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")
+    if _min_length(field) and kind.least_bytes is not None:
+        raise ContractError(f"field {name!r} has a smallest length, which only text may have, not {type_name(python)}")
     return Column(
         name=name,
-        kind=TYPES[python],
+        kind=kind,
         required=field.is_required(),
         origin=origin,
         min_length=_min_length(field),

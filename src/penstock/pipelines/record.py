@@ -11,12 +11,13 @@ from enum import StrEnum
 from functools import cache, partial
 from hashlib import sha256
 from itertools import takewhile
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from penstock.pipelines.contract import Column, From, Pipeline, Record, Template
+from penstock.pipelines.types import plain_type
 
 
 class Reason(StrEnum):
@@ -141,6 +142,8 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
     for column in pipeline.columns:
         try:
             value = _taker(column.origin.path)(item)
+            if value is not None and (column.kind.from_item or column.origin.form):
+                value = _in_its_form(column, value)
         except _PartsMissingError as error:
             return Rejected(Reason.MISSING_FIELD, f"{column.name}: {error}", canonical_json(item))
         if value is not None:
@@ -153,9 +156,30 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
     return checked
 
 
+def _in_its_form(column: Column, value: Any) -> Any:
+    """The API's value in the one form that messages have; what cannot be read stays as it is, and is judged as that."""
+    if column.origin.form:
+        moment = column.origin.form(value)
+        value = value if moment is None else moment
+    return column.kind.from_item(value) if column.kind.from_item else value
+
+
 def to_bytes(record: Record) -> bytes:
-    """The Kafka value: compact UTF-8 JSON in the order of the declaration, absent fields left out."""
-    return record.model_dump_json(exclude_none=True).encode()
+    """The Kafka value: compact UTF-8 JSON in the order of the declaration, absent fields left out, sets sorted."""
+    unordered = _sets(type(record))
+    if not unordered:
+        return record.model_dump_json(exclude_none=True).encode()
+    values = record.model_dump(mode="json", exclude_none=True)
+    return to_json({name: sorted(value) if name in unordered else value for name, value in values.items()})
+
+
+@cache
+def _sets(record: type[Record]) -> frozenset[str]:
+    """The fields that are sets."""
+    fields = record.model_fields.items()
+    return frozenset(
+        name for name, field in fields if get_origin(plain_type(field.annotation, field.metadata)[0]) is set
+    )
 
 
 def is_known_version(pipeline: Pipeline, version: str | None) -> bool:
@@ -276,6 +300,8 @@ def _misformed(columns: Iterable[Column], parsed: Mapping[str, Any]) -> _Problem
     """The first value that is right for pydantic but has another form than is agreed."""
     for column in columns:
         kind, value = column.kind, parsed.get(column.name)
+        if kind.form and value is not None and not isinstance(value, str):
+            return _Problem(Reason.WRONG_TYPE, f"{column.name}: {kind.form.rule}")
         if kind.form and value is not None and not kind.form.holds(value):
             return _Problem(Reason.INVALID_VALUE, f"{column.name}: {kind.form.rule}")
         if value is not None and not kind.fits(value):
@@ -347,8 +373,8 @@ _PLAIN = (str, int)
 def _at(names: Iterable[str], item: Any) -> Any:
     try:
         for name in names:
-            item = item[name]
-    except (KeyError, TypeError):  # not there, or not in an object
+            item = item[int(name) if isinstance(item, list) and name.isdecimal() else name]
+    except (KeyError, IndexError, TypeError):  # not there, or not in an object
         return None
     return item
 

@@ -29,8 +29,9 @@ from penstock.pipelines.contract import Pipeline
 from penstock.stream.connectors.cassandra import forget_sessions, write
 from penstock.stream.connectors.kafka import write_letters
 from penstock.stream.counting import Counting, counted
+from penstock.stream.deletions import delete
 from penstock.stream.failures import FOREIGN, NEW_CHECKPOINT, first_cause, is_final
-from penstock.stream.judge import good, rejected, resolved
+from penstock.stream.judge import deletes, deletions, good, rejected, resolved
 from penstock.stream.progress import Progress, checkpoint
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class MicroBatches:
 
     @cached_property
     def _counted(self) -> Column:
-        return counted()
+        return counted(deletes(self.pipeline))
 
     def _once(self, batch: DataFrame, number: int) -> tuple[int, int]:
         """(messages read, messages rejected), all acknowledged and on the disk."""
@@ -132,7 +133,7 @@ class MicroBatches:
         """All is counted while the good ones are written, so that Kafka is read again only where there are letters."""
         counting, before = Counting(batch, self._counted), self.sinks.before
         before(BEFORE_ROWS)
-        self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
+        self._write_rows(batch, counting)
         before(BEFORE_LETTERS)
         if counting.rejected:
             self.sinks.letters(rejected(batch, self.pipeline), self.settings.kafka)
@@ -143,6 +144,12 @@ class MicroBatches:
         self.check_same()
         self.resources.counts.add(Batch(self._stream, number, counting.flows(), self._spans(batch, number)))
         return counting
+
+    def _write_rows(self, batch: DataFrame, counting: Counting) -> None:
+        """Writes rows and removes those whose records say so; reads the batch again only where there are such."""
+        self.sinks.rows(good(counting.watched, self.pipeline), self.pipeline, self.settings.cassandra)
+        if counting.deleting:
+            delete(deletions(batch, self.pipeline), self.pipeline, self.resources.store)
 
     def _spans(self, batch: DataFrame, number: int) -> Mapping[int, tuple[int, int]]:
         place = checkpoint(self.settings, self.pipeline)

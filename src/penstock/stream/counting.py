@@ -27,8 +27,8 @@ def with_flows(transformed: DataFrame) -> DataFrame:
     return transformed.select("*", flow.alias("flow")).select("*", bucket.alias("bucket"))
 
 
-def counted() -> Column:
-    """What is counted of a micro-batch.
+def counted(deletes: Column | None = None) -> Column:
+    """What is counted of a micro-batch; `deletes` says of a row whether it removes one.
 
     One column for all micro-batches: to make it is hundreds of calls into the JVM. And it is JSON, which comes out of
     the JVM in half a millisecond where a row in a row takes 45.
@@ -37,6 +37,7 @@ def counted() -> Column:
         F.count(F.lit(1)).alias("read"),
         F.count("reason").alias("rejected"),
         F.count(resolves()).alias("resolving"),
+        F.count_if(F.lit(False) if deletes is None else deletes).alias("deleting"),
         *(column for number in range(_BUCKETS) for column in _bucket(number)),
     )
     return F.to_json(F.struct(*counts)).alias(_COUNTED)
@@ -70,6 +71,11 @@ class Counting:
     def resolving(self) -> int:
         """Messages that resolve a dead letter."""
         return self._count("resolving")
+
+    @property
+    def deleting(self) -> int:
+        """Messages that remove a row."""
+        return self._count("deleting")
 
     def flows(self) -> Mapping[Flow, Tally]:
         """Messages of each attempt of a run, but for replays: what they replay was counted before."""

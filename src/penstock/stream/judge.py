@@ -13,6 +13,8 @@ the last of two equal keys and ignores what follows the object. Two strict witne
 """
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
@@ -63,7 +65,7 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     as in `record.from_bytes`.
     """
     text = F.when(F.octet_length("origin.value") <= LARGEST_VALUE_BYTES, F.col("origin.value").cast("string"))
-    canonical = F.coalesce(F.to_json("parsed") == text, F.lit(False))
+    canonical = F.coalesce((F.to_json("parsed") == text) & ~_names_repeat(pipeline), F.lit(False))
     variant = F.when(~F.col("canonical"), F.from_json(_sealed(text), "variant", _VARIANT_READER))
     record = F.struct(*(_typed(field).alias(field.name) for field in pipeline.columns))
     problem = F.coalesce(
@@ -87,9 +89,27 @@ def transform(messages: DataFrame, pipeline: Pipeline) -> DataFrame:
     )
 
 
-def good(transformed: DataFrame) -> DataFrame:
-    """The rows of the table: the record's columns and `WRITETIME`."""
-    return transformed.where("reason IS NULL").select("record.*", WRITETIME)
+def good(transformed: DataFrame, pipeline: Pipeline | None = None) -> DataFrame:
+    """The rows of the table: the record's columns and `WRITETIME`; without records that say that they are deleted."""
+    lives = F.col("reason").isNull()
+    if pipeline and pipeline.deleted:
+        lives &= ~deletes(pipeline)
+    return transformed.where(lives).select("record.*", WRITETIME)
+
+
+def deletes(pipeline: Pipeline) -> Column:
+    """Whether a row of `transform` is a good record that says that it is deleted; never null."""
+    if not pipeline.deleted:
+        return F.lit(False)
+    [field] = (each for each in pipeline.cells if each.name == pipeline.deleted)
+    value = F.col("record")[field.name]
+    said = F.coalesce(value, F.lit(False)) if field.kind.is_flag else value.isNotNull()
+    return F.col("reason").isNull() & said
+
+
+def deletions(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
+    """Messages of records that say that they are deleted: `value`, and `WRITETIME`."""
+    return transformed.where(deletes(pipeline)).select(F.col("origin.value").alias("value"), WRITETIME)
 
 
 def rejected(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
@@ -245,13 +265,20 @@ def _not_an_object(text: Column) -> Column:
 def _field_problem(field: Field) -> Column:
     """The problem of one field. `found` is its JSON type where the value was read as a VARIANT, else null."""
     value = F.col("parsed")[field.name]
-    found = F.schema_of_variant(F.try_variant_get("variant", f"$[0].{field.name}", "variant"))
-    readable = value.isNotNull() & found.rlike(f"^({field.kind.json})$")
+    variant = F.try_variant_get("variant", f"$[0].{field.name}", "variant")
+    found = F.schema_of_variant(variant)
+    readable = value.isNotNull() & found.rlike(f"(?s)^({field.kind.json})$")
+    if field.kind.items:
+        taken = f"try_variant_get(variant, '$[0].{field.name}', 'variant')"
+        readable &= F.expr(field.kind.items.are_text.format(taken))
     allowed = readable if field.required else readable | (found == "VOID")
     wrong = f"{field.name}: is declared as {field.spark}, the value is "
     problem = F.when(found.isNotNull() & ~allowed, _problem(Reason.WRONG_TYPE, wrong, found))
     if field.required:
         problem = problem.when(value.isNull(), _problem(Reason.MISSING_FIELD, f"{field.name}: is required"))
+    if field.kind.items:
+        null_item = F.expr(field.kind.items.any_null.format(_parsed(field)))
+        problem = problem.when(null_item, _problem(Reason.WRONG_TYPE, f"{field.name}: an item is null"))
     for invalid, rule in _rules(field, value):
         problem = problem.when(invalid, _problem(Reason.INVALID_VALUE, f"{field.name}: {rule}"))
     return problem
@@ -262,8 +289,8 @@ def _rules(field: Field, value: Column) -> list[tuple[Column, str]]:
     rules: list[tuple[Column, str]] = []
     kind = field.kind
     if kind.form:
-        written = value.rlike(rf"^{kind.form.pattern}\z")
-        readable = written & _typed(field).isNotNull() if kind.is_converted else written
+        written = value.rlike(rf"^(?:{kind.form.pattern})\z")
+        readable = written & _typed(field).isNotNull() if kind.convert else written
         rules.append((value.isNotNull() & ~readable, kind.form.rule))
     if kind.has_infinity:
         rules.append((F.abs(value) == float("inf"), f"does not fit a {kind.cql}"))
@@ -292,9 +319,21 @@ def _wire_ddl(pipeline: Pipeline) -> str:
 
 
 def _wire_type(field: Field) -> str:
-    return "STRING" if field.kind.is_converted else field.spark
+    return "STRING" if field.kind.convert else field.spark
 
 
 def _typed(field: Field) -> Column:
-    value = F.col("parsed")[field.name]
-    return value.try_cast(field.spark) if field.kind.is_converted else value
+    kind = field.kind
+    return F.expr(kind.convert.format(_parsed(field))) if kind.convert else F.col("parsed")[field.name]
+
+
+def _parsed(field: Field) -> str:
+    """What Spark read of the field, in SQL."""
+    return f"parsed.`{field.name}`"
+
+
+def _names_repeat(pipeline: Pipeline) -> Column:
+    """Whether a name stands twice in an object that Spark reads as a map, and writes back as it was."""
+    maps = (field for field in pipeline.columns if field.kind.items)
+    found = (F.expr(field.kind.items.names_repeat.format(_parsed(field))) for field in maps if field.kind.items)
+    return reduce(or_, (F.coalesce(each, F.lit(False)) for each in found), F.lit(False))

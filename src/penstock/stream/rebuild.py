@@ -16,7 +16,6 @@ from penstock.stream.batches import MicroBatches, prepare
 from penstock.stream.connectors.cassandra import batch_conf
 from penstock.stream.counting import Counting
 from penstock.stream.failures import FOREIGN, ended, first_cause
-from penstock.stream.judge import good
 
 
 def rebuild(
@@ -68,7 +67,7 @@ class _Rows(MicroBatches):
     def _once(self, batch: DataFrame, _number: int) -> tuple[int, int]:
         counting = Counting(batch, self._counted)
         with durable(self.resources.store, self.pipeline):
-            self.sinks.rows(good(counting.watched), self.pipeline, self.settings.cassandra)
+            self._write_rows(batch, counting)
         self.done += counting.read
         self.on_progress(self.done)
         return counting.read, counting.rejected

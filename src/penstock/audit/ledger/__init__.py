@@ -5,7 +5,8 @@ Twice, by two ways that share nothing: quickly from the counts that ingest and s
 """
 
 from penstock.audit.ledger.account import Account
-from penstock.audit.ledger.data import Ledger, difference
+from penstock.audit.ledger.data import Ledger
+from penstock.audit.ledger.difference import difference
 from penstock.audit.ledger.reconcile import (
     Balance,
     account,

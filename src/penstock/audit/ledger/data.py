@@ -3,17 +3,18 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 from penstock.audit.ledger.account import Account
+from penstock.audit.ledger.difference import difference
 from penstock.cassandra import Row
 from penstock.kafka import Received, Topics
-from penstock.pipelines.contract import Column, Pipeline, Record
+from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.identity import is_deleted, key_of, key_of_row, key_text
 from penstock.pipelines.record import Header, Rejected, from_bytes, replayed_letter, write_time_ms
 
 _AT_ONCE = 1_000
 _EXAMPLES = 5
-_NO_ROW = "no row"
 
 
 class Rows(Protocol):
@@ -60,7 +61,8 @@ class Ledger:
         """The account of this moment, of the one run.
 
         `position`, partition -> offset, is where the stream was before this call: what it passed and what neither
-        arrived nor was rejected is lost.
+        arrived nor was rejected is lost. Deletions that it has not passed are in flight, whatever the table shows: that
+        a row is not there is no sign of one.
         """
         run_id = self._run_id or ""
         nothing = Account(run_id, 0, 0, 0, 0, 0, 0)
@@ -68,6 +70,7 @@ class Ledger:
 
     def refresh_all(self, position: Mapping[int, int] | None = None) -> dict[str, Account]:
         """Run -> its account of this moment; messages of no run are those of the run without a name."""
+        self._enter(_ENTER_POSITION, (position or {}).items())
         self._read_letters()
         self._settle()
         for messages in _batches(self._new(self._pipeline.topic, self._count_read)):
@@ -78,7 +81,6 @@ class Ledger:
         # What was rejected while the topic was read.
         self._read_letters()
         self._settle_replaced()
-        self._enter(_ENTER_POSITION, (position or {}).items())
         return self._accounts()
 
     def in_flight_examples(self) -> str:
@@ -127,9 +129,13 @@ class Ledger:
             self._settle_stored(flying)
 
     def _settle_replaced(self) -> None:
-        if self._pipeline.absent == "clear" and self._book.execute(_ANY_UNSET).fetchone():
+        clears, deletes = self._pipeline.absent == "clear", bool(self._pipeline.deleted)
+        if deletes or (clears and self._book.execute(_ANY_UNSET).fetchone()):
             with self._book:
-                self._book.execute(_SETTLE_REPLACED)
+                self._book.execute(_SETTLE_REPLACED, (clears,))
+        if deletes:
+            with self._book:
+                self._book.execute(_AWAIT_DELETIONS)
 
     def _new(self, topic: str, count: Callable[[], None]) -> Iterator[Received]:
         """The run's messages in the topic that were not read before."""
@@ -157,12 +163,13 @@ class Ledger:
         place = (headers.get(Header.RUN, ""), headers.get(Header.ITEM, message.origin), message.origin)
         at = (message.partition, message.offset, new)
         if isinstance(record, Rejected):
-            return (*place, *at, None, None, 0)
-        key = str(getattr(record, self._pipeline.key))
-        return (*place, *at, key, message.value, write_time_ms(headers, message.timestamp_ms))
+            return (*place, *at, None, None, 0, 0)
+        key = key_text(key_of(self._pipeline, record))
+        written_ms = write_time_ms(headers, message.timestamp_ms)
+        return (*place, *at, key, message.value, written_ms, is_deleted(self._pipeline, record))
 
     def _key_and_time(self, message: Received) -> tuple[str, int] | None:
-        *_, key, _value, written_ms = self._message(message)
+        *_, key, _value, written_ms, _deletes = self._message(message)
         return None if key is None else (key, written_ms)
 
     def _in_flight(self, last: int) -> Iterator[list[tuple[int, Record, int]]]:
@@ -174,10 +181,10 @@ class Ledger:
 
     def _settle_stored(self, flying: list[tuple[int, Record, int]]) -> None:
         pipeline = self._pipeline
-        ids = {getattr(record, pipeline.key) for _, record, _ in flying}
-        rows = {row.values[pipeline.key]: row for row in self._store.rows(pipeline, ids)}
+        ids = {key_of(pipeline, record) for _, record, _ in flying}
+        rows = {key_of_row(pipeline, row.values): row for row in self._store.rows(pipeline, ids)}
         found = [
-            (difference(pipeline, record, rows.get(getattr(record, pipeline.key)), at_ms), number)
+            (difference(pipeline, record, rows.get(key_of(pipeline, record)), at_ms), number)
             for number, record, at_ms in flying
         ]
         newer = (_newest_cell(pipeline, record, rows, at_ms) for _, record, at_ms in flying)
@@ -198,64 +205,6 @@ class Ledger:
         return found
 
 
-class Difference(NamedTuple):
-    """What a row does not show of a record; names columns, never their values."""
-
-    why: str
-    """Empty when it shows all of it."""
-    only_unset: bool
-    """No cell has a wrong value or write time, some have none: they were never written, cleared since, or expired."""
-
-
-def difference(pipeline: Pipeline, record: Record, row: Row | None, timestamp_ms: int) -> Difference:
-    """Whether the row, if there is one, shows that the record was stored.
-
-    A cell of a later write time is a newer record's, which is as it should be; whether there is one, only
-    `Ledger.changed_elsewhere` knows. A column that the record has absent must
-    have no older value, unless the pipeline keeps it, and none of this record's write time. A column that the record
-    has must be set; unset it may be where a newer record cleared it, for which Cassandra tells no write time: so the
-    newer record is known by the columns that every record has.
-    """
-    if row is None:
-        return Difference(_NO_ROW, only_unset=True)
-    written_us = timestamp_ms * 1_000
-    unset, wrong = [], []
-    for column in pipeline.columns:
-        if column.name == pipeline.key:
-            continue
-        expected, cell_us = getattr(record, column.name), row.written_us.get(column.name)
-        if cell_us is None:
-            unset += [f"{column.name} is not set"] if expected is not None else []
-        elif expected is None:
-            wrong += [f"{column.name} is still set"] if _is_left(pipeline, cell_us, written_us) else []
-        elif cell_us < written_us:
-            wrong.append(f"{column.name} is older")
-        elif cell_us == written_us and not _is_same(column, expected, row.values[column.name]):
-            wrong.append(f"{column.name} differs")
-    if not wrong and (not unset or _is_replaced(pipeline, row, written_us)):
-        return Difference("", only_unset=False)
-    return Difference(", ".join([*wrong, *unset]), only_unset=not wrong)
-
-
-def _is_left(pipeline: Pipeline, cell_us: int, written_us: int) -> bool:
-    """Whether a cell stands there that the record, which has it absent, must have cleared."""
-    return cell_us == written_us or (cell_us < written_us and pipeline.absent == "clear")
-
-
-def _is_replaced(pipeline: Pipeline, row: Row, written_us: int) -> bool:
-    """Whether a newer record was written over all of it: then what is unset in the row was cleared."""
-    if pipeline.absent == "keep":
-        return False
-    others = [column for column in pipeline.columns if column.name != pipeline.key]
-    newer = {column.name for column in others if row.written_us.get(column.name, written_us) > written_us}
-    required = {column.name for column in others if column.required}
-    return required <= newer if required else bool(newer)
-
-
-def _is_same(column: Column, expected: Any, found: Any) -> bool:
-    return found is not None and column.kind.is_same(expected, found)
-
-
 def _rejected(letter: Received) -> tuple[str, str, str]:
     return (letter.headers.get(Header.RUN, ""), letter.headers.get(Header.ITEM, _key(letter)), _key(letter))
 
@@ -264,12 +213,16 @@ def _newest_cell(
     pipeline: Pipeline, record: Record, rows: Mapping[Any, Row], at_ms: int
 ) -> tuple[str, int, str] | None:
     """(key, write time, columns) of the row's newest values, if they are newer than the record."""
-    key = getattr(record, pipeline.key)
+    key = key_of(pipeline, record)
     written_us = rows[key].written_us if key in rows else {}
     newest_us = max(written_us.values(), default=at_ms * 1_000)
     if newest_us <= at_ms * 1_000:
         return None
-    return (str(key), newest_us, ", ".join(sorted(name for name, at_us in written_us.items() if at_us == newest_us)))
+    return (
+        key_text(key),
+        newest_us,
+        ", ".join(sorted(name for name, at_us in written_us.items() if at_us == newest_us)),
+    )
 
 
 def _some_cells(found: Iterable[tuple[str, str]]) -> str:
@@ -292,13 +245,15 @@ def _batches(messages: Iterator[Received]) -> Iterator[list[Received]]:
 # `state`: 0 in flight, 1 dead-lettered, 2 stored. `key` and `value` only where the message holds a record, the value
 # only as long as it is needed. `why` is what a look-up found wrong, `unset` whether that is only what is not there:
 # such a record may have been stored, and replaced by a newer one or expired since. `on_topic` is false for what ingest
-# rejected, which has no partition, and for replays. A letter may be read before its message. `cell` has the newest
-# values of rows, as long as no message is known that wrote them.
+# rejected, which has no partition, and for replays. `awaits`: what is not there may have been removed by a deletion
+# that is in flight. A letter may be read before its message. `cell` has the newest values of rows, as long as no
+# message is known that wrote them.
 _TABLES = """
 CREATE TABLE entry (
     run TEXT NOT NULL, item TEXT NOT NULL, origin TEXT UNIQUE NOT NULL, partition INT, offset INT,
     on_topic INT NOT NULL, state INT NOT NULL DEFAULT 0,
-    key TEXT, value BLOB, written_ms INT, why TEXT NOT NULL DEFAULT 'no row', unset INT NOT NULL DEFAULT 1
+    key TEXT, value BLOB, written_ms INT, deletes INT NOT NULL DEFAULT 0, awaits INT NOT NULL DEFAULT 0,
+    why TEXT NOT NULL DEFAULT 'no row', unset INT NOT NULL DEFAULT 1
 );
 CREATE INDEX flying ON entry (state) WHERE state = 0;
 CREATE TABLE letter (origin TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -306,8 +261,8 @@ CREATE TABLE cell (key TEXT PRIMARY KEY, written_us INT NOT NULL, names TEXT NOT
 CREATE TABLE position (partition INT PRIMARY KEY, last INT NOT NULL);
 """
 _ENTER_MESSAGE = """
-INSERT OR IGNORE INTO entry (run, item, origin, partition, offset, on_topic, key, value, written_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO entry (run, item, origin, partition, offset, on_topic, key, value, written_ms, deletes)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ENTER_REJECTED = "INSERT OR IGNORE INTO entry (run, item, origin, on_topic, state) VALUES (?, ?, ?, 0, 1)"
 _ENTER_LETTER = "INSERT OR IGNORE INTO letter VALUES (?)"
@@ -318,25 +273,32 @@ UPDATE entry SET state = 1, value = NULL WHERE state = 0 AND rowid > ? AND origi
 _DIFFERS = "UPDATE entry SET why = ?, unset = ? WHERE rowid = ?"
 _SETTLE_STORED = "UPDATE entry SET state = 2, value = NULL WHERE rowid = ?"
 _IN_FLIGHT = """
-SELECT rowid, value, written_ms FROM entry
-WHERE state = 0 AND value IS NOT NULL AND rowid > ? ORDER BY rowid LIMIT ?
+SELECT entry.rowid, value, written_ms FROM entry LEFT JOIN position USING (partition)
+WHERE state = 0 AND value IS NOT NULL AND entry.rowid > ? AND (NOT deletes OR offset <= last)
+ORDER BY entry.rowid LIMIT ?
 """
-# A newer message of the same key, which is stored itself, wrote every column, the ones that are not set among them. Of
-# two with one write time none is newer.
+# A newer message of the same key, which is stored itself, wrote every column, the ones that are not set among them,
+# unless absent values are kept; a deletion removed them. Of two with one write time none is newer, but a deletion wins.
 _ANY_UNSET = "SELECT 1 FROM entry WHERE state = 0 AND unset AND why <> 'no row' LIMIT 1"
 _SETTLE_REPLACED = """
 UPDATE entry SET state = 2, value = NULL WHERE rowid IN (
     SELECT missing.rowid FROM entry AS missing JOIN (
-        SELECT key, max(written_ms) AS newest_ms FROM entry
-        WHERE state = 2 AND key IN (SELECT key FROM entry WHERE state = 0 AND unset) GROUP BY key
+        SELECT key, max(written_ms + deletes) AS newest_ms FROM entry
+        WHERE state = 2 AND (deletes OR ?) AND key IN (SELECT key FROM entry WHERE state = 0 AND unset) GROUP BY key
     ) AS stored ON stored.key = missing.key AND stored.newest_ms > missing.written_ms
     WHERE missing.state = 0 AND missing.unset
 )
 """
+_AWAIT_DELETIONS = """
+UPDATE entry SET awaits = unset AND key IN (
+    SELECT key FROM entry LEFT JOIN position USING (partition)
+    WHERE state = 0 AND deletes AND coalesce(offset > last, 1)
+) WHERE state = 0
+"""
 _FLYING_EXAMPLES = "SELECT key, origin, why FROM entry WHERE state = 0 LIMIT ?"
 _LOST_EXAMPLES = """
 SELECT key, origin, why FROM entry JOIN position USING (partition)
-WHERE state = 0 AND run = ? AND offset <= last AND NOT (unset AND coalesce(written_ms <= ?, 0)) LIMIT ?
+WHERE state = 0 AND run = ? AND offset <= last AND NOT awaits AND NOT (unset AND coalesce(written_ms <= ?, 0)) LIMIT ?
 """
 # A retry may have fetched another record for an item. Each message is a record of its own that has to arrive: an item
 # is in flight, or lost, where one of its messages is. What a replay in flight replays is still a letter.
@@ -349,7 +311,10 @@ FROM (
     FROM (
         SELECT run, item, state, on_topic, passed,
             state = 0 AND NOT (passed AND unset AND coalesce(written_ms <= ?, 0)) AS missing
-        FROM (SELECT *, coalesce(offset <= last, 0) AS passed FROM entry LEFT JOIN position USING (partition))
+        FROM (
+            SELECT *, coalesce(offset <= last, 0) AND NOT awaits AS passed
+            FROM entry LEFT JOIN position USING (partition)
+        )
     ) GROUP BY run, item
 ) GROUP BY run
 """

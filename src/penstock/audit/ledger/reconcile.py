@@ -18,6 +18,7 @@ from penstock.config import Settings
 from penstock.errors import BrokerError, LedgerError, StoreError
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.identity import key_of, key_of_row
 from penstock.pipelines.record import Rejected
 from penstock.waiting import until
 
@@ -189,8 +190,8 @@ def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[s
     with Broker(settings.kafka) as broker, Store(settings.cassandra) as store:
         # More than asked for: some may hold no record, and some the same one.
         read = [message.judged(pipeline) for message in broker.tail(pipeline.topic, 4 * count)]
-        ids = list(dict.fromkeys(getattr(record, pipeline.key) for record in read if not isinstance(record, Rejected)))
-        rows = {row.values[pipeline.key]: row.values for row in store.rows(pipeline, ids)}
+        ids = list(dict.fromkeys(key_of(pipeline, record) for record in read if not isinstance(record, Rejected)))
+        rows = {key_of_row(pipeline, row.values): row.values for row in store.rows(pipeline, ids)}
     return [rows[key] for key in ids if key in rows][:count]
 
 

@@ -10,6 +10,7 @@ from penstock.audit.letters.index import Body, Letter
 from penstock.kafka import Message, Publisher, Received
 from penstock.kafka.messages import EPOCH, MILLISECOND
 from penstock.pipelines.contract import Pipeline, Record
+from penstock.pipelines.identity import message_key
 from penstock.pipelines.record import Header, Reason, Rejected, from_api, from_bytes, to_bytes
 
 
@@ -80,8 +81,7 @@ def _judged(
     if isinstance(record, Rejected):
         return Outcome(letter, State.STILL_BAD, f"{record.reason}: {record.message}")
     published = to_bytes(record) if from_ingest or value is None else value
-    key = str(getattr(record, pipeline.key)).encode()
-    return Message(pipeline.topic, key, published, _headers(pipeline, letter, message), now)
+    return Message(pipeline.topic, message_key(pipeline, record), published, _headers(pipeline, letter, message), now)
 
 
 def _headers(pipeline: Pipeline, letter: Letter, message: Received) -> dict[str, str]:

@@ -3,16 +3,21 @@
 Names and defaults: https://github.com/datastax/spark-cassandra-connector/blob/v3.5.1/doc/reference.md
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
 from penstock.cassandra.table import Store
 from penstock.config import CassandraSettings
 from penstock.network import tls
-from penstock.pipelines.contract import Column, Pipeline
+from penstock.pipelines.contract import LONGEST_TTL, Column, Pipeline
 from penstock.stream.judge import WRITETIME
+
+_TTL = "penstock_ttl"
+"""Column of what is written: seconds, for Cassandra's `USING TTL`."""
 
 # Measured with the users pipeline: docs/decisions/041-how-spark-writes.md, 152-batches-as-large-as-the-nodes-take.md
 _BATCH = "spark.cassandra.output.batch.size.bytes"
@@ -44,16 +49,31 @@ def write(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> N
     The message's time is the cells' write time, so of two versions of a row the newer message wins, in whatever order
     they arrive. An absent value is written as null, a tombstone with that write time, which clears what an older
     message set; where the pipeline keeps absent values it stays unset. Of two messages of one key and one millisecond
-    Cassandra decides cell by cell: null wins, else the larger value.
+    Cassandra decides cell by cell: null wins, else the larger value. Of a pipeline with a time to live each row gets
+    what is left of it, and one that has none left is not written.
     """
+    lives = good if pipeline.ttl is None else _with_ttl(good, pipeline.ttl)
     (
-        good.write.format("org.apache.spark.sql.cassandra")
+        lives.write.format("org.apache.spark.sql.cassandra")
         .mode("append")
         .options(keyspace=pipeline.keyspace, table=pipeline.table, writetime=WRITETIME)
+        .options(**({} if pipeline.ttl is None else {"ttl": _TTL}))
         .options(**_meaning(pipeline))
         .option("spark.cassandra.output.consistency.level", settings.consistency_level)
         .save()
     )
+
+
+def _with_ttl(good: DataFrame, ttl: timedelta) -> DataFrame:
+    """The rows that have time left, and how much: so a row disappears at one moment, however often it is written.
+
+    In whole seconds, as Cassandra counts, and never too few. The executor's clock is asked for each row, and not
+    Spark's `current_timestamp`, a constant, for which each micro-batch would have its plan compiled anew.
+    """
+    now_ms = F.expr("reflect('java.lang.System', 'currentTimeMillis')").cast("bigint")
+    left_s = F.ceil((F.col(WRITETIME) / 1_000 + ttl / timedelta(milliseconds=1) - now_ms) / 1_000) + 1
+    longest_s = round(LONGEST_TTL.total_seconds())
+    return good.withColumn(_TTL, F.least(left_s, F.lit(longest_s)).cast("int")).where(F.col(_TTL) > 1)
 
 
 def _meaning(pipeline: Pipeline) -> dict[str, str]:

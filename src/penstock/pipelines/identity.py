@@ -1,0 +1,64 @@
+"""Which row a record is, and whether it removes it: the values of its key, also as text for messages and people."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.pipelines.contract import Column, Pipeline, Record
+
+
+def key_of(pipeline: Pipeline, record: Record) -> Any:
+    """The record's key as its row has it: of several columns the tuple of their values, in the order of the key."""
+    return _one(tuple(column.kind.as_key(getattr(record, column.name)) for column in _columns(pipeline)))
+
+
+def key_of_row(pipeline: Pipeline, values: Mapping[str, Any]) -> Any:
+    """The same of a row's values."""
+    return _one(tuple(values[column.name] for column in _columns(pipeline)))
+
+
+def key_text(key: Any) -> str:
+    """A key for people: the value as text; of several columns a JSON list of texts, by which it can be searched."""
+    return _listed(key) if isinstance(key, tuple) else str(key)
+
+
+def is_deleted(pipeline: Pipeline, record: Record) -> bool:
+    """Whether the record says that its row is to be removed."""
+    value = getattr(record, pipeline.deleted) if pipeline.deleted else None
+    return value not in (None, False)
+
+
+def message_key(pipeline: Pipeline, record: Record) -> bytes:
+    """The key of the record's message: its partition key. Kafka keeps the order of messages that have one key."""
+    values = (column.kind.as_key(getattr(record, column.name)) for column in _columns(pipeline))
+    return key_text(_one(tuple(values)[: len(pipeline.keys.partition)])).encode()
+
+
+def read_key(pipeline: Pipeline, text: str) -> Any:
+    """The key that the text names, see `key_text`; None where it names none."""
+    columns = _columns(pipeline)
+    try:
+        texts = json.loads(text) if len(columns) > 1 else [text]
+        if not isinstance(texts, list) or len(texts) != len(columns):
+            return None
+        values = tuple(_read(column, each) for column, each in zip(columns, texts, strict=True))
+    except (ValueError, RecursionError):
+        return None
+    return None if None in values else _one(values)
+
+
+def _read(column: Column, text: Any) -> Any:
+    return column.kind.from_text(text) if column.kind.from_text and isinstance(text, str) else None
+
+
+def _columns(pipeline: Pipeline) -> list[Column]:
+    by_name = {column.name: column for column in pipeline.columns}
+    return [by_name[name] for name in pipeline.keys.names]
+
+
+def _one(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return json.dumps([str(value) for value in values], ensure_ascii=False)
