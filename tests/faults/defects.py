@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from confluent_kafka import Producer
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
@@ -30,6 +31,7 @@ from rig.stacks import free_ports
 from tests.faults.check import Findings, Topic, check
 from tests.faults.load import Expected, messages
 from tests.strangers import alter
+from tests.waiting import TIMEOUT_S
 
 RECORDS = 2_000
 """For each defect."""
@@ -203,6 +205,16 @@ def _local_spark(
         yield spark, own
     finally:
         spark.stop()
+        _end_driver()
+
+
+def _end_driver() -> None:
+    """Spark keeps its JVM for the next session of this process: to a stack in the same folder it is a process left."""
+    gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
+    if gateway:
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # by which it ends
+        gateway.proc.wait(TIMEOUT_S)
 
 
 def _carry(spark: SparkSession, settings: Settings, pipeline: Pipeline, defect: Defect) -> Findings:
