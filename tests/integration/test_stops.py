@@ -33,7 +33,7 @@ def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.T
     with Broker(settings.kafka) as broker:
         publish(broker, own, [to_bytes(user(number)) for number in range(RECORDS)])
     with streaming(settings):
-        until(lambda: "batch 0: stored" in log_of(settings))
+        until(Path(settings.spark.checkpoint, "users", "commits", "0").exists)
     return settings
 
 
@@ -97,11 +97,20 @@ def test_damaged_checkpoint_is_refused(copied: Settings, damage: Callable[[Path]
     assert "Move the checkpoint away" in log_of(copied)
 
 
+def begun_and_killed(place: Path) -> None:
+    """As kill -9 in the first write of offsets, and of commits, leaves a checkpoint."""
+    for folder in ("offsets", "commits"):
+        (place / folder).mkdir(parents=True)
+        (place / folder / f".0.{uuid4()}.tmp").write_text("v1\n{")
+        (place / folder / f"..0.{uuid4()}.tmp.crc").write_bytes(b"crc")
+
+
 def test_deleted_checkpoint_changes_neither_rows_nor_counts(
     settings: Settings, own: Pipeline, store: Store, tmp_path: Path
 ) -> None:
     before = rows(store, own)
     anew = elsewhere(settings, own, tmp_path)
+    begun_and_killed(Path(anew.spark.checkpoint, "users"))
     with streaming(anew):
         until(lambda: "batch 0: stored" in log_of(anew))
     [run] = Counts(store, own).runs()

@@ -22,7 +22,7 @@ from penstock.stream.counting import with_flows
 from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, ended, first_cause, is_local, only_one
 from penstock.stream.judge import transform
 from penstock.stream.jvm import REDACTION, SECRET, launch
-from penstock.stream.progress import checkpoint
+from penstock.stream.progress import checkpoint, clear_unfinished
 from penstock.stream.stall import Watch
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,7 @@ def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger
     """
     pipeline, settings = batches.pipeline, batches.settings
     place = place or checkpoint(settings, pipeline)
+    clear_unfinished(spark, place)
     trigger = trigger or {"processingTime": f"{settings.spark.trigger_interval_ms} milliseconds"}
     messages = (
         spark.readStream.format("kafka")

@@ -21,6 +21,22 @@ def checkpoint(settings: Settings, pipeline: Pipeline) -> str:
     return f"{settings.spark.checkpoint}/{pipeline.name}"
 
 
+def clear_unfinished(spark: SparkSession, place: str) -> None:
+    """Removes what a kill in the very first write to a checkpoint leaves: files under their provisional names.
+
+    Spark would refuse them for ever (STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY), although nothing of it was committed:
+    the stream begins where a new one does. A checkpoint with one finished file stays as it is.
+    """
+    jvm: Any = spark.sparkContext._jvm
+    conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
+    folders = [jvm.org.apache.hadoop.fs.Path(f"{place}/{name}") for name in ("offsets", "commits")]
+    system = folders[0].getFileSystem(conf)
+    found = [one.getPath() for folder in folders if system.exists(folder) for one in system.listStatus(folder)]
+    if all(path.getName().startswith(".") for path in found):
+        for path in found:
+            system.delete(path, False)
+
+
 class Progress:
     """The offsets of a stream's micro-batches. Spark writes a micro-batch's end before it begins."""
 
