@@ -162,7 +162,7 @@ def _date_of_item(value: Any) -> Any:
 
 
 def _decimal_of_item(value: Any) -> Any:
-    """A number of JSON as the text that names it: of 0.1, which Python read as a double, 0.1."""
+    """A number of JSON as the text that names it; the source's numbers still know theirs, to the last digit."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return value
     try:

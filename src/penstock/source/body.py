@@ -56,8 +56,24 @@ def reader(content_type: str, *, ndjson: bool) -> Callable[[bytes], Any]:
     return _lines if ndjson or content_type.partition(";")[0].strip().lower() in _NDJSON else _document
 
 
+class _AsWritten(float):
+    """A number with a fraction or an exponent, whose `repr` is what stands in the body: a `Decimal` loses no digit."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 def _document(body: bytes) -> Any:
-    return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    return _parsed(body.decode("utf-8-sig"))
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_float=_AsWritten, parse_constant=_refuse_constant)
 
 
 def _lines(body: bytes) -> list[Any]:
@@ -66,7 +82,7 @@ def _lines(body: bytes) -> list[Any]:
     for number, line in enumerate(body.decode("utf-8-sig").split("\n"), start=1):
         if line.strip():
             try:
-                found.append(json.loads(line, parse_constant=_refuse_constant))
+                found.append(_parsed(line))
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
     return found
