@@ -6,7 +6,6 @@ The extras are those of the installed package's metadata, which pyproject.toml d
 import re
 from collections import Counter
 from importlib import metadata
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from penstock.errors import NotInstalledError
@@ -53,8 +52,11 @@ def _by_extra() -> dict[str, list[str]]:
 
 
 def _is_installed(distribution: str) -> bool:
-    modules = {name: module for module, name in _DISTRIBUTIONS.items() if name != "pyspark"}
-    return find_spec(modules.get(distribution, distribution.replace("-", "_"))) is not None
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _requirements() -> list[Requirement]:
