@@ -236,7 +236,7 @@ class Airflow:
 
     def _logs_of_unfinished(self, run: DagRun) -> str:
         return "\n".join(
-            f"Last lines of {task.name}, try {task.tries}:\n{self._log_tail(run, task)}"
+            f"Last lines of {task.name}, attempt {task.tries}:\n{self._log_tail(run, task)}"
             for task in run.tasks
             if task.tries and task.state != "success"
         )

@@ -92,3 +92,18 @@ def test_every_package_says_what_it_is_for(package: Path) -> None:
 def test_every_file_of_the_command_line_is_a_command_of_its_name() -> None:
     files = {path.stem for path in (SOURCE / "cli").glob("*.py")} - {"__init__"}
     assert {name.replace("-", "_") for name in cli.commands} == files
+
+
+def test_no_message_sends_to_a_file_that_only_a_checkout_has() -> None:
+    """What a wheel lacks may be named in docstrings and comments, and in the lock that only a checkout writes."""
+    files = {path: ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py") if path.name != "lock.py"}
+    told = re.compile(r"(^|[ `'\"(])(docs|scripts|bench|tests)/|README|CONTRIBUTING|requirements\S*\.lock")
+    found = [(path.name, text) for path, tree in files.items() for text in _messages(tree) if told.search(text)]
+    assert found == []
+
+
+def _messages(tree: ast.Module) -> list[str]:
+    """Every text of a module that is no statement by itself, as docstrings are."""
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in alone)
+    return [node.value for node in texts if isinstance(node.value, str)]
