@@ -317,7 +317,7 @@ class _Token(httpx.Auth):
         self._token = ""
 
     def body(self) -> dict[str, str]:
-        """What asks for a token."""
+        """The body of the request for a token."""
         return {"username": self._username, "password": self._password.get_secret_value()}
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:

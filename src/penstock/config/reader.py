@@ -117,7 +117,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    """What is no such object is left to the validation, which says so."""
+    """Parses a JSON object. Other text is kept under an empty name, and the validation then refuses it by its text."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
