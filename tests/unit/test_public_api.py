@@ -94,6 +94,29 @@ def test_every_file_of_the_command_line_is_a_command_of_its_name() -> None:
     assert {name.replace("-", "_") for name in cli.commands} == files
 
 
+def test_no_test_imports_from_a_test_and_the_benchmarks_from_none() -> None:
+    files = [path for folder in ("tests", "bench", "rig") for path in (ROOT / folder).rglob("*.py")]
+    refused = {"tests": re.compile(r"^tests(\.\w+)*\.test_\w+"), "bench": re.compile(r"^tests\b")}
+    refused["rig"] = refused["bench"]
+    found = [
+        (str(path.relative_to(ROOT)), name)
+        for path in files
+        for name in _imported(ast.parse(path.read_text("utf-8")))
+        if refused[path.relative_to(ROOT).parts[0]].match(name)
+    ]
+    assert found == []
+
+
+def _imported(tree: ast.Module) -> list[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{each.name}" for each in node.names]
+    return names
+
+
 def test_no_message_sends_to_a_file_that_only_a_checkout_has() -> None:
     """What a wheel lacks may be named in docstrings and comments, and in the lock that only a checkout writes."""
     files = {path: ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py") if path.name != "lock.py"}
