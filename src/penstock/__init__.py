@@ -19,24 +19,30 @@ if TYPE_CHECKING:
     from penstock.pipelines.types import Int32, IPAddress, JsonText
     from penstock.source import (
         ApiKey,
+        Ask,
         Basic,
         Bearer,
+        Body,
         Columns,
         Cursor,
         Generated,
+        Header,
         Link,
         NextUrl,
         OAuth2ClientCredentials,
         Offset,
         Page,
         PerSecond,
+        Seen,
         Source,
     )
 
 __all__ = [
     "ApiKey",
+    "Ask",
     "Basic",
     "Bearer",
+    "Body",
     "Columns",
     "Cursor",
     "Desc",
@@ -45,6 +51,7 @@ __all__ = [
     "Format",
     "From",
     "Generated",
+    "Header",
     "IPAddress",
     "Int32",
     "Iso8601",
@@ -61,6 +68,7 @@ __all__ = [
     "Record",
     "Rfc2822",
     "Schedule",
+    "Seen",
     "Source",
     "Text",
 ]
@@ -80,3 +88,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'penstock' has no attribute {name!r}")
     return getattr(import_module(_PLACES.get(name, "penstock.source")), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

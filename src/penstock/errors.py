@@ -77,10 +77,8 @@ class NotInstalledError(PenstockError):
     def __init__(self, distribution: str, extra: str) -> None:
         self.distribution = distribution
         self.extra = extra
-        super().__init__(
-            f"this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'. 'penstock[local]' "
-            "brings all that `penstock demo` runs on one machine."
-        )
+        whole = "" if extra == "local" else " 'penstock[local]' brings all that `penstock demo` runs on one machine."
+        super().__init__(f"this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'.{whole}")
 
 
 class ContractError(PenstockError):

@@ -136,6 +136,12 @@ def test_secrets_are_in_no_traceback(empty_folder: Path) -> None:
     assert "4711" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_unknown_setting_without_a_near_one_lists_those_there_are(empty_folder: Path) -> None:
+    assert "sections of settings are home, cache" in wrong({"PENSTOCK_XXXXXXXXXXXXXX": "1"})
+    (empty_folder / "penstock.toml").write_text("[kafka]\nzzzzqqqqq = 1\n")
+    assert "Those of kafka are kafka.bootstrap_servers, kafka.partitions" in wrong({})
+
+
 def test_unknown_variable_names_the_nearest_ones() -> None:
     said = wrong({"PENSTOCK_PORTS_KAFAK": "1"})
     assert said.startswith(

@@ -128,6 +128,10 @@ def test_lines_for_people_have_a_sign(settings: Settings) -> None:
     assert "– kafka: not running" in done.stdout
 
 
+def test_parts_that_are_all_installed_are_not_called_absent() -> None:
+    assert machine.parts().grade == Grade.OK
+
+
 def test_too_little_memory_and_disk(settings: Settings) -> None:
     assert machine.memory(available_bytes=2**30).grade is Grade.FAILED
     assert {one.grade for one in machine.folders(settings, needed_bytes=2**60)} == {Grade.FAILED}

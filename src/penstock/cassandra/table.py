@@ -340,7 +340,7 @@ def _differences(pipeline: Pipeline, table: TableMetadata) -> list[str]:
 
 
 def _cells(pipeline: Pipeline) -> str:
-    """What a SELECT asks for to make a `Row`."""
+    """The columns that a SELECT names to make a `Row`: the values, and the write time of each cell."""
     names = [column.name for column in pipeline.columns]
     times = (f"writetime({column.name}) AS {_written(column.name)}" for column in pipeline.cells)
     return ", ".join([*names, *times])

@@ -117,7 +117,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    """What is no such object is left to the validation, which says so."""
+    """Parses a JSON object. Other text is kept under an empty name, and the validation then refuses it by its text."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -178,4 +178,13 @@ def _is_secret(path: tuple[str, ...], value: Any) -> bool:
 
 def _nearest(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ". All settings are in docs/operations.md"
+    return f"; did you mean {' or '.join(close)}?" if close else f". {_listed(name)}"
+
+
+def _listed(name: str) -> str:
+    """The settings of the section that was meant, else the sections: whoever installed a wheel has no page of them."""
+    section = name.partition(".")[0]
+    of_section = [".".join(path) for path, _ in _defaults() if path[0] == section]
+    if of_section:
+        return f"Those of {section} are {', '.join(of_section)}"
+    return f"Settings and sections of settings are {', '.join(Settings.model_fields)}"

@@ -69,7 +69,7 @@ File = Annotated[str, BeforeValidator(_somebodys), AfterValidator(_from_everywhe
 
 
 def is_url(place: str) -> bool:
-    """Whether a `Place` is not a folder of this machine."""
+    """Whether a `Place` is an address such as `s3a://bucket/folder`, not a folder of this machine."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) is not None
 
 

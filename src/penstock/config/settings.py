@@ -37,7 +37,7 @@ _OF_A_CLUSTER: Mapping[str, Mapping[str, Any]] = {
     "heaps": {"cassandra": "512m", "spark_executor": "512m"},
     "spark": {"executors": 2, "executor_cores": 1},
 }
-"""What the cluster profile makes of settings that nobody gave."""
+"""The cluster profile's defaults of settings that were not given."""
 
 
 class Settings(Section):

@@ -13,7 +13,7 @@ from penstock.pipelines.contract import Pipeline
 
 
 def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterator[Finding]:
-    """Of a Kafka that runs."""
+    """Checks a Kafka that runs: its brokers, their versions, the pipeline's topics."""
     patient = settings.kafka.model_copy(update={"delivery_timeout_s": TIMEOUT_S})
     topics = [pipeline.topic, pipeline.dead_letter_topic]
     try:

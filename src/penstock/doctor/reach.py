@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penstock.doctor.finding import Finding, failed, note
+from penstock.extras import absent_extras
 
 TIMEOUT_S = 5.0
 """Longest wait for one answer."""
@@ -48,10 +49,16 @@ def reached(server: Server) -> Iterator[Finding]:
             return
     where = ", ".join(closed)
     if server.local:
-        yield note(server.name, f"not running at {where}", "penstock up starts it")
+        yield note(server.name, f"not running at {where}", _way_to_start(server))
     else:
         fix = f"Start it, open the way to it, or correct {server.setting}"
         yield failed(server.name, f"nothing answers at {where}", fix)
+
+
+def _way_to_start(server: Server) -> str:
+    if "local" not in absent_extras():
+        return "penstock up starts it"
+    return f"Yours is named by {server.setting}; penstock up starts one after pip install 'penstock[local]'"
 
 
 def problem(error: OSError) -> str:

@@ -362,7 +362,7 @@ def _with_memory(state: StackState, recorded: Sequence[RecordedService], supervi
 
 
 def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
-    """What is so, where the record may be older than the last kill."""
+    """The state of a service. Its record may be older than the end of its process, so the process is looked at too."""
     if service.lives:
         return service.public()
     gone = service.model_copy(update={"process": None})

@@ -13,7 +13,7 @@ def key_of(pipeline: Pipeline, record: Record) -> Any:
 
 
 def key_of_row(pipeline: Pipeline, values: Mapping[str, Any]) -> Any:
-    """The same of a row's values."""
+    """The key of a row, from its values by column; equal to that of its record."""
     return _one(tuple(values[column.name] for column in _columns(pipeline)))
 
 

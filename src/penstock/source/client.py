@@ -97,7 +97,7 @@ class Client:
         self._client.close()
 
     def until_usable(self, attempt: Callable[[], _T]) -> _T:
-        """What the attempt returns, asked for again after each `UnusableError`.
+        """Makes the attempt, again after each `UnusableError`, and returns its result.
 
         Raises:
             SourceUnavailableError, SourceAnswerError: the attempts are spent.

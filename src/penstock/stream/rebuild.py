@@ -1,4 +1,4 @@
-"""The table made again from the topic, by the way that the stream goes: same judgement, same write times."""
+"""Writes the table again from the topic as the stream does: same judgement, same write times."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
