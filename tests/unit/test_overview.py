@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,18 @@ def test_run_that_arrives() -> None:
         "Run of 27 Nov is arriving: 11,204 of 12,345 are rows, 39 are dead letters; 1,102 records wait in Kafka; "
         "nothing is lost."
     )
+
+
+def test_several_runs_that_arrive_are_added_up() -> None:
+    [one] = counted(10, 20, {0: 19}).runs
+    both = Counted({TOPIC: {0: 19}}, (one, replace(one, run="other")))
+    seen = picture(held((0, 40)), replace(both, runs=tuple(replace(run, reports=later(run)) for run in both.runs)))
+    assert seen.sentence.startswith("2 runs are arriving: 20 of 40 are rows; 20 records wait")
+
+
+def later(run: RunCounts) -> dict[str, Report]:
+    """Its reports, with last messages that the stream has not passed."""
+    return {name: replace(report, last={0: 39}) for name, report in run.reports.items()}
 
 
 def test_cassandra_that_does_not_answer_says_what_waits_from_memory() -> None:
@@ -178,13 +191,13 @@ def test_partition_that_is_never_read_is_a_standstill() -> None:
     """What too few slots of Spark look like: the others go on, and no error is told."""
     memory, spans = OfPipeline(), held((0, 50), (0, 50))
     memory.passed(spans, DONE, {})
-    for minute, passed in enumerate((10, 20, 30)):
-        at = AT - timedelta(minutes=2 - minute)
+    for minute, passed in enumerate((10, 20, 30, 40)):
+        at = AT - timedelta(minutes=3 - minute)
         memory.partitions(spans, Passed({0: passed}, "counts"), at, moves=True)
     seen = picture(spans, counted(40, 100, {0: 40}), memory=memory)
     assert seen.state is State.BROKEN
     assert seen.sentence.startswith(
-        "The stream answers, but has taken nothing of partition 1 for 2 min: 50 records wait there"
+        "The stream answers, but has taken nothing of partition 1 for 3 min: 50 records wait there"
     )
 
 

@@ -9,6 +9,9 @@ from penstock.cli.support.options import example, with_settings
 if TYPE_CHECKING:
     from penstock.config import Settings
 
+_PATIENCE_S = 10.0
+"""There is one look only: a server that is busy for a moment shall not be called silent."""
+
 
 @click.command(epilog=example("penstock overview", "penstock overview --json | jq -r '.pipelines[].sentence'"))
 @click.option("--json", "as_json", is_flag=True, help="For scripts: everything that was seen.")
@@ -25,7 +28,7 @@ def overview(settings: "Settings", as_json: bool) -> None:
     from penstock.views.overview import show_overview
 
     known = with_credentials(settings) if made(settings) else settings
-    with Observer(known, [load_pipeline(settings.pipeline)]) as observer:
+    with Observer(known, [load_pipeline(settings.pipeline)], patience_s=_PATIENCE_S) as observer:
         seen = observer.look()
     if as_json:
         click.echo(seen.to_json())

@@ -157,13 +157,10 @@ def _dag_run(run: RunTimes) -> DagRunPart:
 
 def _stream(said: Said, server: Mapping[str, Any], at: datetime) -> StreamPart:
     newest, query = said.counted.newest if said.counted else None, said.query
-    part = StreamPart(
-        **server,
-        batch=newest.number if newest else None,
-        batch_at=newest.at if newest else None,
-        batch_s=query.batch_s if query else None,
-        rows_per_s=query.rows_per_s if query else None,
-    )
+    # Spark's gauges also speak of its first look, which takes nothing.
+    counted = {"batch": newest.number, "batch_at": newest.at} if newest else {}
+    measured = {"batch_s": query.batch_s, "rows_per_s": query.rows_per_s} if newest and query else {}
+    part = StreamPart(**server, **counted, **measured)
     works = part.standing is Standing.UNKNOWN and newest is not None and at - newest.at < _RECENT
     return part.model_copy(update={"standing": Standing.ANSWERS}) if works else part
 
