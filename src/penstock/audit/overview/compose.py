@@ -172,6 +172,7 @@ def _run(run: RunCounts, balance: Balance) -> RunPart:
         state=_word(balance),
         fetched=balance.fetched,
         distinct=balance.distinct,
+        acknowledged=account.acknowledged,
         stored=account.stored,
         dead_lettered=account.dead_lettered,
         in_flight=account.in_flight,

@@ -1,12 +1,12 @@
 """Looks at every server of the pipelines, and makes one picture of what they say.
 
-All servers are asked at the same time, each by a client that is kept open, so a look takes as long as the slowest one,
-and no longer than the patience where one does not answer.
+All servers are asked at the same time, each by a client that is kept open. The first look takes as long as the slowest
+one; later ones do not wait for a server that is slow, and go on with its last answer until its patience is over.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +36,8 @@ Opened = TypeVar("Opened")
 
 PATIENCE_S = 5.0
 """How long one server may take to answer, before it is called silent."""
+_LATE_S = 1.0
+"""How long a look waits for a server that has answered before; then it takes the last answer."""
 _SHARE = 0.05
 """The part of the time that asking one server may take; one that takes longer is asked less often."""
 _LONGEST_S = 15.0
@@ -81,11 +83,12 @@ class Observer:
         web = self._kept(partial(_web, settings, patience_s))
         reasons = {pipeline.name: Reasons(pipeline.dead_letter_topic) for pipeline in self._pipelines}
         pipelines, gauges = self._pipelines, _gauges(settings)
+        slow_s = 2 * patience_s  # a client takes the patience for each of its requests, and to connect
         self._asked = {
-            "kafka": _paced(self._broker, lambda opened: facts.ask_broker(opened, pipelines, reasons)),
-            "cassandra": _paced(store, lambda opened: facts.ask_store(opened, pipelines)),
-            "airflow": _paced(airflow, lambda opened: facts.ask_airflow(opened, pipelines)),
-            "stream": _paced(web, lambda opened: facts.ask_spark(opened, gauges, pipelines)),
+            "kafka": _asked(self._broker, lambda opened: facts.ask_broker(opened, pipelines, reasons), slow_s),
+            "cassandra": _asked(store, lambda opened: facts.ask_store(opened, pipelines), slow_s),
+            "airflow": _asked(airflow, lambda opened: facts.ask_airflow(opened, pipelines), slow_s),
+            "stream": _asked(web, lambda opened: facts.ask_spark(opened, gauges, pipelines), slow_s),
         }
         self._threads = self._closing.enter_context(ThreadPoolExecutor(len(self._asked), "overview"))
         return self
@@ -95,9 +98,10 @@ class Observer:
 
     def look(self) -> Overview:
         """The picture of this moment."""
-        asking = {name: self._threads.submit(ask) for name, ask in self._asked.items()}
+        for asked in self._asked.values():
+            asked.begin(self._threads)
         services = control.status(self._settings, memory=False).services
-        answers = {name: each.result() for name, each in asking.items()}
+        answers = {name: asked.answer() for name, asked in self._asked.items()}
         at = self._now()
         parts = tuple(self._part(pipeline, answers, services, at) for pipeline in self._pipelines)
         return Overview(at=at, pipelines=parts, services=services)
@@ -138,7 +142,7 @@ class Observer:
         """Reads the first message of what waits, where it is another one than before."""
         memory = self._memory[pipeline.name]
         spans = memory.unread(held, passed)
-        if not spans:
+        if not spans or not self._asked["kafka"].is_idle:
             return
         try:
             with self._broker.look() as broker:
@@ -151,25 +155,54 @@ class Observer:
         return self._closing.enter_context(Kept(opening))
 
 
-def _paced(kept: Kept[Opened], ask: Callable[[Opened], Mapping[str, Any]]) -> Callable[[], Answer]:
-    """Asks, or gives the last answer again where asking for it took long; what was no answer is always asked for."""
-    last: list[tuple[float, Answer]] = []
+class _Asked:
+    """One server: asked in a thread of its own, and never twice at a time."""
 
-    def answer() -> Answer:
-        began_s = time.monotonic()
-        if last and began_s < last[0][0]:
-            return last[0][1]
-        last.clear()
+    def __init__(self, ask: Callable[[], Mapping[str, Any]], patience_s: float) -> None:
+        self._ask, self._patience_s = ask, patience_s
+        self._asking: Future[Answer] | None = None
+        self._last: Answer | None = None
+        self._began_s = self._next_s = 0.0
+
+    def begin(self, threads: ThreadPoolExecutor) -> None:
+        """Asks anew, unless it is being asked, or asking took so long that the last answer still counts."""
+        if self._asking is None and time.monotonic() >= self._next_s:
+            self._began_s = time.monotonic()
+            self._asking = threads.submit(self._answer)
+
+    def answer(self) -> Answer:
+        """The new answer; the last one where the new one is late, but not longer than the patience."""
+        if self._asking is not None:
+            left_s = self._began_s + self._patience_s - time.monotonic()
+            late_s = left_s if self._last is None or left_s < 0 else min(left_s, _LATE_S)
+            try:
+                self._last, self._asking = self._asking.result(max(0.0, late_s)), None
+            except TimeoutError:
+                if self._last is None or time.monotonic() - self._began_s >= self._patience_s:
+                    self._last = Answer({}, f"no answer within {self._patience_s:.0f} s")
+        return self._last or Answer({}, "not asked yet")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its client is free for another question."""
+        return self._asking is None
+
+    def _answer(self) -> Answer:
         try:
-            with kept.look() as opened:
-                found = Answer(ask(opened))
+            found = Answer(self._ask())
         except PenstockError as error:
             return Answer({}, str(error))
         ended_s = time.monotonic()
-        last.append((ended_s + min(_LONGEST_S, (ended_s - began_s) / _SHARE), found))
+        self._next_s = ended_s + min(_LONGEST_S, (ended_s - self._began_s) / _SHARE)
         return found
 
-    return answer
+
+def _asked(kept: Kept[Opened], ask: Callable[[Opened], Mapping[str, Any]], patience_s: float) -> _Asked:
+    def asking() -> Mapping[str, Any]:
+        with kept.look() as opened:
+            return ask(opened)
+
+    return _Asked(asking, patience_s)
 
 
 def _broker(settings: KafkaSettings) -> Broker:

@@ -176,6 +176,7 @@ class RunPart(_Frozen):
     """`arriving`, `balances`, `does not balance` or `not reported`."""
     fetched: int | None
     distinct: int | None
+    acknowledged: int
     stored: int
     dead_lettered: int
     in_flight: int
