@@ -26,6 +26,7 @@ def cli(verbose: bool) -> None:
     Start everything and run the pipeline once:   penstock demo
     Whether it could run, and what is wrong:      penstock doctor
     Only the servers:                             penstock up, status, logs, down
+    Where records are now, in one sentence:       penstock overview
     On servers that run already:                  penstock run
     Your own declaration, before anything runs:   penstock check, preview, schema
     One stage by hand, against any cluster:       penstock ingest, stream, users

@@ -114,6 +114,10 @@ class Settings(Section):
                 raise ValueError(f"{'.'.join(path)} holds a zero character, or bytes that are not UTF-8")
         return self
 
+    def of_local_stack(self) -> "Settings":
+        """Those of the local stack with the same ports, whatever servers these settings name."""
+        return Settings(ports=self.ports, hosts=self.hosts, stack=self.stack).resolved()
+
     def own_hosts(self) -> frozenset[str]:
         """The hosts of the stack's own servers: no proxy stands before them."""
         return frozenset({*self.hosts.model_dump().values(), *CLUSTER})

@@ -27,10 +27,11 @@ from penstock.doctor import (
     web,
 )
 from penstock.doctor.finding import Finding, Grade, failed, note
-from penstock.doctor.reach import Server, addresses, reached
+from penstock.doctor.reach import Server, reached
 from penstock.errors import ConfigError, NetworkError, PenstockError
 from penstock.extras import not_installed
 from penstock.network import http
+from penstock.network.listening import addresses
 from penstock.network.proxies import proxy_of
 from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers.stack import stack
@@ -42,7 +43,7 @@ __all__ = ["Finding", "Grade", "examine", "of_web"]
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Every check, the quick ones first."""
-    local = _local(settings)
+    local = settings.of_local_stack()
     stands = settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers
     yield machine.python()
     yield machine.parts()
@@ -68,11 +69,6 @@ def examine(settings: Settings) -> Iterator[Finding]:
         return
     yield from _servers(settings, local, pipeline)
     yield stream.checkpoint_of(settings, pipeline)
-
-
-def _local(settings: Settings) -> Settings:
-    """Those of the local stack with the same ports."""
-    return Settings(ports=settings.ports, hosts=settings.hosts, stack=settings.stack).resolved()
 
 
 def _stack(settings: Settings) -> Iterator[Finding]:
@@ -129,7 +125,7 @@ def _of_data(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterato
 
 def of_web(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
     """Airflow and the API. Whoever names one of their own expects it to be there; only the local ones may be down."""
-    local = _local(settings)
+    local = settings.of_local_stack()
     airflow, api = settings.airflow, address(pipeline.name, pipeline.source, settings.source)
     stands = airflow.url == local.airflow.url
     yield from _asked(settings, "airflow", airflow.url, partial(web.airflow, settings), stands, airflow.ssl_ca_location)

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
-from penstock.doctor.reach import TIMEOUT_S, problem
+from penstock.doctor.reach import TIMEOUT_S
 from penstock.doctor.versions import KAFKA, Line
 from penstock.errors import BrokerError
 from penstock.kafka import Broker, Flaw, View
+from penstock.network.listening import problem
 from penstock.pipelines.contract import Pipeline
 
 

@@ -10,9 +10,9 @@ from http import HTTPStatus
 from penstock import extras
 from penstock.config import Ports, Settings
 from penstock.doctor.finding import Finding, failed, fine, note
-from penstock.doctor.reach import addresses
 from penstock.doctor.versions import parsed, shown
 from penstock.doctor.web import get
+from penstock.network.listening import addresses
 
 PAGE_PORT = "spark.master.ui.port"
 """Spark's own name for the port of the master's page, from which alone its version is learnt."""
