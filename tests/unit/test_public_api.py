@@ -12,7 +12,7 @@ import penstock
 from penstock import contract
 from penstock.cli import cli
 from penstock.config import Settings
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import chosen
 
 SOURCE = Path(__file__).parents[2] / "src" / "penstock"
 PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
@@ -47,8 +47,7 @@ def test_declarations_of_before_find_their_names(name: str) -> None:
 
 
 def test_pipeline_that_settings_name_by_default_can_be_loaded() -> None:
-    assert Settings().pipeline == "penstock.users:USERS"
-    assert load_pipeline("penstock.users:USERS").name == "users"
+    assert chosen(Settings()).name == "users"
 
 
 def test_type_checkers_may_use_our_annotations() -> None:

@@ -114,7 +114,8 @@ class MicroBatches:
         finally:
             self.attempt_began_s = None
         seconds = time.monotonic() - started
-        log.info("batch %d: stored %d rows, %d rejected, %.1f s", number, read - refused, refused, seconds)
+        name = self.pipeline.name
+        log.info("%s: batch %d: stored %d rows, %d rejected, %.1f s", name, number, read - refused, refused, seconds)
 
     @cached_property
     def _counted(self) -> Column:
@@ -219,9 +220,8 @@ class MicroBatches:
     def _attempts(self, batch: DataFrame, number: int) -> Retrying:
         def report(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            log.warning(
-                "batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, first_cause(error)
-            )
+            which = (self.pipeline.name, number, state.attempt_number, ATTEMPTS)
+            log.warning("%s: batch %d: attempt %d of %d failed: %s", *which, first_cause(error))
             forget_sessions(batch.sparkSession)
             # A table that is not the declared one any more does not become it by waiting.
             self.resources.store.check_table(self.pipeline)
