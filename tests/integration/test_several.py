@@ -1,4 +1,4 @@
-"""Several pipelines in one stream: one is added while the other runs, fails, and comes back; both accounts stay true."""
+"""Several pipelines in one stream: one is added while the other runs, fails and comes back; both accounts are true."""
 
 import json
 from collections.abc import Iterator

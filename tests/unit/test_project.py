@@ -19,7 +19,8 @@ from penstock import From, Pipeline, Record, Schedule, Source
 from penstock.users import USERS
 
 FIELDS = {{name: getattr(USERS, name) for name in Pipeline.model_fields}}
-FIELDS |= {{"name": "{0}", "topic": "{0}", "table": "{0}", "schedule": USERS.schedule.model_copy(update={{"dag_id": "{0}"}})}}
+FIELDS |= {{"name": "{0}", "topic": "{0}", "table": "{0}"}}
+FIELDS |= {{"schedule": USERS.schedule.model_copy(update={{"dag_id": "{0}"}})}}
 {1} = Pipeline(**FIELDS | {2})
 """
 
@@ -197,7 +198,7 @@ def test_stamp_is_another_one_after_each_change(project: Path) -> None:
     for change in (
         lambda: declare(project, "orders"),
         lambda: declare(project, "invoices"),
-        lambda: (project / "pipelines" / "orders.py").unlink(),
+        (project / "pipelines" / "orders.py").unlink,
         lambda: (project / "penstock.toml").write_text("pipelines = []"),
     ):
         seen.add(stamp(settings))
@@ -212,9 +213,10 @@ def run(*arguments: str) -> Result:
 def test_commands_take_the_name_and_check_looks_at_all(project: Path) -> None:
     declare(project, "orders")
     declare(project, "invoices")
-    assert "CREATE TABLE IF NOT EXISTS spark_streams.orders" in run(
-        "schema", "--form", "cql", "--pipeline", "orders"
-    ).stdout
+    assert (
+        "CREATE TABLE IF NOT EXISTS spark_streams.orders"
+        in run("schema", "--form", "cql", "--pipeline", "orders").stdout
+    )
     assert isinstance(run("schema").exception, ConfigError)
     assert [line.split()[1] for line in run("check").stdout.splitlines()] == ["invoices", "orders"]
     (project / "pipelines" / "broken.py").write_text("1 / 0")

@@ -6,7 +6,7 @@ One query is in `stream.query`.
 import logging
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from threading import Event
 from pyspark.sql import SparkSession
 
 from penstock.config import Settings
-from penstock.errors import ConfigError, ContractError, StalledError, StreamError
+from penstock.errors import ConfigError, ContractError, PenstockError, StalledError, StreamError
 from penstock.pipelines.project import Declaration, declarations, stamp
 from penstock.stream.batches import Sinks
 from penstock.stream.connectors.cassandra import spark_conf
@@ -107,7 +107,7 @@ class Application:
         self._settings, self._sinks, self._options = settings, sinks, options
         self._driver = Driver(lambda: session(settings, self._name(), jars))
         self._wanted: dict[str, Declaration] = {}
-        self._refused: dict[str, ContractError] = {}
+        self._refused: dict[str, Standing] = {}
         self._carriers: dict[str, Carrier] = {}
         self._stamp: object = None
         self._look_at_s = 0.0
@@ -118,7 +118,7 @@ class Application:
         """Returns when a stop was requested and nothing of Spark runs any more; raises what ended it otherwise."""
         self._look()
         if not self._wanted:
-            raise next(iter(self._refused.values()))
+            raise ContractError(" ".join(each.error for each in self._refused.values()))
         try:
             while not stopping.is_set():
                 self._watch()
@@ -141,9 +141,10 @@ class Application:
         if stalled := next((each.stalled for each in carriers if each.stalled), None):
             raise stalled
         self._ready = self._ready or not any(each.standing.state is State.STARTING for each in carriers)
+        over = bool(carriers) and not any(each.at_work for each in carriers)
         self._report()
-        if carriers and not any(each.at_work for each in carriers):
-            raise _ended([each.failure for each in carriers if each.failure])
+        if over:
+            raise _ended({each.pipeline.name: each.failure for each in carriers if each.failure})
 
     def _look(self) -> None:
         """Reads the declarations again if a file of theirs is another one, or one of them could not be read."""
@@ -155,7 +156,7 @@ class Application:
         try:
             found = declarations(self._settings)
         except (ConfigError, ContractError) as error:
-            self._refuse({str(self._settings.project): ContractError(str(error))})
+            self._refuse({str(self._settings.project): error})
             return
         self._refuse({each.place: each.error for each in found if each.error})
         sound = {each.pipeline.name: each for each in found if each.pipeline}
@@ -165,11 +166,15 @@ class Application:
         # What is broken now may be what a query runs by: nothing is stopped until it can be read again.
         self._wanted = {**(self._wanted if self._refused else {}), **sound, **known}
 
-    def _refuse(self, refused: dict[str, ContractError]) -> None:
-        for place, error in refused.items():
-            if str(error) != str(self._refused.get(place, "")):
-                log.error("%s. Its pipeline is not carried; the others are", error)
-        self._refused = refused
+    def _refuse(self, errors: Mapping[str, PenstockError]) -> None:
+        """Keeps what is broken by its place, and logs what was not known to be."""
+        known, self._refused = self._refused, {}
+        for place, error in errors.items():
+            if place in known and known[place].error == str(error):
+                self._refused[place] = known[place]
+            else:
+                log.error("a declaration is refused, and its pipeline not carried: %s", error)
+                self._refused[place] = Standing(State.REFUSED, str(error))
 
     def _follow_declarations(self) -> None:
         """Has a carrier for each declaration, and stops those of declarations that are gone or others now."""
@@ -192,15 +197,15 @@ class Application:
 
     def _report(self) -> None:
         standings = {name: each.standing for name, each in self._carriers.items()}
-        refused = {place: Standing(State.REFUSED, str(error)) for place, error in self._refused.items()}
-        self._reported = report(self._options.report, {**standings, **refused}, ready=self._ready, last=self._reported)
+        every = {**standings, **self._refused}
+        self._reported = report(self._options.report, every, ready=self._ready, last=self._reported)
 
 
-def _ended(failures: Sequence[Exception]) -> Exception:
+def _ended(failures: Mapping[str, Exception]) -> Exception:
     """Of one pipeline its own error, with its exit code."""
     if len(failures) == 1:
-        return failures[0]
-    return StreamError("no query runs any more. " + " ".join(str(each) for each in failures))
+        return next(iter(failures.values()))
+    return StreamError("no query runs any more. " + " ".join(f"{name}: {each}" for name, each in failures.items()))
 
 
 def session(settings: Settings, name: str, jars: Sequence[Path]) -> SparkSession:

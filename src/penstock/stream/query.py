@@ -95,6 +95,7 @@ class Carrier:
         self.at_work = True
         """False while it only waits for another attempt, and after the last one."""
         self._settings, self._driver, self._sinks = settings, driver, sinks
+        self._spark: SparkSession | None = None
         self._stopping = Event()
         # A daemon: where a micro-batch waits for ever, the process has to end without it.
         self._thread = Thread(target=self._carry, name=self.pipeline.name, daemon=True)
@@ -123,27 +124,29 @@ class Carrier:
                 self.failure = error
             else:
                 return
+            if self._stopping.is_set():
+                return
             if not self._may_pass(self.failure):
                 self.at_work = False
                 return
             pause_s = pauses.after(time.monotonic() - began_s)
-            self._tell(State.FAILING, f"%s. It is attempted again in {pause_s:.0f} s")
+            self._tell(State.FAILING, f"is attempted again in {pause_s:.0f} s, if another one runs")
             self.at_work = False
             self._stopping.wait(pause_s)
             self.at_work = True
 
     def _may_pass(self, failure: Exception) -> bool:
-        if self._stopping.is_set() or isinstance(failure, StalledError):
+        if isinstance(failure, StalledError):
             return False
         if not isinstance(failure, PenstockError) or is_final(failure.__cause__ or failure):
-            self._tell(State.FAILED, "%s. It stays so until the stream is started again, or its declaration is changed")
+            self._tell(State.FAILED, "stays ended until the stream is started again, or its declaration is changed")
             return False
         return True
 
-    def _tell(self, state: State, words: str) -> None:
+    def _tell(self, state: State, what_now: str) -> None:
         foreseen = isinstance(self.failure, PenstockError)
         text = str(self.failure) if foreseen else repr(self.failure)
-        log.error(f"pipeline %s: {words}", self.pipeline.name, text, exc_info=None if foreseen else self.failure)  # noqa: G004
+        log.error("pipeline %s %s: %s", self.pipeline.name, what_now, text, exc_info=None if foreseen else self.failure)
         self.standing = Standing(state, text)
 
     def _attempt(self) -> None:
@@ -163,7 +166,7 @@ class Carrier:
             log.warning("%s: Spark was gone before it could be stopped: %s", self.pipeline.name, first_cause(error))
 
     def _run(self, batches: MicroBatches) -> None:
-        spark = self._driver.session()
+        spark = self._spark = self._spark or self._driver.session()
         with ExitStack() as closing:
             query = start(spark, batches)
             closing.callback(query.stop)
