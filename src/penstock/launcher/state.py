@@ -211,7 +211,7 @@ def fingerprint(settings: Settings) -> dict[str, str]:
 def changed_settings(settings: Settings, then: Mapping[str, str]) -> list[str]:
     """The variables whose value is another one than that of a fingerprint.
 
-    A folder that declares nothing is no other project: whoever calls from there means the stack with the project it has.
+    A folder that declares nothing is no other project: who calls from there means the stack with the project it has.
     """
     now = fingerprint(settings)
     changed = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
