@@ -18,15 +18,10 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.project import chosen
 from penstock.source import Interval
 from rig.stacks import free_ports
+from tests.declared import TEXT, declare
 from tests.streaming import log_of, streaming
 from tests.waiting import TIMEOUT_S, until
 
-DECLARED = """
-from penstock.users import USERS
-
-SCHEDULE = USERS.schedule.model_copy(update={{"dag_id": "{0}"}})
-PIPELINE = USERS.model_copy(update={{"name": "{0}", "topic": "{0}", "table": "{0}", "schedule": SCHEDULE}})
-"""
 RECORDS = 100
 
 
@@ -34,7 +29,6 @@ RECORDS = 100
 def settings(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The stack's Kafka and Cassandra, a local Spark, and an empty project."""
     folder, [port] = tmp_path_factory.mktemp("several"), free_ports(1)
-    (folder / "pipelines").mkdir()
     spark = stack_settings.spark.model_copy(update={"master": "local[2]", "checkpoint": str(folder / "checkpoint")})
     return stack_settings.model_copy(
         update={
@@ -57,13 +51,9 @@ def store(settings: Settings) -> Iterator[Store]:
         yield store
 
 
-def declare(settings: Settings, name: str) -> Pipeline:
-    file(settings, name).write_text(DECLARED.format(name))
+def declared(settings: Settings, name: str) -> Pipeline:
+    declare(settings.project, name)
     return chosen(settings, name)
-
-
-def file(settings: Settings, name: str) -> Path:
-    return Path(settings.project, "pipelines", f"{name}.py")
 
 
 def reported(settings: Settings) -> dict[str, str]:
@@ -94,10 +84,10 @@ def test_one_that_fails_does_not_stop_the_other_and_each_has_its_account(
     settings: Settings, store: Store, first_and_second: tuple[str, str]
 ) -> None:
     name, other = first_and_second
-    first, whole = declare(settings, name), f"fetched {RECORDS} = stored {RECORDS} + dead-lettered 0"
+    first, whole = declared(settings, name), f"fetched {RECORDS} = stored {RECORDS} + dead-lettered 0"
     with streaming(settings, "--report", str(Path(settings.project, "report.json"))):
         assert balance(settings, first, ingest(settings, first)) == whole
-        second = declare(settings, other)
+        second = declared(settings, other)
         until(lambda: reported(settings).get(other) == "running")
         assert balance(settings, second, ingest(settings, second)) == whole
 
@@ -113,12 +103,12 @@ def test_one_that_fails_does_not_stop_the_other_and_each_has_its_account(
         store.define(f"ALTER TABLE {second.keyspace}.{second.table} ADD phone text")
         assert balance(settings, second, waiting) == whole
 
-        file(settings, name).write_text(DECLARED.format(name) + "# another text\n")
+        declare(settings.project, name, f"{TEXT}# another text")
         until(lambda: log_of(settings).count(f"{name}: reading") == 2)
-        file(settings, other).write_text("1 / 0")
+        broken = declare(settings.project, other, "1 / 0")
         until(lambda: "refused" in reported(settings).values())
         assert reported(settings)[other] == "running"
-        file(settings, other).unlink()
+        broken.unlink()
         until(lambda: reported(settings) == {name: "running"})
         assert balance(settings, first, ingest(settings, first)) == whole
     for pipeline in (first, second):

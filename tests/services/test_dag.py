@@ -11,6 +11,7 @@ import pytest
 
 from penstock.config import child_environment
 from penstock.servers.airflow import dags_folder
+from tests.declared import TEXT, declare
 
 
 def described(home: Path, **settings: str) -> dict[str, Any]:
@@ -58,6 +59,13 @@ def test_schedule_may_be_a_length_of_time(tmp_path: Path) -> None:
     dag = of_windowed(tmp_path, "HOURLY")
     assert (dag["errors"], dag["before"], dag["catchup"]) == ({}, [], False)
     assert "DeltaDataIntervalTimetable" in dag["schedule"]
+
+
+def test_each_pipeline_of_the_project_has_a_dag_and_a_broken_one_takes_none_along(tmp_path: Path) -> None:
+    for name, text in {"orders": TEXT, "returns": TEXT, "broken": "1 / 0"}.items():
+        declare(tmp_path, name, text)
+    found = described(tmp_path, PENSTOCK_PROJECT=str(tmp_path))
+    assert (sorted(found["dags"]), found["errors"]) == (["orders", "returns"], {})
 
 
 def test_loads_without_error(dag: dict[str, Any]) -> None:

@@ -18,24 +18,14 @@ from penstock.stream.app import Application, Options
 from penstock.stream.batches import Sinks
 from penstock.stream.query import Pauses
 from penstock.stream.report import Standing, State, report
-
-COPY = """
-from penstock.users import USERS
-SCHEDULE = USERS.schedule.model_copy(update={{"dag_id": "{0}"}})
-PIPELINE = USERS.model_copy(update={{"name": "{0}", "topic": "{0}", "table": "{0}", "schedule": SCHEDULE}})
-"""
+from tests.declared import declare
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """An empty project, and a Cassandra that does not run."""
-    (tmp_path / "pipelines").mkdir()
     cassandra = CassandraSettings(contact_points="127.0.0.1", port=1)
     return Settings(home=tmp_path / "home", project=str(tmp_path), cassandra=cassandra).resolved()
-
-
-def declare(settings: Settings, name: str, text: str = COPY) -> None:
-    Path(settings.project, "pipelines", f"{name}.py").write_text(text.format(name))
 
 
 def run(settings: Settings, **options: object) -> dict[str, str]:
@@ -56,38 +46,38 @@ def states(settings: Settings) -> dict[str, str]:
 
 
 def test_single_query_that_cannot_start_ends_the_application_with_its_own_error(settings: Settings) -> None:
-    declare(settings, "orders")
+    declare(settings.project, "orders")
     with pytest.raises(StoreError):
         run(settings)
     assert states(settings) == {"orders": "failing"}
 
 
 def test_application_in_which_no_query_runs_any_more_ends_and_names_each(settings: Settings) -> None:
-    declare(settings, "orders")
-    declare(settings, "returns")
+    declare(settings.project, "orders")
+    declare(settings.project, "returns")
     with pytest.raises(StreamError, match=r"no query runs any more\. orders: cassandra at .* returns: cassandra at "):
         run(settings)
     assert states(settings) == {"orders": "failing", "returns": "failing"}
 
 
 def test_only_the_named_pipeline_is_carried(settings: Settings) -> None:
-    declare(settings, "orders")
-    declare(settings, "returns")
+    declare(settings.project, "orders")
+    declare(settings.project, "returns")
     with pytest.raises(StoreError):
         run(settings, only="returns")
     assert states(settings) == {"returns": "failing"}
 
 
 def test_broken_declaration_is_reported_beside_the_sound_ones(settings: Settings) -> None:
-    declare(settings, "orders")
-    declare(settings, "broken", "1 / 0")
+    declare(settings.project, "orders")
+    declare(settings.project, "broken", "1 / 0")
     with pytest.raises(StoreError):
         run(settings)
     assert states(settings) == {"orders": "failing", f"{settings.project}/pipelines/broken.py": "refused"}
 
 
 def test_project_without_a_sound_declaration_carries_nothing(settings: Settings) -> None:
-    declare(settings, "broken", "1 / 0")
+    declare(settings.project, "broken", "1 / 0")
     with pytest.raises(ContractError, match=r"broken\.py:1: ZeroDivisionError"):
         Application(settings, [], Sinks(), Options()).run(Event())
 

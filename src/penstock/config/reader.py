@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from penstock.config.names import PREFIX, as_text, leaves, variable_of
 from penstock.config.sections import Section
 from penstock.config.settings import Settings
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, FolderError
 
 FILE_VARIABLE = "PENSTOCK_CONFIG"
 FILE_NAME = "penstock.toml"
@@ -40,7 +40,7 @@ def read_settings(
     from_environment = _read_environment(environ)
     origins = [("the command line", overrides or {}), ("environment", from_environment), (f"file {file}", from_file)]
     merged = _merge(_merge(from_file, from_environment), overrides or {})
-    merged.setdefault("project", str(file.parent if file else Path.cwd()))
+    merged.setdefault("project", str(file.parent) if file else _working_folder())
     try:
         settings = Settings.model_validate(merged).resolved()
     except ValidationError as error:
@@ -76,7 +76,18 @@ def references(settings: Settings) -> tuple[str, ...]:
 def declaring_files(settings: Settings) -> list[Path]:
     """`pipelines/*.py` of the project in the order of their names, without those that begin with an underscore."""
     folder = Path(settings.project, "pipelines").absolute()
-    return sorted(path for path in folder.glob("*.py") if not path.name.startswith(("_", ".")))
+    try:
+        return sorted(path for path in folder.glob("*.py") if not path.name.startswith(("_", ".")))
+    except OSError as error:
+        raise FolderError("project", Path(settings.project), error) from error
+
+
+def _working_folder() -> str:
+    """Empty where it was deleted meanwhile."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def markdown_table() -> str:
@@ -108,11 +119,12 @@ def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]
     named = environ.get(FILE_VARIABLE)
     try:
         file = Path(named or FILE_NAME).expanduser().absolute()
-    except RuntimeError as error:  # a home that nobody has
-        raise ConfigError(f"{FILE_VARIABLE} names {named}, which cannot be read: {error}") from error
-    if not named and not file.exists():
+        there = file.exists()
+    except (RuntimeError, OSError, ValueError) as error:  # a home that nobody has, a working folder that is gone
+        if named:
+            raise ConfigError(f"{FILE_VARIABLE} names {named!a}, which cannot be read: {error}") from error
         return None, {}
-    return file, _content(file)
+    return (file, _content(file)) if named or there else (None, {})
 
 
 def _content(file: Path) -> dict[str, Any]:
