@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from penstock.cli import cli
 from penstock.config import Settings, read_settings
 from penstock.errors import ConfigError, ContractError
-from penstock.pipelines.project import chosen, declarations, pipelines, stamp
+from penstock.pipelines.project import chosen, declarations, stamp
 from penstock.users import USERS
 
 ORDERS = """
@@ -43,7 +43,7 @@ def declare(project: Path, name: str, changes: str = "{}", variable: str = "PIPE
 
 
 def names(settings: Settings | None = None) -> list[str]:
-    return [each.name for each in pipelines(settings or read_settings())]
+    return [each.pipeline.name for each in declarations(settings or read_settings()) if each.pipeline]
 
 
 def errors() -> list[str]:
@@ -51,7 +51,7 @@ def errors() -> list[str]:
 
 
 def test_project_that_declares_nothing_is_the_users_pipeline() -> None:
-    assert pipelines(read_settings()) == [USERS]
+    assert [each.pipeline for each in declarations(read_settings())] == [USERS]
 
 
 def test_every_declaration_of_the_folder_is_a_pipeline_of_the_project(project: Path) -> None:
@@ -124,7 +124,7 @@ def test_list_that_is_none_any_more_is_refused_with_its_file(project: Path) -> N
     settings = read_settings()
     (project / "penstock.toml").write_text("pipelines = 5")
     with pytest.raises(ConfigError, match=r"setting pipelines \(file .*penstock\.toml\) is 5"):
-        pipelines(settings)
+        declarations(settings)
 
 
 def test_processes_find_the_project_from_another_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

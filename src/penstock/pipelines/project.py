@@ -57,20 +57,7 @@ def declarations(settings: Settings) -> list[Declaration]:
 def stamp(settings: Settings) -> tuple[tuple[str, int], ...]:
     """Another one as soon as a declaration was added, changed or removed, or the project's list was written."""
     files = (*declaring_files(settings), project_file(settings))
-    return tuple((str(file), file.stat().st_mtime_ns) for file in files if file.exists())
-
-
-def pipelines(settings: Settings) -> list[Pipeline]:
-    """All of them.
-
-    Raises:
-        ContractError: one is broken, or two collide.
-    """
-    found = declarations(settings)
-    for each in found:
-        if each.error:
-            raise each.error
-    return [each.pipeline for each in found if each.pipeline]
+    return tuple((str(file), _changed_ns(file)) for file in files)
 
 
 def chosen(settings: Settings, name: str | None = None) -> Pipeline:
@@ -91,6 +78,13 @@ def chosen(settings: Settings, name: str | None = None) -> Pipeline:
     if len(sound) > 1:
         raise ConfigError(f"this project has several pipelines: say which one, --pipeline {' or '.join(sound)}")
     return next(iter(sound.values()))
+
+
+def _changed_ns(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:  # it is gone since it was found, or was never there
+        return 0
 
 
 def _make_importable(settings: Settings) -> None:
