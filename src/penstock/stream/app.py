@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 _DECLARATIONS_S = 5.0
 """Between two looks at the project's files."""
+_WHAT_NOW = {
+    State.FAILING: "is attempted again while another one runs",
+    State.FAILED: "stays so until the stream is started again or its declaration is changed",
+}
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
 # a heap begins with a 64th of the machine's memory.
@@ -111,6 +115,7 @@ class Application:
         self._carriers: dict[str, Carrier] = {}
         self._stamp: object = None
         self._look_at_s = 0.0
+        self._told: dict[str, Standing] = {}
         self._ready = False
         self._reported = ""
 
@@ -145,6 +150,16 @@ class Application:
         self._report()
         if over:
             raise _ended({each.pipeline.name: each.failure for each in carriers if each.failure})
+        self._tell()
+
+    def _tell(self) -> None:
+        """Logs each failure beside which others carry on; that of the last one is raised."""
+        for name, carrier in self._carriers.items():
+            now = carrier.standing
+            if now.state in _WHAT_NOW and self._told.get(name) is not now:
+                unforeseen = None if isinstance(carrier.failure, PenstockError) else carrier.failure
+                log.error("pipeline %s ended, and %s: %s", name, _WHAT_NOW[now.state], now.error, exc_info=unforeseen)
+            self._told[name] = now
 
     def _look(self) -> None:
         """Reads the declarations again if a file of theirs is another one, or one of them could not be read."""

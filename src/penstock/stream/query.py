@@ -126,28 +126,13 @@ class Carrier:
                 return
             if self._stopping.is_set():
                 return
-            if not self._may_pass(self.failure):
-                self.at_work = False
-                return
-            pause_s = pauses.after(time.monotonic() - began_s)
-            self._tell(State.FAILING, f"is attempted again in {pause_s:.0f} s, if another one runs")
+            may_pass = isinstance(self.failure, PenstockError) and not is_final(self.failure.__cause__ or self.failure)
+            self.standing = Standing(State.FAILING if may_pass else State.FAILED, _text(self.failure))
             self.at_work = False
-            self._stopping.wait(pause_s)
+            if not may_pass or self.stalled:
+                return
+            self._stopping.wait(pauses.after(time.monotonic() - began_s))
             self.at_work = True
-
-    def _may_pass(self, failure: Exception) -> bool:
-        if isinstance(failure, StalledError):
-            return False
-        if not isinstance(failure, PenstockError) or is_final(failure.__cause__ or failure):
-            self._tell(State.FAILED, "stays ended until the stream is started again, or its declaration is changed")
-            return False
-        return True
-
-    def _tell(self, state: State, what_now: str) -> None:
-        foreseen = isinstance(self.failure, PenstockError)
-        text = str(self.failure) if foreseen else repr(self.failure)
-        log.error("pipeline %s %s: %s", self.pipeline.name, what_now, text, exc_info=None if foreseen else self.failure)
-        self.standing = Standing(state, text)
 
     def _attempt(self) -> None:
         """Returns when a stop was requested; raises what is wrong, or why the query ended by itself."""
@@ -179,6 +164,10 @@ class Carrier:
             except StalledError:
                 closing.pop_all()  # stopping would wait for what waits
                 raise
+
+
+def _text(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, PenstockError) else repr(failure)
 
 
 def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger: Any) -> StreamingQuery:
