@@ -94,6 +94,7 @@ def test_one_that_fails_does_not_stop_the_other_and_each_has_its_account(
         store.define(f"ALTER TABLE {second.keyspace}.{second.table} DROP phone")
         waiting = ingest(settings, second)
         until(lambda: reported(settings) == {name: "running", other: "failing"})
+        until(lambda: f"pipeline {other} ended, and is attempted again" in log_of(settings))
         assert "phone is absent" in log_of(settings)
         assert balance(settings, first, ingest(settings, first)) == whole
         assert in_flight(settings, second, waiting) == (RECORDS, "")
