@@ -11,7 +11,7 @@ from penstock.errors import BrokerError, ConfigError, ContractError, RejectedErr
 
 before = set(sys.modules)
 bag = DagBag(dag_folder=sys.argv[1])
-[dag] = bag.dags.values()
+dag, *_ = bag.dags.values()
 task = next(task for task in dag.tasks if task.task_id in ("streaming_task", "ingest"))
 # As the scheduler has it; a backfill of November makes these runs.
 scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))

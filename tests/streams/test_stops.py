@@ -43,7 +43,7 @@ def elsewhere(settings: Settings, own: Pipeline, folder: Path) -> Settings:
     [port] = free_ports(1)
     spark = settings.spark.model_copy(update={"master": "local[2]", "checkpoint": str(folder / "checkpoint")})
     ports = settings.ports.model_copy(update={"spark_driver_ui": port})
-    return settings.model_copy(update={"pipeline": "own_pipeline:OWN", "ports": ports, "spark": spark})
+    return settings.model_copy(update={"pipelines": ("own_pipeline:OWN",), "ports": ports, "spark": spark})
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.strangers import transaction
 from tests.streaming import OWN, SENT, STOP_TIMEOUT_S, log_of, publish, started, streaming, user
 from tests.waiting import TIMEOUT_S, until
 
-READS = "SparkDataStreaming: reading"
+READS = "users: reading"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.T
     changes = {"master": "local[2]", "checkpoint": str(folder / "checkpoint"), "max_records_per_batch": 100}
     return stack_settings.model_copy(
         update={
-            "pipeline": "own_pipeline:OWN",
+            "pipelines": ("own_pipeline:OWN",),
             "ports": stack_settings.ports.model_copy(update={"spark_driver_ui": port}),
             "spark": stack_settings.spark.model_copy(update=changes),
         }
@@ -151,6 +151,6 @@ def test_checkpoint_of_another_topic_is_refused_in_plain_words(own: Pipeline, se
     (Path(settings.spark.checkpoint).parent / "other_pipeline.py").write_text(
         f"from own_pipeline import OWN\nOTHER = OWN.model_copy(update=dict(topic={other.topic!r}))\n"
     )
-    process = started(settings.model_copy(update={"pipeline": "other_pipeline:OTHER"}))
+    process = started(settings.model_copy(update={"pipelines": ("other_pipeline:OTHER",)}))
     assert process.wait(TIMEOUT_S) == StreamError.exit_code
     assert f"marks how far topic {own.topic} was read" in log_of(settings)

@@ -57,7 +57,7 @@ def settings(stack_settings: Settings, tmp_path: Path, monkeypatch: pytest.Monke
     spark = {"master": "local[2]", "checkpoint": str(tmp_path / "checkpoint")}
     return stack_settings.model_copy(
         update={
-            "pipeline": "quakes_pipeline:QUAKES",
+            "pipelines": ("quakes_pipeline:QUAKES",),
             "ports": stack_settings.ports.model_copy(update={"spark_driver_ui": port}),
             "spark": stack_settings.spark.model_copy(update=spark),
         }

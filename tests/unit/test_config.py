@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.cli.support.options import with_settings, with_stack
-from penstock.config import Settings, child_environment, read_settings
+from penstock.config import Settings, child_environment, declaring_files, read_settings
 from penstock.errors import ConfigError, FolderError
 
 SECRET = "correct horse"
@@ -322,3 +322,15 @@ def test_a_folder_that_the_system_refuses_is_said_to_be_a_settings(tmp_path: Pat
     environ = {f"PENSTOCK_{setting.upper()}": str(tmp_path / "file")}
     with pytest.raises(FolderError, match=f"setting {setting} is .*file, which cannot be used: .*Not a directory"):
         CliRunner().invoke(command, env=environ, catch_exceptions=False)
+
+
+def test_a_working_folder_that_is_gone_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert read_settings({"PENSTOCK_HOME": "/tmp/x"}).project == ""  # noqa: S108 - nothing is written there
+
+
+def test_a_project_that_the_system_refuses_is_named() -> None:
+    with pytest.raises(FolderError, match=r"setting project is aaa.*, which cannot be used: .*too long"):
+        declaring_files(Settings.model_construct(project="a" * 300))

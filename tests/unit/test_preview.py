@@ -17,7 +17,7 @@ PEOPLE = answer(Question("seed", 1, 3))["results"]
 
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PENSTOCK_PIPELINE", "tests.windowed:QUAKES")
+    monkeypatch.setenv("PENSTOCK_PIPELINES", "tests.windowed:QUAKES")
     for server in ("KAFKA_BOOTSTRAP_SERVERS", "CASSANDRA_CONTACT_POINTS"):
         monkeypatch.setenv(f"PENSTOCK_{server}", "127.0.0.1:1" if server.startswith("KAFKA") else "127.0.0.1")
 
@@ -48,7 +48,7 @@ def test_no_more_items_than_asked_for_are_shown_in_json(monkeypatch: pytest.Monk
 
 
 def test_users_are_shown_though_no_simulator_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PENSTOCK_PIPELINE", "penstock.users:USERS")
+    monkeypatch.setenv("PENSTOCK_PIPELINES", "penstock.users:USERS")
     done = CliRunner().invoke(cli, ["preview", "--json"])
     assert (done.exit_code, len(done.stdout.splitlines())) == (0, 5)
 

@@ -16,7 +16,7 @@ import penstock
 from penstock import Pipeline, contract
 from penstock.cli import cli
 from penstock.config import Settings
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import chosen
 
 ROOT = Path(__file__).parents[2]
 SOURCE, DOCS = ROOT / "src" / "penstock", ROOT / "docs"
@@ -70,8 +70,7 @@ def test_declarations_of_before_find_their_names(name: str) -> None:
 
 
 def test_pipeline_that_settings_name_by_default_can_be_loaded() -> None:
-    assert Settings().pipeline == "penstock.users:USERS"
-    assert load_pipeline("penstock.users:USERS").name == "users"
+    assert chosen(Settings()).name == "users"
 
 
 def test_type_checkers_may_use_our_annotations() -> None:

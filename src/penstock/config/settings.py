@@ -22,6 +22,7 @@ from penstock.config.sections import (
     Hosts,
     KafkaSettings,
     Ports,
+    References,
     SecretSettings,
     Section,
     SourceSettings,
@@ -49,8 +50,10 @@ class Settings(Section):
     """Downloaded jars; shared by every `home`."""
     java_home: File = ""
     """A Java 17 of your own; empty means the packaged one."""
-    pipeline: str = "penstock.users:USERS"
-    """module:NAME of the declaration."""
+    project: File = ""
+    """Folder of your pipelines, with `pipelines/*.py`; by default that of `penstock.toml`, else the working folder."""
+    pipelines: References = ()
+    """module:NAME of each pipeline in place of those in `project`, with commas between; in the file a list."""
     port_offset: int = Field(default=0, ge=0, le=LAST_OFFSET)
     """Added to every port of the local stack."""
     ports: Ports = Ports()

@@ -290,16 +290,19 @@ def load_pipeline(reference: str) -> Pipeline:
         pipeline = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
         # The module is the user's, and may fail in any way while it is imported.
-        where = _line_of(error)
-        if isinstance(error, (ContractError, ValidationError)):
-            raise ContractError(f"{where}{_sentence(error)}") from error
-        raise ContractError(
-            f"no pipeline at {reference!r}: {where}{type(error).__name__}: {error}. "
-            "Give module:NAME, e.g. penstock.users:USERS; a module of your own must be importable (PYTHONPATH)."
-        ) from error
+        hint = "Give module:NAME, e.g. penstock.users:USERS; one of your own is in the project's folder or importable."
+        raise refusal(repr(reference), error, hint) from error
     if not isinstance(pipeline, Pipeline):
         raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.Pipeline")
     return pipeline
+
+
+def refusal(place: str, error: Exception, hint: str = "Correct it.") -> ContractError:
+    """The error of a declaration that could not be executed: with its line, and what is wrong there."""
+    where = _line_of(error)
+    if isinstance(error, (ContractError, ValidationError)):
+        return ContractError(f"{where}{_sentence(error)}")
+    return ContractError(f"no pipeline at {place}: {where}{type(error).__name__}: {error}. {hint}")
 
 
 _OURS = str(Path(__file__).parents[1])
