@@ -32,6 +32,7 @@ from pydantic.fields import FieldInfo
 
 from penstock.errors import ContractError
 from penstock.pipelines.cql import check_name, check_options, in_cql
+from penstock.pipelines.flags import Is
 from penstock.pipelines.keys import Key
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
@@ -46,11 +47,12 @@ class From:
     its integers are written in decimal. If all its parts are absent or null, so is the field; if only some are, the
     record is rejected, for the rest of the text would be lost. In a path, `tags.0.name` is the first item of a list.
 
-    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339.
+    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339. Or it says which
+    value makes a `bool` true: `Is("deleted")`.
     """
 
     path: str
-    form: TimeForm | None = None
+    form: TimeForm | Is | None = None
 
     @property
     def template(self) -> "Template | None":
@@ -360,7 +362,10 @@ def _column(name: str, field: FieldInfo) -> Column:
         allowed = ", ".join(map(type_name, TYPES))
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
     kind = TYPES[python]
-    if origin.form and not kind.is_time:
+    if isinstance(origin.form, Is):
+        if not kind.is_flag:
+            raise ContractError(f"field {name!r} has the form of a flag, and its type is {type_name(python)}, not bool")
+    elif origin.form and not kind.is_time:
         times = ", ".join(type_name(each) for each, row in TYPES.items() if row.is_time)
         raise ContractError(f"field {name!r} has a form of time, and its type is {type_name(python)}, not {times}")
     if origin.template and python is not str:
