@@ -72,10 +72,10 @@ class Event:
 class Catalogue:
     """Answers questions to the catalogue as of a moment; None means that of the question."""
 
-    def __init__(self, seed: int = 0, as_of: datetime | None = None, a_day: int = 30) -> None:
+    def __init__(self, seed: int = 0, as_of: datetime | None = None, most: int = MOST) -> None:
         self.as_of = as_of
         self._seed = seed
-        self._a_day = a_day
+        self._most = most
 
     def __call__(self, asked: Asked) -> Reply:
         if asked.path != PATH:
@@ -96,11 +96,11 @@ class Catalogue:
         found = _ordered(query, [one for one in self._found(query, now) if _is_asked_for(query, one)])
         paged = {}
         if "limit" in query or "offset" in query:
-            limit, offset = _whole(query, "limit", MOST, 1, MOST), _whole(query, "offset", 1, 1, 10**9)
+            limit, offset = _whole(query, "limit", self._most, 1, self._most), _whole(query, "offset", 1, 1, 10**9)
             found = found[offset - 1 : offset - 1 + limit]
             paged = {"limit": limit, "offset": offset}
-        elif len(found) > MOST:
-            raise RefusedError(f"{len(found)} matching events exceeds search limit of {MOST}. Modify the search.")
+        elif len(found) > self._most:
+            raise RefusedError(f"{len(found)} matching events exceeds search limit of {self._most}. Modify the search.")
         metadata = {
             "generated": _ms(now) // 1_000 * 1_000,
             "url": _ENDPOINTS + target,
@@ -115,7 +115,7 @@ class Catalogue:
     def events(self, day: date) -> Iterator[Event]:
         """All events of a day in UTC, the oldest first."""
         chance = Random(f"{self._seed}/{day}").random  # noqa: S311 - invented events, no secret
-        count = int(self._a_day * (0.5 + chance()))
+        count = int(15 + 30 * chance())
         yield from sorted((_event(chance, day, number) for number in range(count)), key=lambda one: one.time_ms)
 
     def _found(self, query: Mapping[str, str], now: datetime) -> Iterator[dict[str, Any]]:
