@@ -23,7 +23,10 @@ def test_public_names_are_these() -> None:
     source = {"Columns", "PerSecond", "Source"}
     paging = {"Cursor", "Generated", "Link", "NextUrl", "Offset", "Page"}
     credentials = {"ApiKey", "Basic", "Bearer", "OAuth2ClientCredentials"}
-    times, types = {"EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"}, {"IPAddress", "Int32", "JsonText"}
+    times, types = (
+        {"EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"},
+        {"IPAddress", "Int32", "Is", "JsonText"},
+    )
     table = {"Desc", "Key"}
     assert set(penstock.__all__) == {
         "PenstockError",

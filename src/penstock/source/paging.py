@@ -154,8 +154,12 @@ class Offset:
             return None
         if not seen.items:
             raise WrongAnswerError("the page is empty, while it says that there are more")
-        offset = int(seen.ask.params[self.offset_param]) + len(seen.items)
+        offset = int(seen.ask.params[self.offset_param]) + self._moved_by(seen.items)
         return replace(seen.ask, params={**seen.ask.params, self.offset_param: offset})
+
+    def _moved_by(self, items: list[Any]) -> int:
+        """Of more items than were asked for, one that comes twice does not count: it would make us skip another one."""
+        return len(items) if len(items) <= self.limit else len({repr(item) for item in items})
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_EXACT, kw_only=True)
