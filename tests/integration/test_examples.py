@@ -106,7 +106,7 @@ def test_earthquakes_arrive_and_are_revised_and_those_that_were_none_go(
     stack_settings: Settings, store: Store, tmp_path: Path
 ) -> None:
     week, end = of_days(MARCH, 7), MARCH + timedelta(days=7)
-    catalogue = Catalogue(as_of=end + timedelta(hours=2))
+    catalogue = Catalogue(seed=6, as_of=end)
     with settings_of(EARTHQUAKES, catalogue, PATH, stack_settings, tmp_path) as settings, streaming(settings):
         carried(settings, EARTHQUAKES, "early", week)
         early = there(catalogue, end)
@@ -119,6 +119,7 @@ def test_earthquakes_arrive_and_are_revised_and_those_that_were_none_go(
         assert rows_in(store, EARTHQUAKES) == late
     assert len(late) < report.fetched
     assert {row["id"] for row in early} - {row["id"] for row in late} != set()
+    assert {row["id"] for row in late} - {row["id"] for row in early} != set()
     assert {row["id"] for row in early if row not in late} & {row["id"] for row in late} != set()
     newest_first = f"SELECT time FROM {EARTHQUAKES.keyspace}.{EARTHQUAKES.table} WHERE net = ? AND day = ?"  # noqa: S608
     times = [row["time"] for row in store.execute(newest_first, ("us", date(2025, 3, 2)))]
@@ -158,14 +159,14 @@ def again(broker: Broker, run: str) -> None:
 def test_issues_arrive_and_change_and_a_deletion_holds_whatever_comes_late(
     stack_settings: Settings, broker: Broker, store: Store, tmp_path: Path
 ) -> None:
-    repository, path = Repository(TOKEN, as_of=NOVEMBER - timedelta(days=4)), f"/repos/{REPOSITORY}/issues"
+    repository, path = Repository(TOKEN, as_of=NOVEMBER - timedelta(days=8)), f"/repos/{REPOSITORY}/issues"
     rows: Callable[[], list[Row]] = lambda: read(rows_in(store, ISSUES))  # noqa: E731
     with settings_of(ISSUES, repository, path, stack_settings, tmp_path) as settings, streaming(settings):
         first = carried(settings, ISSUES, "first", of_days(OCTOBER, 50))
         before = expected(repository)
         assert rows() == before
         repository.as_of = NOVEMBER
-        second = carried(settings, ISSUES, "second", of_days(NOVEMBER - timedelta(days=4), 1))
+        second = carried(settings, ISSUES, "second", of_days(NOVEMBER - timedelta(days=8), 8))
         assert rows() == expected(repository) != before
         again(broker, "first")
         assert ledger.wait_until_settled(settings, ISSUES, "first again", TIMEOUT_S).stored == first.fetched
