@@ -68,7 +68,8 @@ with DAG(
 
     published = kafka_stream()
     reconcile(published)
-    if SCHEDULE.lag:
+    if lag := SCHEDULE.lag:
         from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 
-        TimeDeltaSensor(task_id="lag", delta=SCHEDULE.lag, mode="reschedule") >> published
+        # By default a sensor gives up after a week.
+        TimeDeltaSensor(task_id="lag", delta=lag, timeout=lag + timedelta(days=1), mode="reschedule") >> published

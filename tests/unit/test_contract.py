@@ -203,7 +203,7 @@ def _reserved_word_of_cql() -> Pipeline:
         (_no_zone, "'Mars/Olympus' is no zone"),
         (_no_format, "'%Q'. is no format of strptime"),
         (_nullable_without_default, "X | None = None"),
-        (_template_of_a_number, "its type is int, not str"),
+        (_template_of_a_number, "it is int, not str"),
         (_template_with_a_format, "no formats"),
         (_unbalanced_template, "is no template"),
         (_name_that_cassandra_would_change, "'postCode'"),
