@@ -101,16 +101,9 @@ def airflow(stack: Stack) -> Iterator[Airflow]:
 
 def backfill(settings: Settings, *arguments: str) -> str:
     """Airflow's command, as docs/example-earthquakes.md has it."""
-    home = settings.home / "data" / "airflow"
-    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW_CONFIG": str(home / "airflow.cfg")}
-    command = [
-        str(Path(sys.executable).with_name("airflow")),
-        "backfill",
-        "create",
-        "--dag-id",
-        "earthquakes",
-        *arguments,
-    ]
+    environment = {**os.environ, "AIRFLOW_HOME": str(settings.home / "data" / "airflow")}
+    program = Path(sys.executable).with_name("airflow")
+    command = [program, "backfill", "create", "--dag-id", "earthquakes", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3_000:]
     return done.stdout
