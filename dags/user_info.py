@@ -78,7 +78,9 @@ def dag(pipeline: Pipeline) -> DAG:
         if schedule.lag:
             from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 
-            TimeDeltaSensor(task_id="lag", delta=schedule.lag, mode="reschedule") >> published
+            # By default a sensor gives up after a week.
+            limits = {"delta": schedule.lag, "timeout": schedule.lag + timedelta(days=1)}
+            TimeDeltaSensor(task_id="lag", **limits, mode="reschedule") >> published
     return made
 
 

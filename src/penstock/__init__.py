@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.errors import PenstockError
     from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Text
+    from penstock.pipelines.flags import Is
     from penstock.pipelines.keys import Desc, Key
     from penstock.pipelines.times import EpochMillis, EpochSeconds, Format, Iso8601, Rfc2822
     from penstock.pipelines.types import Int32, IPAddress, JsonText
@@ -54,6 +55,7 @@ __all__ = [
     "Header",
     "IPAddress",
     "Int32",
+    "Is",
     "Iso8601",
     "JsonText",
     "Key",
@@ -76,6 +78,7 @@ __all__ = [
 _PLACES = {
     "PenstockError": "penstock.errors",
     **dict.fromkeys(("From", "Pipeline", "Record", "Schedule", "Text"), "penstock.pipelines.contract"),
+    "Is": "penstock.pipelines.flags",
     **dict.fromkeys(("Desc", "Key"), "penstock.pipelines.keys"),
     **dict.fromkeys(("EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"), "penstock.pipelines.times"),
     **dict.fromkeys(("IPAddress", "Int32", "JsonText"), "penstock.pipelines.types"),

@@ -26,6 +26,7 @@ found = {
     "schedule": dag.schedule if isinstance(dag.schedule, str) else repr(dag.timetable),
     "active": dag.max_active_runs,
     "before": sorted(task.upstream_task_ids),
+    "patience_s": {each.task_id: each.timeout for each in dag.tasks if hasattr(each, "poke_interval")},
     "catchup": dag.catchup,
     "start": dag.start_date.isoformat(),
     "owner": task.owner,

@@ -50,6 +50,10 @@ def test_source_that_asks_for_its_interval_gets_that_of_the_schedule(quakes: dic
     assert (quakes["catchup"], quakes["active"], quakes["before"], quakes["params"]) == (True, 2, ["lag"], {})
 
 
+def test_lag_of_any_length_is_waited_for(quakes: dict[str, Any]) -> None:
+    assert quakes["patience_s"] == {"lag": timedelta(days=10, hours=3).total_seconds()}
+
+
 def test_backfill_of_a_month_asks_for_each_of_its_days(quakes: dict[str, Any]) -> None:
     days = [datetime(2026, 11, day, tzinfo=UTC) for day in range(1, 31)]
     assert quakes["intervals"] == [[day.isoformat(), (day + timedelta(days=1)).isoformat()] for day in days]

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from penstock.errors import ContractError
 from penstock.pipelines.contract import From, Pipeline, Record, Text, load_pipeline
+from penstock.pipelines.flags import Is
 from penstock.pipelines.record import Reason, Rejected, from_api, from_bytes, to_bytes
 from penstock.pipelines.times import EpochMillis, Format, Iso8601
 from penstock.pipelines.types import Int32, IPAddress, JsonText
@@ -154,6 +155,10 @@ def _shortest_list() -> Pipeline:
     return declared(x=Annotated[list[str], From("x"), Field(min_length=1)])
 
 
+def _flag_that_is_text() -> Pipeline:
+    return declared(x=Annotated[str, From("x", form=Is("deleted"))])
+
+
 def _no_zone() -> Pipeline:
     return declared(x=Annotated[datetime, From("x", form=Iso8601(zone="Mars/Olympus"))])
 
@@ -193,11 +198,12 @@ def _reserved_word_of_cql() -> Pipeline:
         (_without_origin, "'x' does not say where it comes from"),
         (_without_column_type, "no column type; allowed: UUID, str, int"),
         (_form_of_time_for_text, "'x' has a form of time, and its type is str, not datetime, date"),
+        (_flag_that_is_text, "'x' has the form of a flag, and its type is str, not bool"),
         (_shortest_list, "'x' has a smallest length, which only text may have, not list"),
         (_no_zone, "'Mars/Olympus' is no zone"),
         (_no_format, "'%Q'. is no format of strptime"),
         (_nullable_without_default, "X | None = None"),
-        (_template_of_a_number, "its type is int, not str"),
+        (_template_of_a_number, "it is int, not str"),
         (_template_with_a_format, "no formats"),
         (_unbalanced_template, "is no template"),
         (_name_that_cassandra_would_change, "'postCode'"),

@@ -1,35 +1,26 @@
 """Every kind of paging reads a list of unknown length to its end, and no end is green with a row missing."""
 
 import json
-import tracemalloc
 from typing import Any
 
 import pytest
 
-from penstock.config import SourceSettings
 from penstock.errors import SourceAnswerError, SourceError
 from penstock.simulator import Asked, Reply
 from penstock.simulator import faults as spoil
 from penstock.source import Ask, Body, Columns, Cursor, Header, Link, NextUrl, Offset, Page, Seen, Source
-from penstock.source.api import Api
 from tests.apis import (
     KINDS,
-    RUN,
     Listing,
     Read,
     at_once,
     by_cursor,
-    by_link,
-    by_next_url,
-    by_offset,
     by_page,
     ids,
     json_reply,
     rows,
     serving,
 )
-
-PAGED = [name for name in KINDS if name != "none"]
 
 
 def read(kind: str, listing: Listing, **source: Any) -> list[int]:
@@ -99,6 +90,23 @@ def test_cursor_may_travel_in_the_body() -> None:
         )
         assert ids(Read().items(source)) == list(range(1, 121))
     assert [json.loads(asked.body) for asked in listing.asked[:2]] == [{"size": 50}, {"size": 50, "after": "c50"}]
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 47])
+def test_offset_may_count_from_1(count: int) -> None:
+    def from_1(listing: Listing, asked: Asked) -> Reply:
+        offset = int(asked.query["offset"])
+        return json_reply({"data": listing.part(offset - 1, 20)} if offset else {"error": "bad offset"})
+
+    listing = Listing(rows(count), from_1)
+    with serving(listing) as url:
+        assert ids(Read().items(Source(url, "data", paging=Offset(offset=1, limit=20)))) == list(range(1, count + 1))
+    assert listing.asked[0].query["offset"] == "1"
+
+
+def test_offset_below_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        Offset(offset=-1)
 
 
 def test_total_may_stand_in_a_header() -> None:
@@ -383,94 +391,3 @@ def test_relative_address_is_that_of_the_answer() -> None:
 
     with serving(paged) as url:
         assert len(Read().pages(Source(url, "data", paging=NextUrl()))) == 3
-
-
-# --- hostile answers ---
-
-HOSTILE = {
-    "429": spoil.failing(429, Retry_After="1"),
-    "403": spoil.failing(403),
-    "500": spoil.failing(500),
-    "503": spoil.failing(503),
-    "reset": spoil.reset,
-    "body cut": spoil.cut_body,
-    "JSON cut": spoil.cut_json,
-    "HTML": spoil.page_of_html,
-    "dripping": spoil.dripping(20, pause_s=0.001),
-    "empty object": lambda reply: spoil.whole(200, b"{}", reply.headers),
-    "null": lambda reply: spoil.whole(200, b"null", reply.headers),
-}
-ENDING = {
-    "huge": spoil.huge(64, announced=False),
-    "huge and announced": spoil.huge(1024, announced=True),
-    "bomb": spoil.bomb(1024),
-    "moved": spoil.moved("http://penstock.invalid/"),
-    "404": spoil.failing(404),
-}
-BUILDERS = {"page": by_page, "offset": by_offset, "cursor": by_cursor, "next url": by_next_url, "link": by_link}
-
-
-@pytest.mark.parametrize("fault", HOSTILE)
-@pytest.mark.parametrize("kind", PAGED)
-def test_answer_that_is_spoiled_now_and_then_loses_and_repeats_nothing(kind: str, fault: str) -> None:
-    listing = Listing(rows(247), BUILDERS[kind])
-    with serving(listing, faults=lambda number: HOSTILE[fault] if number % 2 else None) as url:
-        source = Source(url, "data", paging=KINDS[kind][1], total="total")
-        assert ids(Read().items(source)) == list(range(1, 248))
-
-
-@pytest.mark.parametrize("fault", ENDING)
-@pytest.mark.parametrize("kind", PAGED)
-def test_answer_that_cannot_be_used_ends_a_run_within_the_limit_of_memory(kind: str, fault: str) -> None:
-    listing = Listing(rows(247), BUILDERS[kind])
-    with serving(listing, faults=lambda number: ENDING[fault] if number == 2 else None) as url:
-        with pytest.raises(SourceAnswerError, match=r"max_response_bytes|no redirect is followed|404 Not Found"):
-            Read(settings={"max_response_bytes": 1_000_000}).items(Source(url, "data", paging=KINDS[kind][1]))
-        assert ids(Read().items(Source(url, "data", paging=KINDS[kind][1]))) == list(range(1, 248))
-
-
-def test_pages_are_asked_for_one_by_one() -> None:
-    listing = Listing(rows(500), by_page)
-    with serving(listing) as url, Api(Source(url, "data", paging=Page()), SourceSettings()) as api:
-        next(api.pages(RUN))
-    assert len(listing.asked) == 1
-
-
-@pytest.mark.parametrize("kind", PAGED)
-def test_silence_is_asked_again(kind: str) -> None:
-    listing = Listing(rows(147), BUILDERS[kind])
-    with serving(listing, faults=lambda number: spoil.silent if number == 2 else None) as url:
-        read = Read(settings={"read_timeout_s": 0.4})
-        assert ids(read.items(Source(url, "data", paging=KINDS[kind][1]))) == list(range(1, 148))
-    assert len(read.waits) == 1
-
-
-@pytest.mark.parametrize("kind", PAGED)
-def test_answer_to_the_request_before_is_an_error(kind: str) -> None:
-    """A bad cache: the second request gets the first one's answer."""
-    answers: list[Reply] = []
-
-    def cached(listing: Listing, asked: Asked) -> Reply:
-        answers.append(BUILDERS[kind](listing, asked))
-        return answers[0] if len(answers) == 2 else answers[-1]
-
-    with pytest.raises(SourceAnswerError, match=r"page 2 holds the same \d+ items as page 1"):
-        read(kind, Listing(rows(247), cached))
-
-
-def test_list_without_end_costs_no_memory() -> None:
-    def endless(asked: Asked) -> Reply:
-        return json_reply({"data": rows(100, int(asked.query["page"]) * 100), "total": 10**9})
-
-    with serving(endless) as url, Api(Source(url, "data", paging=Page(), total="total"), SourceSettings()) as api:
-        pages = api.pages(RUN)
-        for _ in range(5):
-            next(pages)
-        tracemalloc.start()
-        try:
-            for _ in range(100):
-                next(pages)
-            grown, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    assert grown < 2_000_000  # 10,000 hashes, no items

@@ -29,7 +29,10 @@ def test_public_names_are_these() -> None:
     source = {"Columns", "Header", "PerSecond", "Source"}
     paging = {"Ask", "Body", "Cursor", "Generated", "Link", "NextUrl", "Offset", "Page", "Seen"}
     credentials = {"ApiKey", "Basic", "Bearer", "OAuth2ClientCredentials"}
-    times, types = {"EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"}, {"IPAddress", "Int32", "JsonText"}
+    times, types = (
+        {"EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"},
+        {"IPAddress", "Int32", "Is", "JsonText"},
+    )
     table = {"Desc", "Key"}
     assert set(penstock.__all__) == {
         "PenstockError",

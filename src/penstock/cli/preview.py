@@ -35,6 +35,6 @@ def preview(
     seen = first_items(settings, pipeline, interval, limit)
     if as_json:
         for one in seen:
-            click.echo(json.dumps(as_object(one), ensure_ascii=False, default=str))
+            click.echo(json.dumps(as_object(one, pipeline), ensure_ascii=False, default=str))
     else:
         show(list(seen), pipeline)

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from annotated_types import MinLen
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -32,7 +33,9 @@ from pydantic.fields import FieldInfo
 
 from penstock.errors import ContractError
 from penstock.pipelines.cql import check_name, check_options, in_cql
+from penstock.pipelines.flags import Is
 from penstock.pipelines.keys import Key
+from penstock.pipelines.schedule import check_interval, checked
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
 from penstock.source import Source
@@ -46,11 +49,12 @@ class From:
     its integers are written in decimal. If all its parts are absent or null, so is the field; if only some are, the
     record is rejected, for the rest of the text would be lost. In a path, `tags.0.name` is the first item of a list.
 
-    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339.
+    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339. Or it says which
+    value makes a `bool` true: `Is("deleted")`.
     """
 
     path: str
-    form: TimeForm | None = None
+    form: TimeForm | Is | None = None
 
     @property
     def template(self) -> "Template | None":
@@ -147,9 +151,9 @@ class Schedule(BaseModel):
     task_id: str = "ingest"
     owner: str = "airflow"
     start: AwareDatetime
-    every: str | timedelta | None = "@daily"
-    """A cron expression in UTC, one of Airflow's names such as `@daily`, or a length of time; None: only by hand. A
-    source that asks for {start} and {end} gets the interval from the last such time to this one."""
+    every: Annotated[str | timedelta | None, AfterValidator(checked)] = "@daily"
+    """A cron expression in UTC, one of Airflow's names such as `@daily`, or a length of time; None: only by hand.
+    {start} and {end} of a source are the last such time and this one."""
     catchup: bool = False
     """Whether Airflow also runs the intervals since `start` that are over already."""
     max_active_runs: int = Field(default=16, gt=0)
@@ -202,9 +206,14 @@ class Pipeline(BaseModel):
     def _deleted_is_a_field_that_can_be_absent(self) -> Self:
         column = next((each for each in self.cells if each.name == self.deleted), None)
         if self.deleted and (column is None or (column.required and not column.kind.is_flag)):
-            raise ContractError(
-                f"pipeline {self.name}: deleted={self.deleted!r} is no field beside the key that may be absent, or true"
-            )
+            said = f"deleted={self.deleted!r} is no field beside the key that may be absent, or true"
+            raise ContractError(f"pipeline {self.name}: {said}")
+        return self
+
+    @model_validator(mode="after")
+    def _runs_have_the_interval_that_is_asked_for(self) -> Self:
+        if self.source.needs_interval:
+            check_interval(self.schedule.every)
         return self
 
     @field_validator("ttl")
@@ -363,13 +372,14 @@ def _column(name: str, field: FieldInfo) -> Column:
         allowed = ", ".join(map(type_name, TYPES))
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
     kind = TYPES[python]
-    if origin.form and not kind.is_time:
+    if isinstance(origin.form, Is):
+        if not kind.is_flag:
+            raise ContractError(f"field {name!r} has the form of a flag, and its type is {type_name(python)}, not bool")
+    elif origin.form and not kind.is_time:
         times = ", ".join(type_name(each) for each, row in TYPES.items() if row.is_time)
         raise ContractError(f"field {name!r} has a form of time, and its type is {type_name(python)}, not {times}")
     if origin.template and python is not str:
-        raise ContractError(
-            f"field {name!r} is a template, which writes text; its type is {type_name(python)}, not str"
-        )
+        raise ContractError(f"field {name!r} is a template, which writes text; it is {type_name(python)}, not str")
     if nullable == field.is_required():
         raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")
     if _min_length(field) and kind.least_bytes is not None:

@@ -135,25 +135,31 @@ class Page:
 class Offset:
     """An offset and a limit, until a page is empty; or while the answer says that there are more (`has_more_path`).
 
-    The next offset counts what came, not what was asked for. Where rows are added or removed meanwhile, others move
-    under the offset: what comes twice is counted, and what is skipped is only noticed where `Source.total` is declared.
+    The first offset is `offset`: 1 for an API that counts from there. The next one adds what came, not what was asked
+    for. Where rows are added or removed meanwhile, others move under the offset: what comes twice is counted, and what
+    is skipped is only noticed where `Source.total` is declared.
     """
 
     limit: Size = 100
+    offset: Annotated[int, Field(ge=0)] = 0
     offset_param: Place = "offset"
     limit_param: Place = "limit"
     has_more_path: str = ""
 
     def first(self, seed: str, records: int | None) -> Ask:
-        return Ask({self.offset_param: 0, **_sized(self.limit_param, self.limit)})
+        return Ask({self.offset_param: self.offset, **_sized(self.limit_param, self.limit)})
 
     def next(self, seen: Seen) -> Ask | None:
         if not _flag(seen, self.has_more_path) if self.has_more_path else _ends(seen):
             return None
         if not seen.items:
             raise WrongAnswerError("the page is empty, while it says that there are more")
-        offset = int(seen.ask.params[self.offset_param]) + len(seen.items)
+        offset = int(seen.ask.params[self.offset_param]) + self._moved_by(seen.items)
         return replace(seen.ask, params={**seen.ask.params, self.offset_param: offset})
+
+    def _moved_by(self, items: list[Any]) -> int:
+        """Of more items than were asked for, one that comes twice does not count: it would make us skip another one."""
+        return len(items) if len(items) <= self.limit else len({repr(item) for item in items})
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_EXACT, kw_only=True)
