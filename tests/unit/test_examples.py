@@ -59,7 +59,7 @@ def read(api: Any, pipeline: Pipeline, interval: Interval, **source: Any) -> lis
 def invoked(api: Any, reference: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
     """What a command did with the pipeline of an example while its simulator ran."""
     name = reference.partition(":")[0]
-    monkeypatch.setenv("PENSTOCK_PIPELINE", reference)
+    monkeypatch.setenv("PENSTOCK_PIPELINES", reference)
     with Simulator(api=api) as simulator:
         monkeypatch.setenv(f"PENSTOCK_SOURCE_URL_{name.upper()}", f"http://127.0.0.1:{simulator.port}{PATHS[name]}")
         return CliRunner().invoke(cli, arguments)

@@ -225,7 +225,7 @@ def test_commands_take_the_name_and_check_looks_at_all(project: Path) -> None:
     assert "broken.py:1: ZeroDivisionError" in str(done.exception)
 
 
-NEEDS_NONE = {"check", "doctor", "down", "logs", "ready", "serve", "simulate", "status", "stream", "up"}
+NEEDS_NONE = {"check", "doctor", "down", "logs", "overview", "ready", "serve", "simulate", "status", "stream", "up"}
 
 
 def test_every_command_about_a_pipeline_takes_its_name() -> None:
