@@ -92,8 +92,10 @@ class Catalogue:
         Raises:
             RefusedError: the catalogue does not answer that.
         """
+        _check(query)
         now = self.as_of or datetime.now(UTC)
-        found = _ordered(query, [one for one in self._found(query, now) if _is_asked_for(query, one)])
+        found = [one for one in self._found(query, now) if _is_asked_for(query, one)]
+        found = found if query.get("orderby") == "time-asc" else found[::-1]
         paged = {}
         if "limit" in query or "offset" in query:
             limit, offset = _whole(query, "limit", self._most, 1, self._most), _whole(query, "offset", 1, 1, 10**9)
@@ -202,16 +204,15 @@ def _is_asked_for(query: Mapping[str, str], feature: Mapping[str, Any]) -> bool:
     )
 
 
-def _ordered(query: Mapping[str, str], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _check(query: Mapping[str, str]) -> None:
+    """Refuses parameters that are not known, and what the simulator leaves out."""
     unknown = sorted(query.keys() - _PARAMETERS)
     if unknown:
         raise RefusedError(f'Unknown parameter "{unknown[0]}".')
     if query.get("format") != "geojson":
         raise RefusedError("this simulator answers with format=geojson only")
-    order = query.get("orderby", "time")
-    if order not in ("time", "time-asc"):
-        raise RefusedError(f'bad orderby value "{order}". This simulator knows time and time-asc')
-    return found if order == "time-asc" else found[::-1]
+    if query.get("orderby", "time") not in ("time", "time-asc"):
+        raise RefusedError(f'bad orderby value "{query["orderby"]}". This simulator knows time and time-asc')
 
 
 def _whole(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -1,7 +1,10 @@
 """The pipelines of `examples/` from their simulators to their tables: every cell, what is revised and what goes."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -66,6 +69,16 @@ def carried(settings: Settings, pipeline: Pipeline, run: str, interval: Interval
     return report
 
 
+def told(settings: Settings, *arguments: str) -> str:
+    """What a command prints for the example, as its page has it."""
+    folder = Path(settings.spark.checkpoint).parent
+    environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "penstock", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def earthquake_of(event: Row) -> Row:
     """The row that an event must become: written out by hand, as the declaration must not judge itself."""
     properties, (longitude, latitude, depth) = event["properties"], event["geometry"]["coordinates"]
@@ -117,6 +130,11 @@ def test_earthquakes_arrive_and_are_revised_and_those_that_were_none_go(
         report = carried(settings, EARTHQUAKES, "late", week)
         late = there(catalogue, end)
         assert rows_in(store, EARTHQUAKES) == late
+        assert f"fetched {report.fetched} = stored {report.fetched} + dead-lettered 0" in told(settings, "reconcile")
+        assert "balances" in told(settings, "reconcile", "--deep", "--run", "early")  # of which "late" removed rows
+        shown = [json.loads(line) for line in told(settings, "users", "--limit", "5", "--json").splitlines()]
+        assert {row["id"] for row in shown} <= {row["id"] for row in late}
+        assert late[0]["id"] in told(settings, "trace", late[0]["id"], "--json")
     assert len(late) < report.fetched
     assert {row["id"] for row in early} - {row["id"] for row in late} != set()
     assert {row["id"] for row in late} - {row["id"] for row in early} != set()
