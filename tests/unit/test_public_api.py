@@ -20,7 +20,7 @@ PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 
 def test_public_names_are_these() -> None:
     declaration = {"From", "Pipeline", "Record", "Schedule", "Text"}
-    source = {"Columns", "PerSecond", "Source"}
+    source = {"Columns", "Header", "One", "PerSecond", "Source"}
     paging = {"Cursor", "Generated", "Link", "NextUrl", "Offset", "Page"}
     credentials = {"ApiKey", "Basic", "Bearer", "OAuth2ClientCredentials"}
     times, types = {"EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"}, {"IPAddress", "Int32", "JsonText"}

@@ -107,6 +107,19 @@ class Api:
                 ask = following
             walk.ends(requests.address)
 
+    def reply(self, interval: Interval, ask: Ask) -> Reply:
+        """The whole answer to one request, whatever it holds.
+
+        Raises:
+            SourceUnavailableError: no usable answer within the budget of attempts; caused by a `NotJsonError` where one
+                came that is not JSON.
+            SourceAnswerError: an answer, but none that asking again would change.
+            ConfigError: the request cannot be made.
+        """
+        requests = self._requests(interval)
+        request = requests.of(ask)
+        return self._client.until_usable(lambda: self._sent(requests.signed(request)))
+
     def look(self, interval: Interval) -> httpx.Response:
         """The head of the answer to the first request, whatever it is.
 

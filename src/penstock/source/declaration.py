@@ -10,7 +10,7 @@ from penstock.errors import ConfigError, ContractError
 from penstock.source.auth import Auth
 from penstock.source.interval import check_marks, needs_interval
 from penstock.source.paging import Generated, Paging, Single
-from penstock.source.places import Columns, Header
+from penstock.source.places import Header, Items
 from penstock.source.rate import PerSecond
 
 Param = str | int | float | bool | list[str]
@@ -25,9 +25,10 @@ class Source:
     """
 
     url: str
-    items: str | Columns
+    items: Items
     """Dotted path of the list of records in the answer; "" is the answer itself. `Columns("hourly")` takes the object
-    of lists at that path, and makes one item of the values that stand beside each other."""
+    of lists at that path, and makes one item of the values that stand beside each other. `One("current")` takes the
+    object at that path for the only item."""
     params: Mapping[str, Param] = Field(default_factory=dict)
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Nothing secret: that is what `auth` is for. Other hosts do not get them."""
