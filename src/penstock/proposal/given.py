@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic import ValidationError
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, ContractError
 from penstock.source import ApiKey, Basic, Bearer, OAuth2ClientCredentials
 from penstock.source.auth import Auth
 from penstock.source.requests import checked_url
@@ -98,7 +98,7 @@ def read_auth(text: str) -> Auth:
     try:
         values = dict(option.split("=", 1) for option in options)
         return _KINDS[kind](secret=secret, **values)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, ContractError) as error:
         causes = error.errors(include_url=False, include_input=False) if isinstance(error, ValidationError) else []
         details = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in causes)
         raise ConfigError(f"--auth cannot be read{details and f' ({details})'}. There are: {_FORMS}") from None

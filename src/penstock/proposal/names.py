@@ -11,6 +11,8 @@ from penstock.pipelines.cql import RESERVED_IN_CQL
 _LONGEST = 48
 _ANNOTATED = frozenset({"bool", "bytes", "date", "datetime", "dict", "float", "int", "list", "set", "str"})
 """Names of types, which a field of the same name would hide from the fields after it."""
+# https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.protected_namespaces
+_OF_PYDANTIC = ("model_dump", "model_validate")
 _WRAPPERS = frozenset({"properties", "attributes", "fields", "data", "node", "_source"})
 """Objects around the fields of an item that say nothing about them."""
 
@@ -21,7 +23,9 @@ def column_name(path: Iterable[str], used: Iterable[str]) -> str:
     name = "_".join(filter(None, map(_cleaned, parts)))[:_LONGEST].strip("_") or "field"
     if not name[0].isalpha():
         name = f"n_{name}"
-    if name in RESERVED_IN_CQL or keyword.iskeyword(name) or name in _ANNOTATED or _is_ours(name):
+    if name.startswith(_OF_PYDANTIC):
+        name = f"field_{name}"
+    if name in RESERVED_IN_CQL or keyword.iskeyword(name) or name in _ANNOTATED or hasattr(Record, name):
         name = f"{name}_value"
     taken, number, chosen = set(used), 2, name
     while chosen in taken:
@@ -32,11 +36,6 @@ def column_name(path: Iterable[str], used: Iterable[str]) -> str:
 def class_name(name: str) -> str:
     """Of the record of the pipeline of that name."""
     return "".join(part.capitalize() for part in name.split("_")) + "Row"
-
-
-def _is_ours(name: str) -> bool:
-    """Whether pydantic has something of that name in every record."""
-    return name.startswith("model_") or hasattr(Record, name)
 
 
 def _cleaned(part: str) -> str:
