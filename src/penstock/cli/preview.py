@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def preview(settings: "Settings", limit: int, start: datetime | None, end: datetime | None, as_json: bool) -> None:
     """Ask the API and show its first items as rows, or why they are none. Needs no server and publishes nothing."""
     from penstock.pipelines.contract import load_pipeline
+    from penstock.pipelines.types import told
     from penstock.preview import first_items
     from penstock.source import Interval, yesterday
     from penstock.views.preview import as_object, show
@@ -35,6 +36,6 @@ def preview(settings: "Settings", limit: int, start: datetime | None, end: datet
     seen = first_items(settings, pipeline, interval, limit)
     if as_json:
         for one in seen:
-            click.echo(json.dumps(as_object(one), ensure_ascii=False, default=str))
+            click.echo(json.dumps(as_object(one), ensure_ascii=False, default=told))
     else:
         show(list(seen), pipeline)

@@ -3,14 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from itertools import combinations
 from typing import Any
-from uuid import UUID
 
 from penstock.errors import SourceError
 from penstock.pipelines.keys import Desc, Key
-from penstock.pipelines.types import TYPES
 from penstock.proposal.fields import Field
 
 _MOST_CANDIDATES = 10
@@ -32,10 +29,6 @@ class _Candidate:
     field: Field
     rank: int
     values: list[str]
-
-    @property
-    def is_time(self) -> bool:
-        return self.field.kind.python in (datetime, date)
 
 
 def choose(fields: Sequence[Field], items: Sequence[Mapping[str, Any]], what: str) -> Keyed:
@@ -63,9 +56,9 @@ def choose(fields: Sequence[Field], items: Sequence[Mapping[str, Any]], what: st
 
 def _proposals(candidates: list[_Candidate], count: int) -> Iterator[tuple[str | Key, tuple[str, ...]]]:
     """Keys by which all items are different, the best first, each with what is doubtful."""
-    named = [one for one in candidates if one.rank < _OTHER and not one.is_time]
-    others = [one for one in candidates if one.rank >= _OTHER and not one.is_time]
-    times = [one for one in candidates if one.is_time]
+    named = [one for one in candidates if one.rank < _OTHER and not one.field.kind.is_time]
+    others = [one for one in candidates if one.rank >= _OTHER and not one.field.kind.is_time]
+    times = [one for one in candidates if one.field.kind.is_time]
     for one in named:
         if _tell_apart([one], count):
             absent = sum(value == _NOTHING for value in one.values)
@@ -103,16 +96,14 @@ def _candidates(fields: Sequence[Field], items: Sequence[Mapping[str, Any]]) -> 
         rank = _rank(field)
         may_lack = rank == 0 and values.count(_NOTHING) <= len(items) * _MOST_ABSENT
         is_long = rank >= _OTHER and max(map(len, values), default=0) > _LONGEST
-        # Of numbers with fractions nobody knows whether two are equal, and of yes or no there are two only.
-        is_key = TYPES[field.kind.python].is_key and field.kind.python not in (float, bool)
-        if is_key and not is_long and (may_lack or not field.optional):
+        if field.kind.may_be_key and not is_long and (may_lack or not field.optional):
             found.append(_Candidate(field, rank, values))
     return found
 
 
 def _rank(field: Field) -> int:
     depth = len(field.path) > 1 and field.path[0] not in ("properties", "attributes")
-    if field.kind.python is UUID and not field.optional:
+    if field.kind.is_identity and not field.optional:
         return 1 if depth else 0
     if field.name in _IDS or field.path[-1].lower() in _IDS | {"_id"}:
         return 2 if depth else 0

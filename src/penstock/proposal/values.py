@@ -50,6 +50,25 @@ class Kind:
     as_template: bool = False
     doubt: str = ""
 
+    @property
+    def is_time(self) -> bool:
+        return TYPES[self.python].is_time
+
+    @property
+    def is_flag(self) -> bool:
+        return TYPES[self.python].is_flag
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether values of the type are made to be unique."""
+        return self.python is UUID
+
+    @property
+    def may_be_key(self) -> bool:
+        """Of numbers with fractions nobody knows whether two are equal, and of yes or no there are two only."""
+        row = TYPES[self.python]
+        return row.is_key and not row.has_infinity and not row.is_flag
+
 
 ANYTHING = Kind(JsonText)
 
