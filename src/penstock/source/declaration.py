@@ -52,12 +52,14 @@ class Source:
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
-        for value in (self.url, self.params, self.headers, self.json):
-            check_marks(value)
+        for name in ("url", "params", "headers", "json"):
+            _check_marks(name, getattr(self, name))
         if self.json is not None and self.method == "GET":
-            raise ContractError('a source with json is asked with method="POST"')
+            raise ContractError('a source with json is asked with method="POST"', place="json")
         if self.ndjson and self.items != "":
-            raise ContractError(f'a source of NDJSON has its items at the root: items="", not {self.items!r}')
+            raise ContractError(
+                f'a source of NDJSON has its items at the root: items="", not {self.items!r}', place="items"
+            )
         return self
 
     @property
@@ -88,3 +90,10 @@ class Source:
                 "Leave the number out; a data interval (--from, --to) narrows what is asked, where the source uses it"
             )
         return None
+
+
+def _check_marks(name: str, value: Any) -> None:
+    try:
+        check_marks(value)
+    except ContractError as error:
+        raise ContractError(str(error), place=name) from error
