@@ -33,9 +33,9 @@ def preview(settings: "Settings", limit: int, start: datetime | None, end: datet
         raise click.UsageError("a data interval has two ends: give both --from and --to.")
     pipeline = load_pipeline(settings.pipeline)
     interval = Interval(start, start, end) if start else yesterday(datetime.now(UTC))
-    seen = first_items(settings, pipeline, interval, limit)
+    look = first_items(settings, pipeline, interval, limit)
     if as_json:
-        for one in seen:
+        for one in look.seen:
             click.echo(json.dumps(as_object(one), ensure_ascii=False, default=told))
     else:
-        show(list(seen), pipeline)
+        show(look, pipeline)

@@ -27,7 +27,7 @@ from penstock.source.places import AbsentError, Header, at, items_in, whole_numb
 from penstock.source.requests import Request, Requests
 from penstock.source.secrets import Secrets
 from penstock.source.token import Token, no_token
-from penstock.urls import ShownUrl
+from penstock.urls import ShownUrl, shown
 
 USERS_API = "https://randomuser.me/api/"
 """What the simulator stands for."""
@@ -43,6 +43,8 @@ class Answer:
     received_at: datetime
     body_bytes: int
     """Size of the decoded body."""
+    following: Ask | None = None
+    """What is asked next; None at the end."""
 
 
 def address(name: str, source: Source, settings: SourceSettings) -> str:
@@ -103,7 +105,7 @@ class Api:
                 walk.asks(request)
                 reply, seen, following = self._page(requests, request, ask, walk)
                 walk.took(request, seen)
-                yield Answer(request.shown, walk.pages, seen.items, reply.received_at, reply.body_bytes)
+                yield Answer(request.shown, walk.pages, seen.items, reply.received_at, reply.body_bytes, following)
                 ask = following
             walk.ends(requests.address)
 
@@ -119,6 +121,10 @@ class Api:
         requests = self._requests(interval)
         request = requests.of(ask)
         return self._client.until_usable(lambda: self._sent(requests.signed(request)))
+
+    def question(self, interval: Interval, ask: Ask) -> ShownUrl:
+        """The address of a request, as it may be shown; nothing is sent."""
+        return shown(ask.url) if ask.url else self._requests(interval).of(ask).shown
 
     def look(self, interval: Interval) -> httpx.Response:
         """The head of the answer to the first request, whatever it is.
