@@ -23,7 +23,7 @@ from penstock.source.distinct import Distinct
 from penstock.source.interval import Interval
 from penstock.source.pace import Clock, Pace
 from penstock.source.paging import Ask, Seen, WrongAnswerError
-from penstock.source.places import AbsentError, Header, at, items_in, whole_number
+from penstock.source.places import AbsentError, Header, at, came, items_in, whole_number
 from penstock.source.requests import Request, Requests
 from penstock.source.secrets import Secrets
 from penstock.source.token import Token, no_token
@@ -237,8 +237,14 @@ class _Walk:
         if where is None:
             return None
         if isinstance(where, Header):
-            return whole_number(reply.headers.get(where.name), f"the header {where.name} (total)")
-        return whole_number(at(reply.document, where), f"{where} (total)")
+            if where.name not in reply.headers:
+                names = ", ".join(sorted(reply.headers.keys()))
+                raise AbsentError(f"the header {where.name} (total) is not there: the answer's headers are {names}")
+            return whole_number(reply.headers[where.name], f"the header {where.name} (total)")
+        try:
+            return whole_number(at(reply.document, where), f"{where} (total)")
+        except AbsentError as error:
+            raise AbsentError(f"{error}: {came(reply.document)}") from error
 
 
 def _hash(value: Any) -> int:

@@ -96,13 +96,21 @@ def items_in(document: Any, items: Items) -> list[Any]:
     return found
 
 
-def came(document: Any) -> str:
-    """What an answer consists of, in words: names of keys, never values."""
+def came(document: Any, what: str = "the answer") -> str:
+    """What an answer or an item consists of, in words: names of keys, never values."""
     if isinstance(document, Mapping):
         names = [reprlib.repr(name)[1:-1] for name in list(document)[:_MOST_KEYS]]
         more = f" and {len(document) - _MOST_KEYS} more" if len(document) > _MOST_KEYS else ""
-        return f"the answer's keys are {', '.join(names)}{more}" if names else "the answer is an empty object"
-    return f"the answer is {_kind(document)}"
+        return f"{what}'s keys are {', '.join(names)}{more}" if names else f"{what} is an empty object"
+    return f"{what} is {_kind(document)}"
+
+
+def kind_came(value: Any) -> str:
+    """What a value of JSON is, never the value."""
+    for kind, name in ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    return _kind(value)
 
 
 def shown_value(value: Any) -> str:
