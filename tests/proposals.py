@@ -50,7 +50,7 @@ class Folder:
         assert checked.exit_code == 0, f"{checked.output} {checked.exception}"
         previewed = self.run("preview", "--json", *preview, name=name)
         assert previewed.exit_code == 0, f"{previewed.output} {previewed.exception}"
-        shown = [json.loads(line) for line in previewed.stdout.splitlines()]
+        shown = [json.loads(line) for line in previewed.stdout.split("\n") if line]
         assert [one for one in shown if "row" not in one] == []
         assert rows is None or len(shown) == rows
         return [one["row"] for one in shown]

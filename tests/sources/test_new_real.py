@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock.source import Header, Link, NextUrl, Offset
+from penstock.source import Header, Link, Offset
 from tests.apis import Read
 from tests.proposals import Folder
 from tests.sources.conftest import ROWS
@@ -36,13 +36,14 @@ def proposed(folder: Folder, url: str) -> Any:
     return pipeline.source
 
 
-def test_datasette_by_its_next_url(folder: Folder, datasette: str) -> None:
+def test_datasette_by_link_with_its_total(folder: Folder, datasette: str) -> None:
     source = proposed(folder, f"{datasette}?_shape=objects")
-    assert (source.paging, source.items) == (NextUrl(next_url_path="next_url"), "rows")
+    # It names the next page in its body too.
+    assert (source.paging, source.items) == (Link(), "rows")
     assert source.total == "filtered_table_rows_count"
 
 
-def test_datasette_by_link(folder: Folder, datasette: str) -> None:
+def test_datasette_by_link_with_the_list_at_the_root(folder: Folder, datasette: str) -> None:
     source = proposed(folder, f"{datasette}?_shape=array&_size=50")
     assert (source.paging, source.items, source.params["_size"]) == (Link(), "", "50")
 

@@ -199,6 +199,11 @@ def test_one_object_is_the_only_item(folder: Folder) -> None:
     assert pipeline.source.items == One("")
 
 
+def test_a_list_within_an_object_that_may_be_the_item_is_doubted(folder: Folder) -> None:
+    assert folder.proposed({"id": "now", "lines": rows(2)}, rows=2).source.items == "lines"
+    assert "unsure: the answer has an id: is it the item, and 'lines' a part of it?" in folder.text()
+
+
 def test_a_file_is_taken_in_place_of_an_answer(folder: Folder) -> None:
     done = folder.new(folder.answer({"data": rows(7)}))
     assert done.exit_code == 0

@@ -25,6 +25,8 @@ class Place:
     absent: int
     as_one: bool = False
     """Whether it is an object that is kept as one value."""
+    named: tuple[str, ...] = ()
+    """What its column is named after, where that is not the path."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,7 @@ def fields_of(items: Sequence[Mapping[str, Any]]) -> Fields:
 
 
 def _field(place: Place, used: set[str], count: int) -> Field:
-    named = place.path
-    if place.path[-2:-1] == ("coordinates",):
-        named = (*place.path[:-2], _COORDINATES[int(place.path[-1])])
-        named = named[1:] if named[0] == "geometry" else named
-    name = column_name(named, used)
+    name = column_name(place.named or place.path, used)
     kind = ANYTHING if place.as_one else kind_of(name, place.values)
     if kind.as_template and not can_be_template(".".join(place.path)):
         kind = replace(kind, python=JsonText, as_template=False)
@@ -102,7 +100,9 @@ def _within(place: Place, count: int, doubts: list[str]) -> Iterator[Place]:
     if (point := _point(place)) is not None:
         for number in range(len(point)):
             values = [value["coordinates"][number] for value in place.values if number < len(value["coordinates"])]
-            yield Place((*place.path, "coordinates", str(number)), values, count - len(values))
+            around = () if place.path == ("geometry",) else place.path
+            named = (*around, _COORDINATES[number])
+            yield Place((*place.path, "coordinates", str(number)), values, count - len(values), named=named)
         return
     names = {name for value in place.values for name in value}
     widest = max(map(len, place.values))

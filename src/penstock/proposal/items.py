@@ -38,7 +38,7 @@ def find(document: Any, what: str) -> Found:
     lists = [(path, value) for path, value in _within(document) if isinstance(value, list)]
     full = [(path, value) for path, value in lists if any(isinstance(item, Mapping) for item in value)]
     if full:
-        return _of_lists(full)
+        return _of_lists(full, document)
     if (columns := _columns(document)) is not None:
         return Found(Columns(columns), items_in(document, Columns(columns)))
     _refuse_others(document, lists, what)
@@ -49,9 +49,11 @@ def find(document: Any, what: str) -> Found:
     )
 
 
-def _of_lists(full: list[tuple[str, list[Any]]]) -> Found:
+def _of_lists(full: list[tuple[str, list[Any]]], document: Any) -> Found:
     path, items = min(full, key=lambda one: (_depth(one[0]), one[0].rpartition(".")[2] not in _USUAL, -len(one[1])))
     doubts = []
+    if isinstance(document, Mapping) and "id" in document:
+        doubts.append(f'the answer has an id: is it the item, and {path!r} a part of it? Then items=One("")')
     if others := [f"{other or 'the root'!r} ({len(value)})" for other, value in full if other != path]:
         doubts.append(f"other lists of objects are at {', '.join(others[:5])}")
     if strangers := sum(1 for item in items if not isinstance(item, Mapping)):

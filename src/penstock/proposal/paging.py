@@ -46,6 +46,9 @@ _LIMIT_PARAMS = frozenset(
 _STATED_LIMITS = frozenset({"limit", "perpage", "pagesize", "maxresults"})
 """Those of them that are the size of a page in an answer too; a "count" may be anything."""
 
+_STEADY = 3
+"""Questions to an API that gives the same page whatever number or offset it is asked for."""
+
 
 @dataclass(frozen=True)
 class Paged:
@@ -177,6 +180,9 @@ def _counted(asking: Asking, given: Given, stated: Mapping[str, Any], found: Fou
             return paged
     if given.file is not None:
         return Paged(None, given.params, doubts=("of a file nobody can tell whether the API has pages",))
+    if len(asking.asked) > _STEADY and not _is_first(asking, found, {}):
+        unsteady = "the same question brings other items each time: an API that makes them up? See Generated"
+        return Paged(None, given.params, doubts=(unsteady,))
     if page or offset:
         named = " and ".join(name for name in (page, offset) if name)
         return Paged(None, given.params, doubts=(f"{named} did not lead to other items: is there only this page?",))
@@ -189,22 +195,22 @@ def _by_page(asking: Asking, given: Given, stated: Mapping[str, Any], found: Fou
     following = _items(asking.more({param: 2 if here is None else here + 1}), found)
     if following is None or _overlaps(following, found.items):
         return None
-    base = _base(asking, given, param, here, found)
-    if base is None:
+    numbers = (1, 0) if here is None else (here,)
+    first = next((number for number in numbers if _is_first(asking, found, {param: number})), None)
+    if first is None:
         return None
+    base = first if here is None else min(here, 1)
     pages = next((path for path, value in stated.items() if _last(path) in _PAGES and type(value) is int), "")
     paging = Page(page_param=param, base_page=base, pages_path=pages, has_more_path="" if pages else _flag(stated))
     return Paged(paging, _without(given.params, param))
 
 
-def _base(asking: Asking, given: Given, param: str, here: int | None, found: Found) -> int | None:
-    """The number of the first page; None where pages with a number are others than the answer without one."""
-    if here is not None:
-        return 0 if here == 0 else 1
-    for number in (1, 0):
-        if _items(asking.more({param: number}), found) == found.items:
-            return number
-    return None
+def _is_first(asking: Asking, found: Found, params: Mapping[str, str | int]) -> bool:
+    """Whether these parameters bring the items that the first answer had, but for what changed meanwhile. One that
+    makes up its items, or takes an unknown parameter for a filter, gives others.
+    """
+    again = _items(asking.more(params), found)
+    return bool(again) and _overlaps(again or [], found.items)
 
 
 def _by_offset(asking: Asking, given: Given, stated: Mapping[str, Any], found: Found) -> Paged | None:
@@ -216,7 +222,7 @@ def _by_offset(asking: Asking, given: Given, stated: Mapping[str, Any], found: F
     following = _items(asking.more({param: here + len(found.items)}), found)
     if following is None or _overlaps(following, found.items):
         return None
-    if param not in given.params and _items(asking.more({param: 0}), found) != found.items:
+    if not _is_first(asking, found, {param: here}):
         return None
     paging = Offset(offset_param=param, limit_param=limit_param, limit=limit, has_more_path=_flag(stated))
     return Paged(paging, _without(given.params, param, limit_param))
