@@ -178,6 +178,49 @@ def test_a_field_of_deletion_is_declared(folder: Folder) -> None:
     assert pipeline.deleted == "deleted_at"
 
 
+@pytest.mark.parametrize(
+    ("beside", "paging"),
+    [
+        ({"next": None}, NextUrl()),
+        ({"links": {"next": None}}, NextUrl(next_url_path="links.next")),
+        ({"_links": {"next": {"href": "/things?page=2"}}}, NextUrl(next_url_path="_links.next.href")),
+        ({"meta": {"next_cursor": None}}, Cursor(cursor_path="meta.next_cursor")),
+        ({"nextPageToken": "x"}, Cursor(cursor_path="nextPageToken", cursor_param="pageToken")),
+    ],
+)
+def test_a_file_that_names_a_next_page_or_has_room_for_one_says_how_it_pages(
+    folder: Folder, beside: dict[str, Any], paging: Any
+) -> None:
+    assert folder.new(folder.answer({"data": rows(3), **beside})).exit_code == 0
+    assert folder.pipeline().source.paging == paging
+    assert folder.text().count("# unsure:") >= 2
+
+
+def test_features_of_geojson_are_items_and_their_points_are_columns(folder: Folder) -> None:
+    features = [
+        {
+            "type": "Feature",
+            "id": f"us{number}",
+            "properties": {"mag": 4.5, "time": 1_764_000_000_000 + number},
+            "geometry": {"type": "Point", "coordinates": [1.5, 2.5, 10][: 2 + number]},
+        }
+        for number in range(2)
+    ]
+    done = folder.new(folder.answer({"type": "FeatureCollection", "features": features}))
+    assert "2 of 2 items" in done.stdout
+    pipeline = folder.pipeline()
+    assert (pipeline.source.items, pipeline.key) == ("features", "id")
+    assert {column.name: column.origin.path for column in pipeline.columns} == {
+        "type": "type",
+        "id": "id",
+        "mag": "properties.mag",
+        "time": "properties.time",
+        "longitude": "geometry.coordinates.0",
+        "latitude": "geometry.coordinates.1",
+        "altitude": "geometry.coordinates.2",
+    }
+
+
 COLUMNS = {"hourly": {"time": ["2026-11-01T00:00", "2026-11-01T01:00"], "wind": [1.5, 2]}, "units": {"wind": "m/s"}}
 
 
