@@ -180,7 +180,8 @@ def _counted(asking: Asking, given: Given, stated: Mapping[str, Any], found: Fou
             return paged
     if given.file is not None:
         return Paged(None, given.params, doubts=("of a file nobody can tell whether the API has pages",))
-    if len(asking.asked) > _STEADY and not _is_first(asking, found, {}):
+    again = _items(asking.more(), found) if len(asking.asked) > _STEADY else None
+    if again and not _overlaps(again, found.items):
         unsteady = "the same question brings other items each time: an API that makes them up? See Generated"
         return Paged(None, given.params, doubts=(unsteady,))
     if page or offset:
@@ -210,7 +211,7 @@ def _is_first(asking: Asking, found: Found, params: Mapping[str, str | int]) -> 
     makes up its items, or takes an unknown parameter for a filter, gives others.
     """
     again = _items(asking.more(params), found)
-    return bool(again) and _overlaps(again or [], found.items)
+    return again is not None and len(again) > 0 and _overlaps(again, found.items)
 
 
 def _by_offset(asking: Asking, given: Given, stated: Mapping[str, Any], found: Found) -> Paged | None:
