@@ -270,7 +270,7 @@ def test_an_api_that_answers_otherwise_each_time_is_not_taken_for_pages(folder: 
 def test_the_users_api_makes_up_its_items(folder: Folder) -> None:
     with Simulator() as api:
         assert folder.new(f"{api.url}?results=10").exit_code == 0
-        folder.is_proved(rows=5)
+    assert folder.run("check").exit_code == 0  # the next people may have fields that these lack
     pipeline = folder.pipeline()
     assert (pipeline.source.items, pipeline.key, pipeline.source.paging) == ("results", "login_uuid", None)
     assert "the same question brings other items each time" in " ".join(folder.text().replace("#", "").split())
