@@ -82,9 +82,16 @@ class NotInstalledError(PenstockError):
 
 
 class ContractError(PenstockError):
-    """A pipeline declaration that contradicts itself; raised while it is being declared."""
+    """A pipeline declaration that contradicts itself; raised while it is being declared.
+
+    `place` is what is to blame, if that is known: `Class.field`, or the name of an argument.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, place: str = "") -> None:
+        self.place = place
+        super().__init__(message)
 
 
 class SourceError(PenstockError):

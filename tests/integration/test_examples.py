@@ -132,7 +132,7 @@ def test_earthquakes_arrive_and_are_revised_and_those_that_were_none_go(
         assert rows_in(store, EARTHQUAKES) == late
         assert f"fetched {report.fetched} = stored {report.fetched} + dead-lettered 0" in told(settings, "reconcile")
         assert "balances" in told(settings, "reconcile", "--deep", "--run", "early")  # of which "late" removed rows
-        shown = [json.loads(line) for line in told(settings, "users", "--limit", "5", "--json").splitlines()]
+        shown = [json.loads(line) for line in told(settings, "rows", "--limit", "5", "--json").splitlines()]
         assert {row["id"] for row in shown} <= {row["id"] for row in late}
         assert late[0]["id"] in told(settings, "trace", late[0]["id"], "--json")
     assert len(late) < report.fetched

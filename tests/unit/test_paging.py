@@ -8,7 +8,7 @@ import pytest
 from penstock.errors import SourceAnswerError, SourceError
 from penstock.simulator import Asked, Reply
 from penstock.simulator import faults as spoil
-from penstock.source import Ask, Body, Columns, Cursor, Header, Link, NextUrl, Offset, Page, Seen, Source
+from penstock.source import Ask, Body, Columns, Cursor, Header, Link, NextUrl, Offset, One, Page, Seen, Source
 from tests.apis import (
     KINDS,
     Listing,
@@ -281,6 +281,41 @@ def test_total_that_is_not_met_is_an_error(kind: str) -> None:
 def test_total_that_is_no_number_is_an_error(total: str) -> None:
     with pytest.raises(SourceAnswerError, match="which is no whole number"):
         read("none", Listing(rows(3), at_once), total=total)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (
+            {"total": "meta.total"},
+            r"meta.total \(total\) is None, which is no whole number: the answer's keys are data",
+        ),
+        (
+            {"total": Header("X-Total")},
+            r"the header X-Total \(total\) is not there: the answer's headers are .*content-type",
+        ),
+        ({"paging": Page(pages_path="pages")}, r"pages \(pages_path\) is None, .*: the answer's keys are data"),
+        (
+            {"paging": Offset(has_more_path="more")},
+            "more is None, which is neither true nor false: the answer's keys are data",
+        ),
+    ],
+)
+def test_what_came_is_told_where_something_is_not_there(source: dict[str, Any], says: str) -> None:
+    with (
+        serving(lambda _asked: json_reply({"data": [{"id": 1}]})) as url,
+        pytest.raises(SourceAnswerError, match=says),
+    ):
+        Read().items(Source(url, "data", **source))
+
+
+def test_the_one_object_of_an_answer_is_its_item() -> None:
+    with serving(lambda _asked: json_reply({"now": {"id": 1}, "list": [1]})) as url:
+        assert Read().items(Source(url, One("now"))) == [{"id": 1}]
+        with pytest.raises(
+            SourceAnswerError, match=r"items is One\('list'\), which is a list of 1: the answer's keys are"
+        ):
+            Read().items(Source(url, One("list")))
 
 
 def insert_in_front(listing: Listing) -> Listing:

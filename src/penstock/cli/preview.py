@@ -27,14 +27,15 @@ def preview(
 
     Needs no server and publishes nothing.
     """
+    from penstock.pipelines.types import told
     from penstock.preview import first_items
     from penstock.source import Interval, yesterday
     from penstock.views.preview import as_object, show
 
     interval = Interval(ends[0], *ends) if ends else yesterday(datetime.now(UTC))
-    seen = first_items(settings, pipeline, interval, limit)
+    look = first_items(settings, pipeline, interval, limit)
     if as_json:
-        for one in seen:
-            click.echo(json.dumps(as_object(one, pipeline), ensure_ascii=False, default=str))
+        for one in look.seen:
+            click.echo(json.dumps(as_object(one, pipeline), ensure_ascii=False, default=told))
     else:
-        show(list(seen), pipeline)
+        show(look, pipeline)

@@ -6,15 +6,13 @@ the Kafka value, Spark's schema as DDL, the `CREATE TABLE` and the table for the
 """
 
 import importlib
+import inspect
 import re
 import string
-import sysconfig
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from annotated_types import MinLen
@@ -25,7 +23,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -35,6 +33,7 @@ from penstock.errors import ContractError
 from penstock.pipelines.cql import check_name, check_options, in_cql
 from penstock.pipelines.flags import Is
 from penstock.pipelines.keys import Key
+from penstock.pipelines.lines import refusal
 from penstock.pipelines.schedule import check_interval, checked
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
@@ -192,14 +191,16 @@ class Pipeline(BaseModel):
     def _key_is_of_required_columns(self) -> Self:
         names, said = self.keys.names, f"pipeline {self.name}: key"
         if not self.keys.partition or len(set(names)) < len(names):
-            raise ContractError(f"{said} {names} has no partition, or a column twice")
+            raise ContractError(f"{said} {names} has no partition, or a column twice", place="key")
         columns = {column.name: column for column in self.columns}
         for name in names:
             if name not in columns or not columns[name].required:
-                raise ContractError(f"{said} {name!r} is not a required field of {self.record.__name__}")
+                raise ContractError(f"{said} {name!r} is not a required field of {self.record.__name__}", place="key")
             if not columns[name].kind.is_key:
                 kind = type_name(columns[name].python)
-                raise ContractError(f"{said} {name!r} is a {kind}, of which Cassandra makes no key that Python has too")
+                raise ContractError(
+                    f"{said} {name!r} is a {kind}, of which Cassandra makes no key that Python has too", place="key"
+                )
         return self
 
     @model_validator(mode="after")
@@ -207,7 +208,7 @@ class Pipeline(BaseModel):
         column = next((each for each in self.cells if each.name == self.deleted), None)
         if self.deleted and (column is None or (column.required and not column.kind.is_flag)):
             said = f"deleted={self.deleted!r} is no field beside the key that may be absent, or true"
-            raise ContractError(f"pipeline {self.name}: {said}")
+            raise ContractError(f"pipeline {self.name}: {said}", place="deleted")
         return self
 
     @model_validator(mode="after")
@@ -220,19 +221,27 @@ class Pipeline(BaseModel):
     @classmethod
     def _is_a_time_to_live(cls, ttl: timedelta | None) -> timedelta | None:
         if ttl is not None and not (timedelta(seconds=1) <= ttl <= LONGEST_TTL and not ttl.microseconds):
-            raise ContractError(f"ttl {ttl} is not a number of whole seconds from 1 to {LONGEST_TTL.days} days")
+            raise ContractError(
+                f"ttl {ttl} is not a number of whole seconds from 1 to {LONGEST_TTL.days} days", place="ttl"
+            )
         return ttl
 
     @field_validator("options")
     @classmethod
     def _are_options_of_a_table(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        check_options(options)
+        try:
+            check_options(options)
+        except ContractError as error:
+            raise ContractError(str(error), place="options") from error
         return options
 
     @field_validator("keyspace", "table")
     @classmethod
-    def _is_no_word_of_cql(cls, name: str) -> str:
-        return check_name("keyspace or table", name)
+    def _is_no_word_of_cql(cls, name: str, info: ValidationInfo) -> str:
+        try:
+            return check_name("keyspace or table", name)
+        except ContractError as error:
+            raise ContractError(str(error), place=info.field_name or "") from error
 
     @property
     def keys(self) -> Key:
@@ -306,41 +315,10 @@ def load_pipeline(reference: str) -> Pipeline:
     return pipeline
 
 
-def refusal(place: str, error: Exception, hint: str = "Correct it.") -> ContractError:
-    """The error of a declaration that could not be executed: with its line, and what is wrong there."""
-    where = _line_of(error)
-    if isinstance(error, (ContractError, ValidationError)):
-        return ContractError(f"{where}{_sentence(error)}")
-    return ContractError(f"no pipeline at {place}: {where}{type(error).__name__}: {error}. {hint}")
-
-
-_OURS = str(Path(__file__).parents[1])
-
-
-def _line_of(error: BaseException) -> str:
-    """`file:line: ` of the declaration's line that failed; empty where no line of a declaration is to blame."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}: "
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = (_OURS, *sysconfig.get_paths().values(), "<")
-    found = [frame for frame in frames if not frame.filename.startswith(libraries)]
-    return f"{found[-1].filename}:{found[-1].lineno}: " if found else ""
-
-
-def _sentence(error: ContractError | ValidationError) -> str:
-    if isinstance(error, ContractError):
-        return str(error)
-    problems = (
-        f"{'.'.join(map(str, each['loc'])) or error.title}: {each['msg']}"
-        for each in error.errors(include_url=False, include_input=False)
-    )
-    return f"{error.title}: {'; '.join(problems)}"
-
-
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.
 @cache
 def _columns(record: type[Record], key: Key) -> tuple[Column, ...]:
-    columns = (_column(name, field) for name, field in record.model_fields.items())
+    columns = (_column(record, name, field) for name, field in record.model_fields.items())
     return tuple(_as_key(column, key) if column.name in key.names else column for column in columns)
 
 
@@ -360,7 +338,19 @@ def _as_key(column: Column, key: Key) -> Column:
     return replace(column, min_length=max(1, column.min_length), max_bytes=longest)
 
 
-def _column(name: str, field: FieldInfo) -> Column:
+def _column(record: type[Record], name: str, field: FieldInfo) -> Column:
+    try:
+        return _declared(name, field)
+    except ContractError as error:
+        raise ContractError(str(error), place=f"{_owner(record, name).__name__}.{name}") from error
+
+
+def _owner(record: type[Record], name: str) -> type[Record]:
+    """The class that declares the field: the record, or one that it extends."""
+    return next(each for each in record.__mro__ if name in inspect.get_annotations(each) or each is Record)
+
+
+def _declared(name: str, field: FieldInfo) -> Column:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ContractError(f"field {name!r}: a column's name is lower-case letters, digits and underscores")
     check_name("field", name)

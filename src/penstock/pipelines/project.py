@@ -14,7 +14,8 @@ from types import ModuleType
 
 from penstock.config import Settings, declaring_files, project_file, references
 from penstock.errors import ConfigError, ContractError
-from penstock.pipelines.contract import Pipeline, load_pipeline, refusal
+from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.lines import refusal
 
 DEFAULT = "penstock.users:USERS"
 """What a project is that declares nothing."""

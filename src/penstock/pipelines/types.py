@@ -152,6 +152,12 @@ def _time_of_text(text: str) -> datetime:
     return _to_the_millisecond(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
+def _flag_of_text(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
 def _time_of_item(value: Any) -> Any:
     """Text in RFC 3339 of a time that a form of times made; other values as they are."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
@@ -257,7 +263,9 @@ _ROWS = (
         from_item=_decimal_of_item,
         is_key=False,  # 1.0 and 1.00 are two keys
     ),
-    FieldType(bool, cql="boolean", spark="BOOLEAN", json="BOOLEAN", least_bytes=1, is_flag=True),
+    FieldType(
+        bool, cql="boolean", spark="BOOLEAN", json="BOOLEAN", least_bytes=1, is_flag=True, from_text=_flag_of_text
+    ),
     FieldType(
         datetime,
         cql="timestamp",
@@ -394,7 +402,7 @@ def plain_type(annotation: Any, metadata: Iterable[Any] = ()) -> tuple[Any, bool
 
 
 def told(value: Any) -> Any:
-    """A value of a row for JSON that people read."""
+    """A value of a row as people read it, in JSON too: what JSON has no value for is text, or a list of texts."""
     if isinstance(value, set):
         return sorted(value)
     return urlsafe_b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -20,7 +20,7 @@ from penstock.source.paging import (
     Seen,
     WrongAnswerError,
 )
-from penstock.source.places import Columns, Header
+from penstock.source.places import Columns, Header, One
 from penstock.source.rate import PerSecond
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "NextUrl",
     "OAuth2ClientCredentials",
     "Offset",
+    "One",
     "Page",
     "Paging",
     "PerSecond",

@@ -73,6 +73,10 @@ class UnusableError(Exception):
         """The pause that the API asks for."""
 
 
+class NotJsonError(UnusableError):
+    """A whole answer that is neither JSON nor what else was asked for."""
+
+
 class UnauthorizedError(SourceAnswerError):
     """The credentials are not taken."""
 
@@ -242,4 +246,4 @@ def _parsed(url: ShownUrl, body: bytes, content_type: str, *, ndjson: bool) -> A
         return reader(content_type, ndjson=ndjson)(body)
     except (ValueError, RecursionError) as error:
         cause = f"200 with {len(body)} bytes of {content_type}, which are not JSON ({error})"
-        raise UnusableError(url, cause) from error
+        raise NotJsonError(url, cause) from error

@@ -10,7 +10,7 @@ from penstock.errors import ConfigError, ContractError
 from penstock.source.auth import Auth
 from penstock.source.interval import check_marks, needs_interval
 from penstock.source.paging import Generated, Paging, Single
-from penstock.source.places import Columns, Header
+from penstock.source.places import Header, Items
 from penstock.source.rate import PerSecond
 
 Param = str | int | float | bool | list[str]
@@ -25,9 +25,10 @@ class Source:
     """
 
     url: str
-    items: str | Columns
+    items: Items
     """Dotted path of the list of records in the answer; "" is the answer itself. `Columns("hourly")` takes the object
-    of lists at that path, and makes one item of the values that stand beside each other."""
+    of lists at that path, and makes one item of the values that stand beside each other. `One("current")` takes the
+    object at that path for the only item."""
     params: Mapping[str, Param] = Field(default_factory=dict)
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Nothing secret: that is what `auth` is for. Other hosts do not get them."""
@@ -51,12 +52,14 @@ class Source:
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
-        for value in (self.url, self.params, self.headers, self.json):
-            check_marks(value)
+        for name in ("url", "params", "headers", "json"):
+            _check_marks(name, getattr(self, name))
         if self.json is not None and self.method == "GET":
-            raise ContractError('a source with json is asked with method="POST"')
+            raise ContractError('a source with json is asked with method="POST"', place="json")
         if self.ndjson and self.items != "":
-            raise ContractError(f'a source of NDJSON has its items at the root: items="", not {self.items!r}')
+            raise ContractError(
+                f'a source of NDJSON has its items at the root: items="", not {self.items!r}', place="items"
+            )
         return self
 
     @property
@@ -87,3 +90,10 @@ class Source:
                 "Leave the number out; a data interval (--from, --to) narrows what is asked, where the source uses it"
             )
         return None
+
+
+def _check_marks(name: str, value: Any) -> None:
+    try:
+        check_marks(value)
+    except ContractError as error:
+        raise ContractError(str(error), place=name) from error

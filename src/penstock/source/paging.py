@@ -315,13 +315,15 @@ def _whole(seen: Seen, path: str, what: str) -> int:
     try:
         return whole_number(at(seen.document, path), f"{path} ({what})")
     except AbsentError as error:
-        _wrong(error)
+        raise WrongAnswerError(f"{error}: {came(seen.document)}") from error
 
 
 def _flag(seen: Seen, path: str) -> bool:
     found = at(seen.document, path)
     if not isinstance(found, bool):
-        raise WrongAnswerError(f"{path} is {shown_value(found)}, which is neither true nor false")
+        raise WrongAnswerError(
+            f"{path} is {shown_value(found)}, which is neither true nor false: {came(seen.document)}"
+        )
     return found
 
 

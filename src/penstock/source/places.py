@@ -17,6 +17,17 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class One:
+    """The object at this path, "" for the answer itself, is the one item that there is."""
+
+    path: str
+
+
+Items = str | Columns | One
+"""Where the items of an answer are: the dotted path of a list, or one of the other forms."""
+
+
+@dataclass(frozen=True)
 class Header:
     """A header of the answer, in place of a path in its body."""
 
@@ -69,27 +80,37 @@ def whole_number(value: Any, what: str) -> int:
     return value
 
 
-def items_in(document: Any, items: str | Columns) -> list[Any]:
+def items_in(document: Any, items: Items) -> list[Any]:
     """The items of an answer.
 
     Raises:
-        AbsentError: no list, or columns that do not fit together.
+        AbsentError: no list, or columns that do not fit together, or no object.
     """
     if isinstance(items, Columns):
         return _zipped(document, items.path)
+    if isinstance(items, One):
+        return [_object(document, items.path)]
     found = at(document, items)
     if not isinstance(found, list):
         raise AbsentError(f"items is {items!r}, which is {_kind(found)}: {came(document)}")
     return found
 
 
-def came(document: Any) -> str:
-    """What an answer consists of, in words: names of keys, never values."""
+def came(document: Any, what: str = "the answer") -> str:
+    """What an answer or an item consists of, in words: names of keys, never values."""
     if isinstance(document, Mapping):
         names = [reprlib.repr(name)[1:-1] for name in list(document)[:_MOST_KEYS]]
         more = f" and {len(document) - _MOST_KEYS} more" if len(document) > _MOST_KEYS else ""
-        return f"the answer's keys are {', '.join(names)}{more}" if names else "the answer is an empty object"
-    return f"the answer is {_kind(document)}"
+        return f"{what}'s keys are {', '.join(names)}{more}" if names else f"{what} is an empty object"
+    return f"{what} is {_kind(document)}"
+
+
+def kind_came(value: Any) -> str:
+    """What a value of JSON is, never the value."""
+    for kind, name in ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    return _kind(value)
 
 
 def shown_value(value: Any) -> str:
@@ -104,6 +125,13 @@ def _zipped(document: Any, path: str) -> list[Any]:
     if len(set(lengths.values())) > 1:
         raise AbsentError(f"the columns of {path!r} differ in length: {shown_value(lengths)}")
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _object(document: Any, path: str) -> Any:
+    found = at(document, path)
+    if not isinstance(found, Mapping):
+        raise AbsentError(f"items is One({path!r}), which is {_kind(found)}: {came(document)}")
+    return found
 
 
 def _names(path: str) -> list[str]:

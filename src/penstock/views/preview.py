@@ -1,13 +1,13 @@
 """The first items of an API: the questions, the rows, and what is no row."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.identity import is_deleted, key_of, key_text
 from penstock.pipelines.record import Rejected
-from penstock.preview import Seen
+from penstock.preview import Look, Seen
 from penstock.views.console import err, out
 from penstock.views.rows import rows_table
 
@@ -22,12 +22,15 @@ def as_object(seen: Seen, pipeline: Pipeline) -> Mapping[str, Any]:
     return {**came, "row": seen.judged.model_dump()}
 
 
-def show(seen: Sequence[Seen], pipeline: Pipeline) -> None:
-    """The questions on stderr, then what the table would hold, then the items that are no rows and why."""
-    for url, count in Counter(one.url for one in seen).items():
-        err.print(
-            f"{pipeline.source.method} {url}: {count} items looked at", markup=False, highlight=False, soft_wrap=True
-        )
+def show(look: Look, pipeline: Pipeline) -> None:
+    """The questions on stderr, then what the table would hold, then the rejected items with their reasons."""
+    seen, method = look.seen, pipeline.source.method
+    looked_at = Counter(one.url for one in seen)
+    lines = [f"{method} {url}: {looked_at[url]} of {count} items looked at" for url, count in look.asked.items()]
+    if look.following:
+        lines.append(f"{method} {look.following}: would be the next question")
+    for line in lines:
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
     if not seen:
         err.print("the API has no items for that interval", markup=False, highlight=False)
     judged = [(one.index, one.judged) for one in seen]
