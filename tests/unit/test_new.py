@@ -122,7 +122,7 @@ def test_a_time_window_of_the_address_becomes_that_of_a_run(folder: Folder) -> N
     listing = Listing(rows(7), KINDS["none"][0])
     with serving(listing) as url:
         done = folder.new(f"{url}?starttime=2026-11-01&endtime=2026-11-02&limit=50")
-        assert "penstock preview --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z" in done.stdout
+        assert "penstock preview --pipeline things --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z" in done.stdout
         interval = ("--from", "2026-11-05", "--to", "2026-11-06")
         folder.is_proved("things", *interval, rows=5)
     assert listing.asked[-1].query == {"starttime": "2026-11-05", "endtime": "2026-11-06", "limit": "50"}

@@ -75,7 +75,9 @@ ANYTHING = Kind(JsonText)
 
 def kind_of(name: str, values: Sequence[Any]) -> Kind:
     """The type of a column of this name with these values, none of them null."""
-    kinds = frozenset(float if type(value) is int else type(value) for value in values)
+    kinds = frozenset(
+        float if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value) for value in values
+    )
     if found := _OF_ONE_KIND.get(kinds):
         return found(name, values)
     if kinds == {str, float} and not any(isinstance(value, float) for value in values):
