@@ -87,7 +87,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def of_backfill(settings: Settings, name: str, urls: dict[str, str]) -> Settings:
-    given = settings.model_copy(update={"pipeline": f"backfilled:{name}"})
+    given = settings.model_copy(update={"pipelines": (f"backfilled:{name}",)})
     return changed(given, source={"urls": urls})
 
 

@@ -42,7 +42,7 @@ def settings_of(pipeline: Pipeline, api: Any, path: str, stack: Settings, folder
     name, [port] = pipeline.name, free_ports(1)
     shutil.copy(ROOT / "examples" / name / f"{name}.py", folder)
     with Simulator(api=api) as simulator:
-        given = stack.model_copy(update={"pipeline": f"{name}:{name.upper()}"})
+        given = stack.model_copy(update={"pipelines": (f"{name}:{name.upper()}",)})
         yield changed(
             given,
             source={"urls": {name: f"http://127.0.0.1:{simulator.port}{path}"}, "secrets": {"ISSUES_TOKEN": TOKEN}},
