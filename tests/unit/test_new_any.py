@@ -38,7 +38,7 @@ ITEMS = st.lists(st.dictionaries(NAMES, VALUES, max_size=5), max_size=4)
 DOCUMENTS = st.one_of(ITEMS, VALUES, st.dictionaries(NAMES, st.one_of(ITEMS, VALUES), max_size=3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(document=DOCUMENTS)
 def test_any_answer_is_refused_or_proposed(document: Any, tmp_path_factory: Any) -> None:
     file = Path(tmp_path_factory.getbasetemp(), "any-answer.json")
