@@ -413,6 +413,25 @@ def test_next_page_of_another_kind_is_not_followed(target: str) -> None:
         Read().items(Source(url, "data", paging=NextUrl()))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        '<{}>; rel="Next"',
+        "<{}>; REL=next",
+        '<{}>; title="a=b"; rel="next"',
+        '<{}>; rel="next last"',
+        '</first>; title="<x>; rel=next"; rel="first", <{}> ; rel = next',
+    ],
+)
+def test_link_is_followed_in_every_form_that_it_may_have(header: str) -> None:
+    def paged(asked: Asked) -> Reply:
+        more = {"Link": header.format("/items?f=a;b,c&page=2")} if asked.query.get("page") != "2" else {}
+        return json_reply(rows(2, 3 if asked.query.get("page") == "2" else 1), **more)
+
+    with serving(paged) as url:
+        assert ids(Read().items(Source(url, "", paging=Link()))) == [1, 2, 3, 4]
+
+
 def test_declared_origin_is_followed() -> None:
     with serving(Listing(rows(3, 10), at_once)) as elsewhere, serving(leading_to(elsewhere)) as url:
         source = Source(url, "data", paging=Link(), origins=(elsewhere.removesuffix("/items"),))

@@ -56,7 +56,7 @@ class Seen:
     """The parsed body."""
     items: list[Any]
     links: Mapping[str, str]
-    """Relation -> address, from the header `Link`."""
+    """Relation in small letters -> address, from the header `Link`."""
     total: int | None = None
     """What the API states, if `Source.total` says where."""
     items_so_far: int = 0
@@ -220,7 +220,7 @@ class Link:
         return Ask(_sized(self.size_param, self.size))
 
     def next(self, seen: Seen) -> Ask | None:
-        url = seen.links.get(self.links_next_key)
+        url = seen.links.get(self.links_next_key.lower())
         return Ask(url=url) if url else None
 
 
