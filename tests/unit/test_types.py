@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from penstock.pipelines.types import TYPES, FieldType, IPAddress, JsonText, plain_type, told, type_name
-from penstock.source.body import reader
+from penstock.source.body import json_text, reader
 
 SOURCE = Path(__file__).parents[2] / "src" / "penstock"
 
@@ -121,3 +121,18 @@ def test_a_decimal_loses_no_digit_that_stands_in_the_answer(written: str, ndjson
     assert read(item) == str(Decimal(written))
     assert isinstance(item, float)
     assert float(item) == float(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['{"a":[1.50,{"b":1E+3,"c":[]}],"d":{},"e":null,"f":true,"g":"é\\"\\n"}', "0.1234567890123456789012345", "1e400"],
+)
+def test_json_text_has_the_numbers_of_the_answer(written: str) -> None:
+    read = TYPES[JsonText].from_item
+    assert read
+    assert read(reader("", ndjson=False)(written.encode())) == written
+
+
+def test_what_is_deep_can_be_written_as_it_was_read() -> None:
+    deep = "[" * 500 + "1.0" + "]" * 500
+    assert json_text(reader("", ndjson=False)(deep.encode())) == deep

@@ -18,6 +18,7 @@ from pydantic_core import to_json
 
 from penstock.pipelines.contract import Column, From, Pipeline, Record, Template
 from penstock.pipelines.types import plain_type
+from penstock.source.body import json_text
 from penstock.source.places import came, kind_came
 
 
@@ -265,11 +266,11 @@ def _children(part: Any) -> Iterable[Any]:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON; lone surrogates, which UTF-8 cannot carry, stay escaped."""
+    """Compact UTF-8 JSON, numbers as the API wrote them; lone surrogates, which UTF-8 cannot carry, stay escaped."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return json_text(value).encode()
     except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+        return json_text(value, ensure_ascii=True).encode()
 
 
 def _quick_json(value: Any) -> bytes:

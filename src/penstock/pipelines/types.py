@@ -4,7 +4,6 @@ To add a type, add its row to `TYPES`. Nothing else asks for a type: the declara
 table, Spark's reading and writing, the comparison of a row with its message and the search by key read the row.
 """
 
-import json
 import operator
 import re
 from base64 import b64decode, urlsafe_b64encode
@@ -20,6 +19,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import AwareDatetime
+
+from penstock.source.body import json_text
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _base64_of_item(value: Any) -> Any:
 
 
 def _json_of_item(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json_text(value)
 
 
 def _groups(pattern: str) -> str:

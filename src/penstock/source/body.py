@@ -2,7 +2,8 @@
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 ASKED_ENCODING = "gzip"
@@ -66,6 +67,39 @@ class _AsWritten(float):
 
     def __repr__(self) -> str:
         return self._text
+
+
+def json_text(value: Any, *, ensure_ascii: bool = False) -> str:
+    """Compact JSON of what a `reader` read, each number as it stood in the body; `json.dumps` writes it as a double.
+
+    Does not descend into itself: what could be read can be written, however deep.
+    """
+    write, pieces, left = json.JSONEncoder(ensure_ascii=ensure_ascii).encode, list[str](), [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, _Piece):
+            pieces.append(part.text)
+        elif isinstance(part, Mapping):
+            names = ((_Piece(f"{write(str(name))}:"), each) for name, each in part.items())
+            left += reversed(_around("{", list(names), "}"))
+        elif isinstance(part, (list, tuple)):
+            left += reversed(_around("[", [(each,) for each in part], "]"))
+        else:
+            pieces.append(repr(part) if isinstance(part, _AsWritten) else write(part))
+    return "".join(pieces)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Text that is JSON already."""
+
+    text: str
+
+
+def _around(begin: str, groups: Sequence[tuple[Any, ...]], end: str) -> list[Any]:
+    comma = _Piece(",")
+    parts = [part for group in groups for part in (comma, *group)]
+    return [_Piece(begin), *parts[1:], _Piece(end)]
 
 
 def _document(body: bytes) -> Any:
