@@ -313,3 +313,15 @@ def test_options_of_a_table_are_named_as_in_cql() -> None:
 def test_refuses_what_a_table_cannot_be(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ContractError, match=said):
         made(**changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken"), [(Int32, False), (str, False), (JsonText, False), (Text, True), (date, True)]
+)
+def test_deleted_is_no_field_of_which_an_empty_value_would_remove_rows(kind: Any, taken: bool) -> None:
+    record = type("Item", (User,), {"__annotations__": {"gone": Annotated[kind | None, From("gone")]}, "gone": None})
+    if taken:
+        assert made(record=record, deleted="gone")
+        return
+    with pytest.raises(ContractError, match=r"an API sends 0 or an empty text.*form=Is\(1\)"):
+        made(record=record, deleted="gone")

@@ -133,6 +133,11 @@ class Column:
         return self.kind.python
 
     @property
+    def can_say_deleted(self) -> bool:
+        """Whether being there says it, or being true: no value of the type means that there is nothing."""
+        return self.kind.is_flag or self.kind.is_time or (self.python is str and self.min_length > 0)
+
+    @property
     def cql(self) -> str:
         return self.kind.cql
 
@@ -209,6 +214,10 @@ class Pipeline(BaseModel):
         if self.deleted and (column is None or (column.required and not column.kind.is_flag)):
             said = f"deleted={self.deleted!r} is no field beside the key that may be absent, or true"
             raise ContractError(f"pipeline {self.name}: {said}", place="deleted")
+        if column and not column.can_say_deleted:
+            said = f"deleted={self.deleted!r} is a {type_name(column.python)}, of which an API sends 0 or an empty text"
+            remedy = "Let it be a time, a Text, or a bool of the value that says it, e.g. form=Is(1)"
+            raise ContractError(f"pipeline {self.name}: {said} for what is there. {remedy}", place="deleted")
         return self
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ def key_text(key: Any) -> str:
 def is_deleted(pipeline: Pipeline, record: Record) -> bool:
     """Whether the record says that its row is to be removed."""
     value = getattr(record, pipeline.deleted) if pipeline.deleted else None
-    return value not in (None, False)
+    return value is not None and value is not False
 
 
 def message_key(pipeline: Pipeline, record: Record) -> bytes:

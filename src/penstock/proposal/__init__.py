@@ -114,7 +114,7 @@ def _deleted(fields: Sequence[Field], keys_of_it: frozenset[str]) -> tuple[str, 
     for field in fields:
         if field.name not in _DELETED or field.name in keys_of_it:
             continue
-        if field.kind.is_flag or (field.optional and field.name.endswith(("_at", "_on", "date_deleted"))):
+        if field.kind.is_flag or (field.optional and field.kind.is_time):
             doubt = f"an item with {field.name} removes its row; fields that such an item lacks must be optional"
             return field.name, [doubt]
         return "", [f"does {field.name} say that an item is deleted? deleted= takes a field that is absent, or a bool"]
