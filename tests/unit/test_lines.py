@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
-from penstock import From, Key, Link, Pipeline, Record, Schedule, Source
+from penstock import From, Key, Link, Pipeline, Record, Schedule, Source, Text
 
 
 class Base(Record):
@@ -25,7 +25,7 @@ class Row(Base):
     """A row."""
 
     good: Annotated[Decimal, From("x")]
-    name: Annotated[str | None, From("y")] = None
+    name: Annotated[Text | None, From("y")] = None
 
 
 X = Pipeline(
@@ -62,6 +62,8 @@ X = Pipeline(
         ('    key="good",', 24, "of which Cassandra makes no key"),
         ('    topic="a topic",', 30, "topic: String should match pattern"),
         ('    table="table",', 32, "'table' is a reserved word of CQL"),
+        ('    key=Key(partition=("id")),', 24, "Key: partition is 'id', and is a tuple: ('id',)"),
+        ("        paging=Link,", 28, "paging is the class Link, and not one of its kind: Link(…)"),
         ('    deleted="id",', 34, "deleted='id' is no field"),
         ("    version=1, ttl=timedelta(0),", 22, "is not a number of whole seconds"),
         ('    version=1, options={"x": 1},', 22, "table option 'x' is unknown"),
