@@ -12,7 +12,7 @@ from penstock.simulator import Asked, Reply
 from penstock.simulator.faults import whole
 from penstock.source import Bearer, Cursor, Header, Link, NextUrl, Offset, One, Page
 from tests.apis import KINDS, Listing, Read, json_reply, rows, serving
-from tests.proposals import Folder, always
+from tests.proposals import NAME, Folder, always
 
 ROWS = rows(235)
 
@@ -116,6 +116,42 @@ def test_an_api_whose_stated_total_was_not_reached_fails_rather_than_misses_rows
     pipeline = folder.proposed({"data": rows(30), "total": 100}, rows=5)
     assert (pipeline.source.paging, pipeline.source.total) == (None, "total")
     assert "the answer states 100 items and holds 30" in " ".join(folder.text().replace("#", "").split())
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda items: {"object": "list", "data": items, "has_more": True},
+        lambda items: {"hits": {"total": {"value": 100, "relation": "gte"}, "data": items}},
+    ],
+)
+def test_an_api_that_says_that_there_is_more_fails_where_nothing_led_to_it(folder: Folder, around: Any) -> None:
+    with serving(lambda _: json_reply(around(rows(3)))) as url:
+        assert folder.new(url).exit_code == 0
+        assert "until then a run fails rather than miss them" in " ".join(folder.text().replace("#", "").split())
+        assert folder.run("preview").exit_code != 0
+
+
+def test_a_number_up_to_which_an_api_counts_is_no_end_of_its_pages(folder: Folder) -> None:
+    def api(asked: Asked) -> Reply:
+        start = int(asked.query.get("from", 0))
+        return json_reply({"hits": {"total": {"value": 4, "relation": "gte"}, "hits": rows(7)[start : start + 2]}})
+
+    with serving(api) as url:
+        assert folder.new(f"{url}?from=0&size=2").exit_code == 0
+        folder.is_proved(NAME, "--limit", "100", rows=7)
+
+
+def test_a_next_address_whose_name_has_a_dot_is_followed(folder: Folder) -> None:
+    def api(asked: Asked) -> Reply:
+        start = int(asked.query.get("$skip", 0))
+        more = {"@odata.nextLink": f"/items?$skip={start + 2}"} if start < 4 else {}
+        return json_reply({"@odata.count": 5, "value": rows(5)[start : start + 2], **more})
+
+    with serving(api) as url:
+        assert folder.new(url).exit_code == 0
+        folder.is_proved(NAME, "--limit", "100", rows=5)
+    assert folder.pipeline().source.paging == NextUrl(next_url_path=r"@odata\.nextLink")
 
 
 def test_a_time_window_of_the_address_becomes_that_of_a_run(folder: Folder) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.errors import SourceError
 from penstock.source import Columns, One
-from penstock.source.places import Items, came, items_in
+from penstock.source.places import Items, as_name, came, items_in
 
 _DEEPEST = 4
 _USUAL = ("data", "items", "results", "features", "records", "rows", "entries", "values", "hits", "value")
@@ -104,12 +104,12 @@ def _columns(document: Any) -> str | None:
 
 
 def _within(document: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """What stands at a path of nested objects, the outermost first; a name with a dot has no path."""
+    """What stands at a path of nested objects, the outermost first; a name with a backslash has no path."""
     yield path, document
     if isinstance(document, Mapping) and depth < _DEEPEST:
         for name, value in document.items():
-            if name and "." not in name:
-                yield from _within(value, f"{path}.{name}" if path else name, depth + 1)
+            if name and "\\" not in name:
+                yield from _within(value, f"{path}.{as_name(name)}" if path else as_name(name), depth + 1)
 
 
 def scalars(document: Any, place: Items) -> Iterator[tuple[str, Any]]:

@@ -70,10 +70,28 @@ def propose(asking: Asking, given: Given, answer: Answer, found: Found) -> Paged
         or _by_cursor(asking, given, stated, found)
         or _counted(asking, given, stated, found, number)
     )
-    if number is not None and paged.paging is None and number > len(found.items):
+    is_list = not isinstance(found.place, One)  # an item may have a field of such a name itself
+    if is_list and paged.paging is None and (more := _flag(stated)) and stated[more]:
+        lacks = f"{more} is true, and nothing that was asked led to more items: declare what asks for them"
+        paged = replace(paged, paging=Page(has_more_path=more), doubts=(*paged.doubts, _until_then(lacks)))
+    elif number is not None and paged.paging is None and number > len(found.items):
         lacks = f"the answer states {number} items and holds {len(found.items)}: declare how the others are asked for"
-        paged = replace(paged, doubts=(*paged.doubts, f"{lacks}; until then a run fails rather than miss them"))
+        paged = replace(paged, doubts=(*paged.doubts, _until_then(lacks)))
+    elif isinstance(total, str) and _is_bound(total):
+        total = None
     return replace(paged, total=total)
+
+
+def _until_then(lacks: str) -> str:
+    return f"{lacks}; until then a run fails rather than miss them"
+
+
+def _is_bound(path: str) -> bool:
+    """Whether the number may be the largest one that the API counts to, as Elasticsearch's: no list ends there.
+
+    https://www.elastic.co/docs/reference/elasticsearch/rest-apis/search-your-data#track-total-hits
+    """
+    return path.endswith("total.value")
 
 
 def letters(name: str) -> str:
@@ -82,9 +100,9 @@ def letters(name: str) -> str:
 
 
 def _last(path: str) -> str:
-    """The letters of a path's last name; of `next.href` those of `next`."""
+    """The letters of a path's last name; of `next.href` and `total.value` those of the name before."""
     *around, name = path.split(".")
-    return letters(around[-1] if around and name in ("href", "url") else name)
+    return letters(around[-1] if around and name in ("href", "url", "value") else name)
 
 
 def _total(answer: Answer, stated: Mapping[str, Any], found: Found) -> tuple[str | Header | None, int | None]:

@@ -1,7 +1,11 @@
-"""Where something stands in an answer, and what to say when it does not stand there."""
+"""Where something stands in an answer, and what to say when it does not stand there.
 
+A path is names with dots between them; a dot that is part of a name has a backslash before it: `@odata\\.nextLink`.
+"""
+
+import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -40,17 +44,13 @@ class AbsentError(Exception):
 
 def at(document: Any, path: str) -> Any:
     """What stands at a dotted path of nested objects; "" is the root, and None is what is absent or null."""
-    for name in _names(path):
-        if not isinstance(document, Mapping) or name not in document:
-            return None
-        document = document[name]
-    return document
+    return _at(document, _names(path))
 
 
 def is_there(document: Any, path: str) -> bool:
     """Whether the path leads to something, even if that is null."""
     *around, name = _names(path)
-    parent = at(document, ".".join(around))
+    parent = _at(document, around)
     return isinstance(parent, Mapping) and name in parent
 
 
@@ -61,7 +61,7 @@ def at_in_an_object(document: Any, path: str, what: str) -> Any:
         AbsentError: nothing leads there.
     """
     *around, _ = _names(path)
-    parent = at(document, ".".join(around))
+    parent = _at(document, around)
     if not isinstance(parent, Mapping):
         raise AbsentError(f"{what} is {path!r}, and there is no object for it: {came(document)}")
     return at(document, path)
@@ -134,8 +134,24 @@ def _object(document: Any, path: str) -> Any:
     return found
 
 
+def _at(document: Any, names: Iterable[str]) -> Any:
+    for name in names:
+        if not isinstance(document, Mapping) or name not in document:
+            return None
+        document = document[name]
+    return document
+
+
+def as_name(name: str) -> str:
+    """A name as it stands in a path."""
+    return name.replace(".", r"\.")
+
+
 def _names(path: str) -> list[str]:
-    return path.split(".") if path else []
+    return [name.replace(r"\.", ".") for name in _DOT.split(path)] if path else []
+
+
+_DOT = re.compile(r"(?<!\\)\.")
 
 
 def _kind(value: Any) -> str:
