@@ -141,6 +141,10 @@ def test_processes_find_the_project_from_another_folder(project: Path, monkeypat
         ("{'name': 'orders'}", "name, orders, which is also that of the checkpoint"),
         ("{'topic': 'orders'}", "topic, orders"),
         ("{'topic': 'orders.dead-letters'}", "topic, orders.dead-letters"),
+        (
+            "{'topic': 'orders_dead-letters'}",
+            "topic, orders.dead-letters and orders_dead-letters, which Kafka takes for one",
+        ),
         ("{'table': 'orders'}", "table, spark_streams.orders"),
         ("{'schedule': USERS.schedule.model_copy(update={'dag_id': 'orders'})}", "DAG, orders"),
     ],
@@ -166,7 +170,9 @@ def test_broken_file_is_told_with_its_line_and_the_others_are_there(project: Pat
         chosen(read_settings())
 
 
-@pytest.mark.parametrize("text", ["X = (", "\0", "raise SystemError('x')", "X = Pipeline(name='a')"])
+@pytest.mark.parametrize(
+    "text", ["X = (", "\0", "raise SystemError('x')", "raise SystemExit(3)", "X = Pipeline(name='a')"]
+)
 def test_file_that_cannot_be_executed_is_one_broken_declaration(project: Path, text: str) -> None:
     path = declare(project, "orders")
     path.write_text(f"from penstock import Pipeline\n{text}")

@@ -315,7 +315,7 @@ def load_pipeline(reference: str) -> Pipeline:
     module_name, _, attribute = reference.partition(":")
     try:
         pipeline = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The module is the user's, and may fail in any way while it is imported.
         hint = "Give module:NAME, e.g. penstock.users:USERS; one of your own is in the project's folder or importable."
         raise refusal(repr(reference), error, hint) from error

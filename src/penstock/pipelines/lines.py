@@ -13,7 +13,7 @@ from penstock.errors import ContractError
 _OURS = str(Path(__file__).parents[1])
 
 
-def refusal(place: str, error: Exception, hint: str = "Correct it.") -> ContractError:
+def refusal(place: str, error: Exception | SystemExit, hint: str = "Correct it.") -> ContractError:
     """The error of a declaration that could not be executed: with its line, and what is wrong there."""
     where = _line_of(error)
     if isinstance(error, (ContractError, ValidationError)):

@@ -109,7 +109,7 @@ def _of_file(file: Path) -> Iterator[Declaration]:
     try:
         text = file.read_text("utf-8")
         names, module = _imported(text, file), _executed(text, file)
-    except Exception as error:  # noqa: BLE001 - the file is the user's, and may fail in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the file is the user's, and may fail in any way, or exit
         yield Declaration(str(file), text, error=refusal(str(file), error))
         return
     every = {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
@@ -156,8 +156,17 @@ def _shared(one: Pipeline, other: Pipeline) -> str:
     """What both have that only one may have. The checkpoint's folder is the name, the letters' topic the topic's."""
     if one.name == other.name:
         return f"name, {one.name}, which is also that of the checkpoint"
-    if common := {one.topic, one.dead_letter_topic} & {other.topic, other.dead_letter_topic}:
-        return f"topic, {sorted(common)[0]}"
+    if common := _topics(one).keys() & _topics(other).keys():
+        found = {topics[min(common)] for topics in (_topics(one), _topics(other))}
+        return f"topic, {' and '.join(sorted(found))}" + (", which Kafka takes for one" if len(found) > 1 else "")
     if (one.keyspace, one.table) == (other.keyspace, other.table):
         return f"table, {one.keyspace}.{one.table}"
     return f"DAG, {one.schedule.dag_id}" if one.schedule.dag_id == other.schedule.dag_id else ""
+
+
+def _topics(pipeline: Pipeline) -> dict[str, str]:
+    """By the name that counts: Kafka makes no two topics that differ in . and _ only.
+
+    https://github.com/apache/kafka/blob/4.1/clients/src/main/java/org/apache/kafka/common/internals/Topic.java
+    """
+    return {topic.replace(".", "_"): topic for topic in (pipeline.topic, pipeline.dead_letter_topic)}
