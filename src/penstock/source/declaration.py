@@ -54,8 +54,9 @@ class Source:
     def _can_be_asked(self) -> Self:
         for name in ("url", "params", "headers", "json"):
             _check_marks(name, getattr(self, name))
-        if isinstance(self.paging, type):
-            name = self.paging.__name__
+        given: object = self.paging  # as it was written, whatever its type says
+        if isinstance(given, type):
+            name = given.__name__
             raise ContractError(f"paging is the class {name}, and not one of its kind: {name}(…)", place="paging")
         if self.json is not None and self.method == "GET":
             raise ContractError('a source with json is asked with method="POST"', place="json")
