@@ -1,6 +1,7 @@
 """Every kind of paging reads a list of unknown length to its end, and no end is green with a row missing."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,21 @@ import pytest
 from penstock.errors import SourceAnswerError, SourceError
 from penstock.simulator import Asked, Reply
 from penstock.simulator import faults as spoil
-from penstock.source import Ask, Body, Columns, Cursor, Header, Link, NextUrl, Offset, One, Page, Seen, Source
+from penstock.source import (
+    Ask,
+    Body,
+    Columns,
+    Cursor,
+    FirstPage,
+    Header,
+    Link,
+    NextUrl,
+    Offset,
+    One,
+    Page,
+    Seen,
+    Source,
+)
 from tests.apis import (
     KINDS,
     Listing,
@@ -445,3 +460,51 @@ def test_relative_address_is_that_of_the_answer() -> None:
 
     with serving(paged) as url:
         assert len(Read().pages(Source(url, "data", paging=NextUrl()))) == 3
+
+
+# --- an answer that names another page, where no paging is declared ---
+
+MORE: list[tuple[Any, dict[str, str], str]] = [
+    ({"data": rows(3), "next": "https://api.example.com/things?page=2"}, {}, "next"),
+    ({"data": rows(3), "meta": {"next_cursor": "abc"}}, {}, "meta.next_cursor"),
+    ({"data": rows(3), "links": {"next": {"href": "/things?page=2"}}}, {}, "links.next"),
+    ({"data": rows(3), "has_more": True}, {}, "has_more"),
+    ({"data": rows(3), "@odata.nextLink": "https://api.example.com/things?$skip=3"}, {}, "@odata.nextLink"),
+    ({"data": rows(3)}, {"Link": '<https://api.example.com/things?page=2>; rel="next"'}, "the header Link"),
+]
+LAST: list[Any] = [
+    {"data": rows(3), "next": None, "next_page": "", "has_more": False, "links": {"next": None, "prev": "/things"}},
+    {"data": [{"id": 1, "next": "a field of an item", "has_more": True}]},
+]
+
+
+@pytest.mark.parametrize(("document", "headers", "place"), MORE)
+def test_answer_that_names_another_page_is_refused_without_paging(
+    document: Any, headers: dict[str, str], place: str
+) -> None:
+    with serving(lambda _asked: json_reply(document, **headers)) as url:
+        with pytest.raises(SourceAnswerError, match=re.escape(f"the name of another page in {place}, which")):
+            Read().items(Source(url, "data"))
+        assert ids(Read().items(Source(url, "data", paging=FirstPage()))) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("paging", [Link(), NextUrl(next_url_path="nxt"), Cursor(cursor_path="meta.cursor")])
+@pytest.mark.parametrize("document", [document for document, headers, _ in MORE if not headers])
+def test_path_that_is_written_wrong_is_told_where_the_answer_names_another_page(document: Any, paging: Any) -> None:
+    document = {"meta": {}, **document}
+    with (
+        serving(lambda _asked: json_reply(document)) as url,
+        pytest.raises(SourceAnswerError, match="the name of another page in"),
+    ):
+        Read().items(Source(url, "data", paging=paging))
+
+
+@pytest.mark.parametrize("document", LAST)
+def test_answer_that_names_no_other_page_is_whole(document: Any) -> None:
+    with serving(lambda _asked: json_reply(document)) as url:
+        assert Read().items(Source(url, "data")) == document["data"]
+
+
+def test_fields_of_the_one_item_are_its_own() -> None:
+    with serving(lambda _asked: json_reply({"id": 1, "next": "/things/2"})) as url:
+        assert len(Read().items(Source(url, One("")))) == 1

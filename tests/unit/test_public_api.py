@@ -27,7 +27,7 @@ PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 def test_public_names_are_these() -> None:
     declaration = {"From", "Pipeline", "Record", "Schedule", "Text"}
     source = {"Columns", "Header", "One", "PerSecond", "Source"}
-    paging = {"Ask", "Body", "Cursor", "Generated", "Link", "NextUrl", "Offset", "Page", "Seen"}
+    paging = {"Ask", "Body", "Cursor", "FirstPage", "Generated", "Link", "NextUrl", "Offset", "Page", "Seen"}
     credentials = {"ApiKey", "Basic", "Bearer", "OAuth2ClientCredentials"}
     times, types = (
         {"EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"},

@@ -12,11 +12,11 @@ from penstock.proposal.asking import Answer, Asking
 from penstock.proposal.given import Given, Params
 from penstock.proposal.items import Found, scalars
 from penstock.source import Cursor, Header, Link, NextUrl, Offset, One, Page, Paging
+from penstock.source.following import MORE, NEXT, letters
 from penstock.source.places import AbsentError, items_in
 from penstock.source.requests import origin
 from penstock.urls import shown
 
-_NEXT = frozenset({"next", "nexturl", "nextlink", "nextpage", "nextpageurl", "nextpageuri", "nexthref", "nextpagelink"})
 _CURSORS: Mapping[str, tuple[str, ...]] = {
     "nextcursor": ("cursor", "next_cursor", "after"),
     "nextpagetoken": ("pageToken", "page_token"),
@@ -37,7 +37,6 @@ _TOTALS = frozenset(
     | {"filteredtablerowscount", "numfound", "nummatched", "numbermatched", "recordcount", "resultcount", "itemcount"}
 )
 _PAGES = frozenset({"pages", "totalpages", "pagecount", "lastpage", "numpages", "pagestotal"})
-_MORE = frozenset({"hasmore", "hasnext", "hasnextpage", "more", "moreavailable", "nextpageavailable"})
 _PAGE_PARAMS = frozenset({"page", "p", "pagenumber", "pageno", "pageindex", "currentpage"})
 _OFFSET_PARAMS = frozenset({"offset", "start", "skip", "startat", "from", "startindex", "pageoffset"})
 _LIMIT_PARAMS = frozenset(
@@ -94,11 +93,6 @@ def _is_bound(path: str) -> bool:
     return path.endswith("total.value")
 
 
-def letters(name: str) -> str:
-    """A name without all that differs from API to API: `Next-Page_URL` is `nextpageurl`."""
-    return re.sub("[^a-z0-9]", "", name.lower())
-
-
 def _last(path: str) -> str:
     """The letters of a path's last name; of `next.href` and `total.value` those of the name before."""
     *around, name = path.split(".")
@@ -128,7 +122,7 @@ def _linked(asking: Asking, given: Given, answer: Answer, found: Found) -> Paged
 
 def _addressed(asking: Asking, given: Given, stated: Mapping[str, Any], found: Found) -> Paged | None:
     for path, value in stated.items():
-        if _last(path) in _NEXT and isinstance(value, str) and re.match(r"https?://|[/?]", value):
+        if _last(path) in NEXT and isinstance(value, str) and re.match(r"https?://|[/?]", value):
             return Paged(NextUrl(next_url_path=path), given.params, doubts=_followed(asking, given, value, found, path))
     return None
 
@@ -179,7 +173,7 @@ def _by_cursor(asking: Asking, given: Given, stated: Mapping[str, Any], found: F
 
 def _at_its_end(given: Given, path: str, param: str) -> Paged:
     doubt = f"{path!r} is null in the only answer that was seen: "
-    if _last(path) in _NEXT:
+    if _last(path) in NEXT:
         doubt += f"is it an address? If it is a cursor: Cursor(cursor_path={path!r}, cursor_param=…)"
         return Paged(NextUrl(next_url_path=path), given.params, doubts=(doubt,))
     paging = Cursor(cursor_path=path, cursor_param=param)
@@ -281,7 +275,7 @@ def _number(given: Given, stated: Mapping[str, Any], param: str, known: frozense
 
 
 def _flag(stated: Mapping[str, Any]) -> str:
-    return next((path for path, value in stated.items() if _last(path) in _MORE and isinstance(value, bool)), "")
+    return next((path for path, value in stated.items() if _last(path) in MORE and isinstance(value, bool)), "")
 
 
 def _without(params: Params, *names: str) -> Params:

@@ -20,10 +20,11 @@ from penstock.source.auth import OAuth2ClientCredentials
 from penstock.source.client import Client, Reply, UnauthorizedError, UnusableError
 from penstock.source.declaration import Source
 from penstock.source.distinct import Distinct
+from penstock.source.following import following_page
 from penstock.source.interval import Interval
 from penstock.source.pace import Clock, Pace
-from penstock.source.paging import Ask, Seen, WrongAnswerError
-from penstock.source.places import AbsentError, Header, at, came, items_in, whole_number
+from penstock.source.paging import Ask, Seen, WrongAnswerError, may_end_unnoticed
+from penstock.source.places import AbsentError, Header, One, at, came, items_in, whole_number
 from penstock.source.requests import Request, Requests
 from penstock.source.secrets import Secrets
 from penstock.source.token import Token, no_token
@@ -105,6 +106,8 @@ class Api:
                 walk.asks(request)
                 reply, seen, following = self._page(requests, request, ask, walk)
                 walk.took(request, seen)
+                if following is None:
+                    walk.is_last(request, seen)
                 yield Answer(request.shown, walk.pages, seen.items, reply.received_at, reply.body_bytes, following)
                 ask = following
             walk.ends(requests.address)
@@ -221,6 +224,20 @@ class _Walk:
                 request.shown,
                 f"page {self.pages} holds the same {len(seen.items)} items as page {before}. Does the API know these "
                 "parameters? One that repeats its last page needs a declared end: Source.total, or pages_path",
+            )
+
+    def is_last(self, request: Request, seen: Seen) -> None:
+        """Refuses an end with the first page where the answer names another one: its items would be missing."""
+        source = self._source
+        if self.pages > 1 or seen.total is not None or not may_end_unnoticed(source.paging):
+            return
+        # Where the answer itself is the item, its fields are the item's own.
+        if place := following_page(None if isinstance(source.items, One) else seen.document, seen.links):
+            raise SourceAnswerError(
+                request.shown,
+                f"with {len(seen.items)} items and the name of another page in {place}, which the declared paging "
+                f"({source.paging}) does not follow. Declare it so that it does, as penstock new proposes; if this "
+                "page is all that is wanted: paging=FirstPage()",
             )
 
     def ends(self, url: ShownUrl) -> None:

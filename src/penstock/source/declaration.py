@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from penstock.errors import ConfigError, ContractError
 from penstock.source.auth import Auth
 from penstock.source.interval import check_marks, needs_interval
-from penstock.source.paging import Generated, Paging, Single
+from penstock.source.paging import FirstPage, Generated, Paging
 from penstock.source.places import Header, Items
 from penstock.source.rate import PerSecond
 
@@ -37,7 +37,7 @@ class Source:
     """Body of the request."""
     auth: Auth | None = None
     paging: Paging | None = None
-    """None: one answer holds everything."""
+    """None: one answer holds everything, and one that names another page is an error."""
     rate: PerSecond | None = None
     total: str | Header | None = None
     """Where the answer states how many items there are in all. Fewer than that is an error."""
@@ -68,7 +68,7 @@ class Source:
 
     @property
     def pages(self) -> Paging:
-        return self.paging or Single()
+        return self.paging or FirstPage()
 
     @property
     def needs_interval(self) -> bool:

@@ -89,8 +89,8 @@ class Paging(Protocol):
 
 
 @dataclass(frozen=True)
-class Single:
-    """No paging: one answer holds everything."""
+class FirstPage:
+    """One page, whatever the answer says of others: for who wants the newest items only, say."""
 
     def first(self, seed: str, records: int | None) -> Ask:
         return Ask()
@@ -329,3 +329,12 @@ def _flag(seen: Seen, path: str) -> bool:
 
 def _wrong(error: AbsentError) -> NoReturn:
     raise WrongAnswerError(str(error)) from error
+
+
+def may_end_unnoticed(paging: Paging | None) -> bool:
+    """Whether a list ends where nothing says that it goes on, and a path that is written wrong finds nothing."""
+    return (
+        paging is None
+        or isinstance(paging, (NextUrl, Link))
+        or (isinstance(paging, Cursor) and not paging.has_more_path)
+    )
