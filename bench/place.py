@@ -11,8 +11,8 @@ from bench.digest import Digest, digest, token_ranges
 from penstock.cassandra import Store
 from penstock.config import Settings
 from penstock.launcher import control
-from penstock.pipelines.contract import Pipeline, load_pipeline
-from penstock.pipelines.project import DEFAULT
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.project import DEFAULT, load_pipeline
 from penstock.servers import jars
 from penstock.servers.stack import STACK, stack
 from penstock.source.ahead import ahead

@@ -18,8 +18,7 @@ from penstock.audit import ledger
 from penstock.config import Settings
 from penstock.ingest import run_ingest
 from penstock.launcher import control
-from penstock.pipelines.contract import load_pipeline
-from penstock.pipelines.project import DEFAULT
+from penstock.pipelines.project import DEFAULT, load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of
 from penstock.servers.stack import STACK, stack

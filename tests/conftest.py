@@ -10,7 +10,8 @@ import pytest
 from penstock.cassandra import Store
 from penstock.config import Settings
 from penstock.kafka import Broker
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.project import load_pipeline
 from rig.stacks import free_ports, settings_in
 
 # No test is a matter of time: a machine may be busy.

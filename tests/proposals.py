@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from penstock.cli import cli
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.project import load_pipeline
 from penstock.simulator import Asked, Reply
 from tests.apis import json_reply, serving
 

@@ -23,7 +23,7 @@ from penstock.cassandra import Store
 from penstock.config import Settings
 from penstock.ingest import IngestReport
 from penstock.launcher import control
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import load_pipeline
 from penstock.servers.secrets import with_credentials
 from penstock.simulator import Asked, Fault, Reply, Simulator
 from penstock.simulator.faults import failing

@@ -14,8 +14,9 @@ import pytest
 from pydantic import AwareDatetime, Field, ValidationError
 
 from penstock.errors import ContractError
-from penstock.pipelines.contract import From, Pipeline, Record, Text, load_pipeline
+from penstock.pipelines.contract import From, Pipeline, Record, Text
 from penstock.pipelines.flags import Is
+from penstock.pipelines.project import load_pipeline
 from penstock.pipelines.record import Reason, Rejected, from_api, from_bytes, to_bytes
 from penstock.pipelines.times import EpochMillis, Format, Iso8601
 from penstock.pipelines.types import Int32, IPAddress, JsonText

@@ -20,7 +20,7 @@ from penstock.config import Settings
 from penstock.doctor import Grade, downloads, examine, java, machine, ports, stream, web
 from penstock.doctor.clock import clock
 from penstock.errors import SourceError
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of, locked
 from penstock.servers.stack import stack

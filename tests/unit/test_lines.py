@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ContractError
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import load_pipeline
 
 SOUND = '''\
 from datetime import UTC, date, datetime, timedelta

@@ -5,7 +5,6 @@ that says where records come from and go to. Derived here, without any client li
 the Kafka value, Spark's schema as DDL, the `CREATE TABLE` and the table for the documentation.
 """
 
-import importlib
 import inspect
 import re
 import string
@@ -33,7 +32,6 @@ from penstock.errors import ContractError
 from penstock.pipelines.cql import check_name, check_options, in_cql
 from penstock.pipelines.flags import Is
 from penstock.pipelines.keys import Key
-from penstock.pipelines.lines import refusal
 from penstock.pipelines.schedule import check_interval, checked
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
@@ -304,24 +302,6 @@ class Pipeline(BaseModel):
             for c in self.columns
         ]
         return "\n".join(["| column | type | required | from the API | meaning |", "|---|---|---|---|---|", *rows])
-
-
-def load_pipeline(reference: str) -> Pipeline:
-    """The pipeline that `module:NAME` names.
-
-    Raises:
-        ContractError: no such module, it cannot be imported, or the name in it is not a `Pipeline`.
-    """
-    module_name, _, attribute = reference.partition(":")
-    try:
-        pipeline = getattr(importlib.import_module(module_name), attribute)
-    except (Exception, SystemExit) as error:
-        # The module is the user's, and may fail in any way while it is imported.
-        hint = "Give module:NAME, e.g. penstock.users:USERS; one of your own is in the project's folder or importable."
-        raise refusal(repr(reference), error, hint) from error
-    if not isinstance(pipeline, Pipeline):
-        raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.Pipeline")
-    return pipeline
 
 
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.

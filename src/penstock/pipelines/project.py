@@ -6,6 +6,7 @@ can be added while the stack runs.
 """
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from types import ModuleType
 
 from penstock.config import Settings, declaring_files, project_file, references
 from penstock.errors import ConfigError, ContractError
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.lines import refusal
 
 DEFAULT = "penstock.users:USERS"
@@ -79,6 +80,24 @@ def chosen(settings: Settings, name: str | None = None) -> Pipeline:
     if len(sound) > 1:
         raise ConfigError(f"this project has several pipelines: say which one, --pipeline {' or '.join(sound)}")
     return next(iter(sound.values()))
+
+
+def load_pipeline(reference: str) -> Pipeline:
+    """The pipeline that `module:NAME` names.
+
+    Raises:
+        ContractError: no such module, it cannot be imported, or the name in it is not a `Pipeline`.
+    """
+    module_name, _, attribute = reference.partition(":")
+    try:
+        pipeline = getattr(importlib.import_module(module_name), attribute)
+    except (Exception, SystemExit) as error:
+        # The module is the user's, and may fail in any way while it is imported.
+        hint = "Give module:NAME, e.g. penstock.users:USERS; one of your own is in the project's folder or importable."
+        raise refusal(repr(reference), error, hint) from error
+    if not isinstance(pipeline, Pipeline):
+        raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.Pipeline")
+    return pipeline
 
 
 def _changed_ns(file: Path) -> int:
