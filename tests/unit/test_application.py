@@ -16,7 +16,6 @@ from penstock.servers import apps
 from penstock.servers.java import Java
 from penstock.stream.app import Application, Options
 from penstock.stream.batches import Sinks
-from penstock.stream.query import Pauses
 from penstock.stream.report import Standing, State, report
 from tests.declared import declare
 
@@ -80,12 +79,6 @@ def test_project_without_a_sound_declaration_carries_nothing(settings: Settings)
     declare(settings.project, "broken", "1 / 0")
     with pytest.raises(ContractError, match=r"broken\.py:1: ZeroDivisionError"):
         Application(settings, [], Sinks(), Options()).run(Event())
-
-
-def test_pauses_grow_and_begin_anew_after_a_healthy_minute() -> None:
-    pauses = Pauses()
-    assert [pauses.after(1) for _ in range(6)] == [5, 10, 20, 40, 60, 60]
-    assert [pauses.after(60), pauses.after(0)] == [5, 10]
 
 
 def test_what_the_stream_reports_is_what_status_reads(settings: Settings) -> None:

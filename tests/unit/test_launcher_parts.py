@@ -20,7 +20,6 @@ from penstock.launcher.home import Home, check_paths
 from penstock.launcher.logs import follow, rotate, tail
 from penstock.launcher.process import MARKER, Process, is_of, owner
 from penstock.launcher.process_tree import Seen, belonging
-from penstock.launcher.runner import BackOff
 from penstock.launcher.selection import choose, load
 from penstock.launcher.service import Service
 from penstock.launcher.state import Failure, StackState, changed_settings, fingerprint, read_recorded
@@ -28,6 +27,7 @@ from penstock.servers.data_format import claim
 from penstock.servers.java import properties
 from penstock.servers.nodes import brokers, cassandras, names, workers
 from penstock.servers.stack import stack as declared
+from penstock.waiting import BackOff
 
 ROOT = Process(100, 5.0)
 

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -28,25 +27,11 @@ from penstock.stream.judge import transform
 from penstock.stream.progress import checkpoint, clear_unfinished
 from penstock.stream.report import Standing, State
 from penstock.stream.stall import Watch
+from penstock.waiting import BackOff
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
-
-
-@dataclass
-class Pauses:
-    """Seconds before the next attempt: doubling, and from the beginning after a minute in which the query ran."""
-
-    first_s: float = 5
-    longest_s: float = 60
-    healthy_s: float = 60
-    _next_s: float = 0
-
-    def after(self, ran_s: float) -> float:
-        begin = self._next_s == 0 or ran_s >= self.healthy_s
-        self._next_s = self.first_s if begin else min(self.longest_s, 2 * self._next_s)
-        return self._next_s
 
 
 class Driver:
@@ -115,7 +100,7 @@ class Carrier:
         return self.failure if isinstance(self.failure, StalledError) else None
 
     def _carry(self) -> None:
-        pauses = Pauses()
+        back_off = BackOff(first_s=5, longest_s=60)
         while not self._stopping.is_set():
             began_s = time.monotonic()
             try:
@@ -131,7 +116,7 @@ class Carrier:
             self.at_work = False
             if not may_pass or self.stalled:
                 return
-            self._stopping.wait(pauses.after(time.monotonic() - began_s))
+            self._stopping.wait(back_off.next_s(time.monotonic() - began_s))
             self.at_work = True
 
     def _attempt(self) -> None:
