@@ -24,7 +24,7 @@ from penstock.pipelines.project import load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of, locked
 from penstock.servers.stack import stack
-from penstock.source import Bearer, Interval
+from penstock.source import Bearer, Interval, Source
 from penstock.source.api import Api
 from penstock.source.pace import Clock
 from tests.mirrors import Mirrors, mirrors
@@ -248,6 +248,13 @@ def test_what_is_told_of_a_run_is_what_a_run_does(settings: Settings, status: in
             next(api.pages(Interval(datetime(2025, 3, 12, tzinfo=UTC)), 1))
     assert (f"a run asks {len(asked)} times in all" in found.what) is (len(asked) > 1)
     assert ("a run fails at once" in found.what) is (len(asked) == 1)
+
+
+def test_api_that_has_nothing_is_there(settings: Settings) -> None:
+    listed = USERS.model_copy(update={"source": Source(USERS.source.url, "results")})
+    with answering(204, datetime.now(UTC)) as url:
+        _, found = web.api(changed(settings, source={"urls": {"users": url}}), listed)
+    assert (found.grade, found.what) == (Grade.OK, f"{url} answers that it has nothing for yesterday")
 
 
 @pytest.mark.parametrize(("secret", "grade"), [("airflow:x", Grade.NOTE), ("NOT_THERE", Grade.FAILED)])

@@ -168,9 +168,12 @@ class Api:
         return reply
 
     def _page(self, requests: Requests, request: Request, ask: Ask, walk: "_Walk") -> tuple[Reply, Seen, Ask | None]:
+        # An API of which a number of items is asked for has no list that could be empty.
+        empty = frozenset({HTTPStatus.NO_CONTENT, ask.end_status} if self._source.most_records is None else ())
+
         def attempt() -> tuple[Reply, Seen, Ask | None]:
             try:
-                reply = self._sent(requests.signed(request), frozenset({HTTPStatus.NO_CONTENT, ask.end_status}))
+                reply = self._sent(requests.signed(request), empty)
             except StatusError as error:
                 raise walk.hinted(error) from error
             try:
