@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import CliRunner
@@ -27,6 +26,7 @@ from penstock.servers.stack import stack
 from penstock.source import Bearer, Interval, Source
 from penstock.source.api import Api
 from penstock.source.pace import Clock
+from tests import servers
 from tests.mirrors import Mirrors, mirrors
 from tests.secured import changed
 
@@ -51,12 +51,9 @@ def answering(status: int, date: datetime, asked: list[str] | None = None) -> It
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    with servers.answering(server):
         yield f"http://127.0.0.1:{server.server_port}/api/"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
