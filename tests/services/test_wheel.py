@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -53,8 +54,16 @@ class Installed:
         )
 
 
+def downloads() -> dict[str, str]:
+    """Where packages come from, as for scripts/setup."""
+    told = ran(sys.executable, "-P", "-m", "penstock.network.downloads", ROOT, folder=ROOT)
+    return dict(shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in told.splitlines() if line)
+
+
 def fresh(folder: Path, *install: str | Path) -> Installed:
-    """An environment with what `uv pip install` is told, from uv's cache: the lock's packages are in it."""
+    """An environment with what `uv pip install` is told. The lock's packages are in uv's cache, but for what the index
+    says of their dependencies.
+    """
     environment, work = folder / "environment", folder / "work"
     work.mkdir()
     ran(sys.executable, "-m", "venv", "--without-pip", environment, folder=folder)
@@ -64,12 +73,11 @@ def fresh(folder: Path, *install: str | Path) -> Installed:
         "pip",
         "install",
         "--quiet",
-        "--offline",
         "--python",
         python,
         *install,
         folder=work,
-        environment={**os.environ},
+        environment={**os.environ, **downloads()},
     )
     return Installed(python, work)
 
