@@ -224,6 +224,10 @@ class Airflow:
             raise ScheduleError(f"run {run_id} failed: {run}. See {self._page(run)}\n{self._logs_of_unfinished(run)}")
         return run
 
+    def logs(self, run: DagRun) -> dict[str, str]:
+        """Task -> the last lines of its last attempt; without tasks that were not attempted."""
+        return {task.name: self._log_tail(run, task) for task in run.tasks if task.tries}
+
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What the task returned."""
         path = f"dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/xcomEntries/return_value"

@@ -124,7 +124,7 @@ def test_a_server_comes_back_runs_in_the_network_and_may_do_nothing_more(name: s
 
 
 @pytest.mark.parametrize(
-    "name", ["postgres", "broker", "zookeeper", "cassandra", "spark-master", "stream", "airflow-webserver"]
+    "name", ["postgres", "broker", "zookeeper", "cassandra", "spark-master", "stream", "console", "airflow-webserver"]
 )
 def test_state_is_in_a_named_volume(name: str) -> None:
     volume, folder = SERVERS[name]["volumes"][0].split(":")

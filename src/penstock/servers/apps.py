@@ -1,4 +1,4 @@
-"""Our own commands as services: the simulator of the users API, and the streaming app."""
+"""Our own commands as services: the simulator of the users API, the streaming app, and the console."""
 
 import sys
 from functools import partial
@@ -52,6 +52,24 @@ def stream(settings: Settings, java: Java) -> Service:
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
         start_timeout_s=240,
         page=f"http://{LOOPBACK}:{port}/StreamingQuery/",
+    )
+
+
+def console(settings: Settings) -> Service:
+    """`penstock console`: the page about everything. It waits for nobody, for it also shows how the others come up."""
+    port = settings.ports.console
+    given = SettingsFile("console", settings.with_credentials_of("kafka", "cassandra", "airflow", "console"))
+    return Service(
+        name="console",
+        command=_command("console"),
+        log=_log(settings, "console"),
+        folder=settings.home / "run" / "console",
+        environment={**pipeline_environment(settings), **given.environment},
+        ports={"page": port},
+        prepare=given.write,
+        probe=partial(_answers, port, "/healthz"),
+        stop_timeout_s=10,
+        page=f"http://{LOOPBACK}:{port}/",
     )
 
 

@@ -13,23 +13,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, TypeVar
 
-import httpx
-
 from penstock.airflow import Airflow
 from penstock.audit.ledger.kept import Kept
-from penstock.audit.overview import checkpoint, facts
+from penstock.audit.overview import checkpoint, clients, facts
 from penstock.audit.overview.compose import Said, Standings, own, phase, pipeline_part, standing
 from penstock.audit.overview.memory import OfPipeline, Passed, Silences
 from penstock.audit.overview.picture import Overview, PipelinePart, Standing
 from penstock.audit.overview.reasons import Reasons
-from penstock.cassandra import Store
-from penstock.config import CassandraSettings, KafkaSettings, Ports, Settings
-from penstock.errors import BrokerError, PenstockError, StoreError
-from penstock.kafka import Broker
+from penstock.config import Settings
+from penstock.errors import BrokerError, PenstockError
 from penstock.launcher import control
 from penstock.launcher.state import ServiceState
-from penstock.network import http
-from penstock.network.listening import addresses, nobody_at
 from penstock.pipelines.contract import Pipeline
 
 Opened = TypeVar("Opened")
@@ -77,12 +71,12 @@ class Observer:
         settings, patience_s = self._settings, self._patience_s
         kafka = settings.kafka.model_copy(update={"delivery_timeout_s": patience_s})
         cassandra = settings.cassandra.model_copy(update={"request_timeout_s": patience_s})
-        self._broker = self._kept(lambda: _broker(kafka))
-        store = self._kept(lambda: _store(cassandra))
+        self._broker = self._kept(lambda: clients.broker(kafka))
+        store = self._kept(lambda: clients.store(cassandra))
         airflow = self._kept(lambda: Airflow(settings, patience_s=0, timeout_s=patience_s))
-        web = self._kept(partial(_web, settings, patience_s))
+        web = self._kept(partial(clients.web, settings, patience_s))
         reasons = {pipeline.name: Reasons(pipeline.dead_letter_topic) for pipeline in self._pipelines}
-        pipelines, gauges = self._pipelines, _gauges(settings)
+        pipelines, gauges = self._pipelines, clients.gauges(settings)
         slow_s = 2 * patience_s  # a client takes the patience for each of its requests, and to connect
         self._asked = {
             "kafka": _asked(self._broker, lambda opened: facts.ask_broker(opened, pipelines, reasons), slow_s),
@@ -203,25 +197,3 @@ def _asked(kept: Kept[Opened], ask: Callable[[Opened], Mapping[str, Any]], patie
             return ask(opened)
 
     return _Asked(asking, patience_s)
-
-
-def _broker(settings: KafkaSettings) -> Broker:
-    # librdkafka waits for a broker that is not there yet, and logs that it does.
-    if where := nobody_at(addresses(settings.bootstrap_servers, Ports().kafka), settings.delivery_timeout_s):
-        raise BrokerError(f"no Kafka takes a connection: {where}")
-    return Broker(settings)
-
-
-def _store(settings: CassandraSettings) -> Store:
-    if where := nobody_at(addresses(settings.contact_points, settings.port), settings.request_timeout_s):
-        raise StoreError(f"no Cassandra takes a connection: {where}")
-    return Store(settings)
-
-
-def _gauges(settings: Settings) -> str:
-    port = settings.spark.conf.get("spark.ui.port", str(settings.ports.spark_driver_ui))
-    return f"http://{settings.hosts.stream}:{port}/metrics/json/"
-
-
-def _web(settings: Settings, patience_s: float) -> httpx.Client:
-    return httpx.Client(transport=http.transport(settings.own_hosts()), timeout=patience_s)
