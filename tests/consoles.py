@@ -6,12 +6,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
 from penstock.audit.overview import Overview, PipelinePart
 from penstock.config import ConsoleSettings, Ports, Settings
 from penstock.console.app import app
 from penstock.console.history import History
+from penstock.console.server import Server
 from penstock.launcher.control import Phase, ServiceState
 from penstock.users import USERS
 from rig.stacks import free_ports
@@ -38,6 +37,11 @@ class Console:
 
     url: str
     looks: Looks
+    server: Server
+
+    def stop(self) -> None:
+        """Has it end, as a console that dies does."""
+        self.server.should_exit = True
 
     @property
     def port(self) -> int:
@@ -55,13 +59,11 @@ def serving(folder: Path, *parts: PipelinePart, **console: object) -> Iterator[C
     pipelines = [each for each in (USERS, OTHERS) if each.name in {part.name for part in parts}]
     with closing(History(folder / "history.sqlite")) as history:
         made = app(settings, pipelines, looks, history, TOKEN)
-        server = uvicorn.Server(
-            uvicorn.Config(made, port=port, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
-        )
+        server = Server(made, "127.0.0.1", port)
         thread = threading.Thread(target=server.run, name="console")
         thread.start()
         try:
-            yield Console(f"http://127.0.0.1:{port}", looks)
+            yield Console(f"http://127.0.0.1:{port}", looks, server)
         finally:
             server.should_exit = True
             thread.join()

@@ -34,6 +34,7 @@ _SMALL = (
     _suite("sources", "tests/sources"),
     _suite("services", "tests/services", "--ignore=tests/services/launcher"),
     _suite("spark", "tests/spark"),
+    _suite("console", "tests/console"),
     _suite("launcher", "tests/services/launcher"),
 )
 _CONTAINERS = _suite("containers", "tests/compose")

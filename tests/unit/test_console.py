@@ -234,11 +234,13 @@ def test_pipes_move_only_when_records_do() -> None:
     assert [speed(each) for each in (-1, 0, 0.1, 99, 100, 1_000)] == [0, 0, 1, 1, 2, 3]
 
 
-def test_drawing_says_in_words_what_it_shows() -> None:
-    wide, narrow = drawings(flowing(), None, AT)
-    assert wide.words == narrow.words
-    assert "Kafka: answers, 1,102 wait" in wide.words
-    assert "Dead letters: 3 open" in wide.words
+def test_boxes_say_what_they_show() -> None:
+    wide, narrow = ({box.name: box for box in drawing.boxes} for drawing in drawings(flowing(), None, AT))
+    assert (wide["kafka"].state, wide["kafka"].lines[0].text) == ("answers", "1,102 wait")
+    assert (wide["letters"].state, wide["letters"].lines[0].whole) == ("3 open", "3 open: 3 missing_field")
+    table = wide["cassandra"].lines[-1]
+    assert (table.whole, table.text) == ("spark_streams.created_users", "spark_streams.crea…")
+    assert narrow["cassandra"].lines[-1].text == "spark_streams.created_users"
 
 
 def test_many_partitions_share_columns_and_long_names_are_cut() -> None:
@@ -294,3 +296,19 @@ def test_settings_hide_the_token() -> None:
 
 def replace_token(settings: Settings) -> Settings:
     return settings.model_copy(update={"console": ConsoleSettings(token=SecretStr(TOKEN))})
+
+
+@pytest.mark.parametrize("name", ["prometheus-rules.yaml", "grafana-dashboard.json"])
+def test_what_is_deployed_asks_for_metrics_that_there_are(name: str) -> None:
+    families = text_string_to_metric_families(exposed(Looks(flowing()).look()).decode())
+    known = {sample.name for family in families for sample in family.samples}
+    text = (Path(__file__).parents[2] / "deploy" / name).read_text("utf-8")
+    asked = set(re.findall(r"\bpenstock_[a-z_]+\b", text))
+    assert len(asked) > 5
+    assert asked - known == set()
+
+
+def test_metrics_are_documented() -> None:
+    families = text_string_to_metric_families(exposed(Looks(flowing()).look()).decode())
+    text = (Path(__file__).parents[2] / "docs" / "console.md").read_text("utf-8")
+    assert [each.name for family in families for each in family.samples[:1] if f"`{each.name}" not in text] == []

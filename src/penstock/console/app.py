@@ -31,7 +31,7 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def app(settings: Settings, pipelines: list[Pipeline], observer: Looks, history: History, token: str) -> Starlette:
-    """The console of these pipelines; `observer` is open, and nobody else's."""
+    """The console of these pipelines; `observer` is open, and nobody else's. Its `state.end` ends streams of events."""
     return _Pages(settings, pipelines, Sampler(observer, history), history, token).app()
 
 
@@ -67,12 +67,14 @@ class _Pages:
             Route(f"{letter}/dismiss", self._dismiss, methods=["POST"]),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ]
-        return Starlette(
+        made = Starlette(
             routes=routes,
             middleware=[Middleware(Guard, settings=self._settings, token=self._token)],
             exception_handlers={PenstockError: self._failed, HTTPException: self._refused},
             lifespan=self._living,
         )
+        made.state.end = self._sampler.end
+        return made
 
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:

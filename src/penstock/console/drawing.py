@@ -76,14 +76,13 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All of it. `words` says the same to who does not see it."""
+    """All of it."""
 
     layout: str
     width: int
     height: int
     boxes: tuple[Box, ...]
     pipes: tuple[Pipe, ...]
-    words: str
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,7 @@ def _drawn(layout: str, part: PipelinePart, rate: Rate | None, at: datetime) -> 
     boxes = tuple(
         _box(name, places[name], part, at) for name in ("api", "airflow", "kafka", "stream", "cassandra", "letters")
     )
-    words = " ".join(f"{box.title}: {box.state}, {', '.join(line.whole for line in box.lines)}." for box in boxes)
-    return Drawing(layout, width, height, boxes, _pipes(ways, rate), words)
+    return Drawing(layout, width, height, boxes, _pipes(ways, rate))
 
 
 def _box(name: str, place: _Place, part: PipelinePart, at: datetime) -> Box:

@@ -6,7 +6,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Protocol
+
+from starlette.exceptions import HTTPException
 
 from penstock.audit.overview import Overview, PipelinePart, State
 from penstock.console.history import History, Point, Rate, rate
@@ -44,6 +47,7 @@ class Sampler:
         self._watchers = 0
         self._changed = asyncio.Condition()
         self._wanted = asyncio.Event()
+        self._ended = False
         self.latest: Moment | None = None
 
     @asynccontextmanager
@@ -59,26 +63,35 @@ class Sampler:
 
     async def first(self) -> Moment:
         """What was seen last; waits for the very first look."""
-        return self.latest or await self._after(0)
+        moment = self.latest or await self._after(0)
+        if moment is None:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "The console is about to end.")
+        return moment
 
     async def moments(self) -> AsyncIterator[Moment]:
-        """Every moment from now on; looking is quicker as long as somebody takes them."""
+        """Every moment from now on, until the `end`; looking is quicker as long as somebody takes them."""
         self._watchers += 1
         self._wanted.set()
         seen = 0
         try:
-            while True:
-                moment = await self._after(seen)
+            while moment := await self._after(seen):
                 seen = moment.number
                 yield moment
         finally:
             self._watchers -= 1
 
-    async def _after(self, number: int) -> Moment:
+    async def end(self) -> None:
+        """Ends all that take moments."""
         async with self._changed:
-            while self.latest is None or self.latest.number == number:
+            self._ended = True
+            self._changed.notify_all()
+
+    async def _after(self, number: int) -> Moment | None:
+        """The latest, as soon as it is another than that; None at the end."""
+        async with self._changed:
+            while not self._ended and (self.latest is None or self.latest.number == number):
                 await self._changed.wait()
-            return self.latest
+            return None if self._ended else self.latest
 
     async def _run(self) -> None:
         number = 0

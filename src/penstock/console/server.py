@@ -1,10 +1,10 @@
 """The console as a program: serves until it is told to stop."""
 
-import logging
+import socket
 from contextlib import closing
-from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from penstock.audit.overview import Observer
 from penstock.config import Settings
@@ -12,19 +12,31 @@ from penstock.console.app import app
 from penstock.console.history import History
 from penstock.pipelines.contract import Pipeline
 
-log = logging.getLogger(__name__)
-
 
 def serve(settings: Settings, pipelines: list[Pipeline], token: str) -> None:
     """Until SIGTERM or SIGINT. `settings` have Airflow's credentials."""
-    folder = settings.home / "data" / "console"
-    with closing(History(folder / "history.sqlite")) as history, Observer(settings, pipelines) as observer:
-        options: dict[str, Any] = {
-            "host": settings.stack.listen,
-            "port": settings.ports.console,
-            "log_config": None,
-            "access_log": False,  # addresses may hold the token once
-            "server_header": False,
-            "timeout_graceful_shutdown": 1,  # streams of events have no end of their own
-        }
-        uvicorn.run(app(settings, pipelines, observer, history, token), **options)
+    file = settings.home / "data" / "console" / "history.sqlite"
+    with closing(History(file)) as history, Observer(settings, pipelines) as observer:
+        made = app(settings, pipelines, observer, history, token)
+        Server(made, settings.stack.listen, settings.ports.console).run()
+
+
+class Server(uvicorn.Server):
+    """Of one app. Streams of events have no end of their own, so they are ended first when it stops."""
+
+    def __init__(self, made: Starlette, host: str, port: int) -> None:
+        self._made = made
+        config = uvicorn.Config(
+            made,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,  # an address may hold the token, once
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        super().__init__(config)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._made.state.end()
+        await super().shutdown(sockets)

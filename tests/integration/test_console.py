@@ -1,0 +1,89 @@
+"""The console of the running stack in a real browser: a run flows, a letter becomes a row, a server goes silent."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from penstock.cassandra import Store
+from penstock.config import Settings
+from penstock.ingest import run_ingest
+from penstock.kafka import Broker, Message
+from penstock.launcher import control
+from penstock.pipelines.contract import Pipeline
+from penstock.servers.console_token import address
+from penstock.source import Interval
+from tests.browsers import chromium
+from tests.streaming import suspended
+from tests.waiting import TIMEOUT_S
+
+LONG_MS = TIMEOUT_S * 1_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, stack_settings: Settings) -> Iterator[Page]:
+    """The page of the pipeline users, for somebody who was let in."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(address(stack_settings, "/p/users"))
+        yield page
+
+
+def test_run_is_seen_to_flow_and_leads_to_its_records(page: Page, stack_settings: Settings, pipeline: Pipeline) -> None:
+    run = f"console-{uuid4().hex[:8]}"
+    run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 500)
+    moving = ".pipe-read .moves-1, .pipe-read .moves-2, .pipe-read .moves-3"
+    expect(page.locator("svg.wide").locator(moving).first).to_be_attached(timeout=LONG_MS)
+    row = page.locator("#runs-users tr", has_text=run)
+    expect(row).to_contain_text("balances", timeout=LONG_MS)
+    row.get_by_role("link").click()
+    expect(page.locator(".say")).to_contain_text("fetched 500 = stored 500 + dead-lettered 0")
+    page.get_by_role("region", name="Messages").get_by_role("link").first.click()
+    expect(page.locator(".say")).to_contain_text("1 message, 1 row, 0 dead letters", timeout=LONG_MS)
+
+
+def test_letter_is_corrected_in_the_page_and_becomes_a_row(
+    page: Page, stack_settings: Settings, pipeline: Pipeline, broker: Broker, store: Store
+) -> None:
+    key = uuid4()
+    bad = f'{{"id":"{key}","first_name":"<b>علی</b>","last_name":"B","email":7,"username":"u"}}'
+    message = Message(pipeline.topic, str(key).encode(), bad.encode(), {}, datetime.now(UTC))
+    place = broker.publish([message])
+    [((_, partition), offset)] = place.last.items()
+    origin = f"{pipeline.topic}/{partition}/{offset}"
+    # The stream has written it once the overview counts it.
+    expect(page.locator(".box-letters").first).to_contain_text("wrong_type", timeout=LONG_MS)
+    page.get_by_role("link", name="dead letters", exact=True).click()
+    page.get_by_label("Reason").select_option("wrong_type")
+    page.get_by_role("button", name="Show").click()
+    for link in [each.get_attribute("href") for each in page.locator("tbody a.mono").all()]:
+        page.goto(page.url.partition("/p/")[0] + (link or ""))
+        if origin in page.inner_text("dl"):
+            break
+    expect(page.locator("mark")).to_have_text("7")
+    expect(page.locator("#verdict")).to_contain_text("email: Input should be a valid string")
+    expect(page.get_by_role("button", name="Replay")).to_be_disabled()
+    page.get_by_role("textbox", name="Correct and replay").fill(bad.replace("7,", '"right@example.com",'))
+    expect(page.locator("#verdict")).to_have_text("This is a record.")
+    page.get_by_role("button", name="Replay").click()
+    expect(page.locator("#outcome")).to_contain_text("Resolved", timeout=LONG_MS)
+    [row] = store.rows(pipeline, [key])
+    assert (row.values["email"], row.values["first_name"]) == ("right@example.com", "<b>علی</b>")
+
+
+def test_cassandra_that_goes_silent_is_said_and_seen_to_come_back(page: Page, stack_settings: Settings) -> None:
+    pid = control.status(stack_settings, memory=False).service("cassandra").pid
+    expect(page.locator(".box-cassandra .light.good").first).to_be_attached(timeout=LONG_MS)
+    assert pid is not None
+    with suspended(pid):
+        expect(page.locator(".say")).to_contain_text("Cassandra has not answered for", timeout=LONG_MS)
+        expect(page.locator(".say")).to_contain_text("nothing is lost")
+    expect(page.locator(".say")).not_to_contain_text("Cassandra", timeout=LONG_MS)
