@@ -19,6 +19,8 @@ from penstock.console.drawing import drawings, speed
 from penstock.console.history import LONG, SHORT, History, Point, Rate, rate
 from penstock.console.marking import SHOWN, pieces
 from penstock.console.metrics import exposed
+from penstock.console.probe import Latency, Samples
+from penstock.console.sampler import Moment
 from penstock.pipelines.record import Reason
 from tests.consoles import OTHERS, TOKEN, Console, Looks, serving
 from tests.pictures import AT, DONE, counted, held, picture, silent
@@ -26,6 +28,9 @@ from tests.pictures import AT, DONE, counted, held, picture, silent
 
 def flowing() -> PipelinePart:
     return picture(held((0, 12_345), missing_field=3), counted(11_243, 12_345, {0: 11_242}, rejected=39))
+
+
+MOMENT = Moment(1, Looks(flowing()).look(), {}, {"users": Latency(0.024, 0.18, 90)})
 
 
 @contextmanager
@@ -172,7 +177,7 @@ def test_json_is_that_of_the_command(inside: httpx.Client) -> None:
 
 
 def test_metrics_have_prometheus_names_and_values() -> None:
-    families = list(text_string_to_metric_families(exposed(Looks(flowing()).look()).decode()))
+    families = list(text_string_to_metric_families(exposed(MOMENT).decode()))
     assert all(re.fullmatch(r"penstock_[a-z_]+", family.name) and family.documentation for family in families)
     found = {
         (sample.name, *sorted(sample.labels.items())): sample.value for family in families for sample in family.samples
@@ -185,6 +190,7 @@ def test_metrics_have_prometheus_names_and_values() -> None:
     assert found["penstock_pipeline_state", users, ("state", "flowing")] == 1
     assert found["penstock_pipeline_state", users, ("state", "broken")] == 0
     assert found["penstock_open_letters", users, ("reason", "missing_field")] == 3
+    assert found["penstock_latency_seconds", users, ("quantile", "0.99")] == 0.18
     assert found["penstock_service_up", ("service", "kafka")] == 0
     assert found["penstock_service_restarts_total", ("service", "kafka")] == 3
 
@@ -239,8 +245,27 @@ def test_boxes_say_what_they_show() -> None:
     assert (wide["kafka"].state, wide["kafka"].lines[0].text) == ("answers", "1,102 wait")
     assert (wide["letters"].state, wide["letters"].lines[0].whole) == ("3 open", "3 open: 3 missing_field")
     table = wide["cassandra"].lines[-1]
-    assert (table.whole, table.text) == ("spark_streams.created_users", "spark_streams.crea…")
+    assert (table.whole, table.text) == ("spark_streams.created_users", "spark_streams.create…")
     assert narrow["cassandra"].lines[-1].text == "spark_streams.created_users"
+
+
+def test_latency_stands_where_the_rows_are() -> None:
+    boxes = {box.name: box for box in drawings(flowing(), None, AT, Latency(0.024, 1.42, 90))[0].boxes}
+    assert boxes["cassandra"].lines[-1].text == "p50 24 ms, p99 1.4 s"
+
+
+def test_latency_is_of_the_last_quarter_of_an_hour() -> None:
+    clock = [0.0]
+    samples = Samples(lambda: clock[0])
+    assert samples.latency() is None
+    samples.add(60.0)
+    clock[0] = 900.1
+    for hundredth in range(1, 101):
+        samples.add(hundredth / 100)
+    assert samples.latency() == Latency(pytest.approx(0.505), pytest.approx(0.9901), 100)
+    clock[0] = 2_000.0
+    samples.add(7.0)
+    assert samples.latency() == Latency(7.0, 7.0, 1)
 
 
 def test_many_partitions_share_columns_and_long_names_are_cut() -> None:
@@ -300,7 +325,7 @@ def replace_token(settings: Settings) -> Settings:
 
 @pytest.mark.parametrize("name", ["prometheus-rules.yaml", "grafana-dashboard.json"])
 def test_what_is_deployed_asks_for_metrics_that_there_are(name: str) -> None:
-    families = text_string_to_metric_families(exposed(Looks(flowing()).look()).decode())
+    families = text_string_to_metric_families(exposed(MOMENT).decode())
     known = {sample.name for family in families for sample in family.samples}
     text = (Path(__file__).parents[2] / "deploy" / name).read_text("utf-8")
     asked = set(re.findall(r"\bpenstock_[a-z_]+\b", text))
@@ -309,6 +334,6 @@ def test_what_is_deployed_asks_for_metrics_that_there_are(name: str) -> None:
 
 
 def test_metrics_are_documented() -> None:
-    families = text_string_to_metric_families(exposed(Looks(flowing()).look()).decode())
+    families = text_string_to_metric_families(exposed(MOMENT).decode())
     text = (Path(__file__).parents[2] / "docs" / "console.md").read_text("utf-8")
     assert [each.name for family in families for each in family.samples[:1] if f"`{each.name}" not in text] == []

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -21,7 +21,7 @@ from penstock.console import metrics
 from penstock.console.access import Guard
 from penstock.console.desk import Desk
 from penstock.console.history import History
-from penstock.console.sampler import Looks, Moment, Sampler
+from penstock.console.sampler import Looks, Moment, Probing, Sampler
 from penstock.console.shown import Shown
 from penstock.errors import LetterError, PenstockError
 from penstock.pipelines.contract import Pipeline
@@ -30,9 +30,19 @@ _PER_PAGE = 100
 _STATIC = Path(__file__).parent / "static"
 
 
-def app(settings: Settings, pipelines: list[Pipeline], observer: Looks, history: History, token: str) -> Starlette:
-    """The console of these pipelines; `observer` is open, and nobody else's. Its `state.end` ends streams of events."""
-    return _Pages(settings, pipelines, Sampler(observer, history), history, token).app()
+def app(
+    settings: Settings,
+    pipelines: list[Pipeline],
+    observer: Looks,
+    history: History,
+    token: str,
+    probes: Mapping[str, Probing] | None = None,
+) -> Starlette:
+    """The console of these pipelines; `observer` is open, and nobody else's; `probes` are by the pipeline's name.
+
+    Its `state.end` ends streams of events.
+    """
+    return _Pages(settings, pipelines, Sampler(observer, history, probes or {}), history, token).app()
 
 
 class _Pages:
@@ -181,7 +191,7 @@ class _Pages:
 
     async def _metrics(self, _: Request) -> Response:
         moment = await self._sampler.first()
-        return Response(metrics.exposed(moment.overview), media_type=metrics.CONTENT_TYPE)
+        return Response(metrics.exposed(moment), media_type=metrics.CONTENT_TYPE)
 
     async def _events(self, request: Request) -> Response:
         wanted = [name for name in request.query_params.get("parts", "").split(",") if name][:100]

@@ -10,6 +10,7 @@ from math import log10
 
 from penstock.audit.overview import PartitionPart, PipelinePart, Server, Standing, called, lasting
 from penstock.console.history import Rate
+from penstock.console.probe import Latency
 
 _LETTER = 6.7
 """Width of a character of a line, on average."""
@@ -98,7 +99,7 @@ _WIDE = {
     "airflow": _Place(244, 52, 168, 96),
     "kafka": _Place(498, 30, 210, 140),
     "stream": _Place(794, 52, 156, 96),
-    "cassandra": _Place(1036, 52, 156, 96),
+    "cassandra": _Place(1036, 52, 170, 96),
     "letters": _Place(470, 206, 272, 78),
 }
 _WIDE_PIPES = {
@@ -125,23 +126,26 @@ _NARROW_PIPES = {
     "reject": ("M310 506C346 506 346 755 310 755", 318, 700),
     "reject-early": ("M310 176C352 176 352 770 310 770", 318, 716),
 }
-_LAYOUTS = {"wide": (1202, 296, _WIDE, _WIDE_PIPES), "narrow": (360, 804, _NARROW, _NARROW_PIPES)}
+_LAYOUTS = {"wide": (1216, 296, _WIDE, _WIDE_PIPES), "narrow": (360, 804, _NARROW, _NARROW_PIPES)}
 
 
-def drawings(part: PipelinePart, rate: Rate | None, at: datetime) -> tuple[Drawing, Drawing]:
+def drawings(
+    part: PipelinePart, rate: Rate | None, at: datetime, latency: Latency | None = None
+) -> tuple[Drawing, Drawing]:
     """For wide and for narrow screens."""
-    return _drawn("wide", part, rate, at), _drawn("narrow", part, rate, at)
+    return _drawn("wide", part, rate, at, latency), _drawn("narrow", part, rate, at, latency)
 
 
-def _drawn(layout: str, part: PipelinePart, rate: Rate | None, at: datetime) -> Drawing:
+def _drawn(layout: str, part: PipelinePart, rate: Rate | None, at: datetime, latency: Latency | None) -> Drawing:
     width, height, places, ways = _LAYOUTS[layout]
     boxes = tuple(
-        _box(name, places[name], part, at) for name in ("api", "airflow", "kafka", "stream", "cassandra", "letters")
+        _box(name, places[name], part, at, latency)
+        for name in ("api", "airflow", "kafka", "stream", "cassandra", "letters")
     )
     return Drawing(layout, width, height, boxes, _pipes(ways, rate))
 
 
-def _box(name: str, place: _Place, part: PipelinePart, at: datetime) -> Box:
+def _box(name: str, place: _Place, part: PipelinePart, at: datetime, latency: Latency | None) -> Box:
     title, tone, state, texts, href = {
         "api": _api,
         "airflow": _airflow,
@@ -151,6 +155,8 @@ def _box(name: str, place: _Place, part: PipelinePart, at: datetime) -> Box:
         "letters": _letters,
     }[name](part, at)
     most = int((place.width - 26) / _LETTER)
+    if name == "cassandra" and latency:
+        texts = (*texts[:2], f"p50 {_short(latency.p50_s)}, p99 {_short(latency.p99_s)}")
     lines = tuple(
         Line(_cut(text, most), place.y + 46 + 20 * number, whole=text)
         for number, text in enumerate(filter(None, texts))
@@ -278,6 +284,10 @@ def _pipes(ways: dict[str, tuple[str, int, int]], rate: Rate | None) -> tuple[Pi
 def speed(per_s: float) -> int:
     """How quick the water is: 1 below 100 a second, 3 from 1,000 on, 0 where nothing flows."""
     return 0 if per_s <= 0 else 1 if per_s < 100 else 2 if per_s < 1_000 else 3
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1_000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _per_second(per_s: float) -> str:

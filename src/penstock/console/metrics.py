@@ -7,22 +7,23 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from penstock.audit.overview import Overview, PipelinePart, State
+from penstock.console.sampler import Moment
 from penstock.launcher.control import Phase
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _RUNS = "of the newest 50 runs, by the counts"
 
 
-def exposed(seen: Overview) -> bytes:
+def exposed(moment: Moment) -> bytes:
     """The text that a scrape gets."""
     registry = CollectorRegistry()
-    registry.register(_Seen(seen))
+    registry.register(_Seen(moment))
     return generate_latest(registry)
 
 
 class _Seen(Collector):
-    def __init__(self, seen: Overview) -> None:
-        self._seen = seen
+    def __init__(self, moment: Moment) -> None:
+        self._seen, self._latencies = moment.overview, moment.latencies
 
     def collect(self) -> Iterator[Metric]:
         looked = GaugeMetricFamily("penstock_last_look_timestamp_seconds", "When the servers were looked at last.")
@@ -31,6 +32,7 @@ class _Seen(Collector):
         yield from self._of_pipelines()
         yield from self._of_partitions()
         yield from self._of_services()
+        yield self._latency()
 
     def _of_pipelines(self) -> Iterator[Metric]:
         for name, text, value in _GAUGES:
@@ -86,6 +88,17 @@ class _Seen(Collector):
                     lag.add_metric(names, each.waiting)
                     oldest.add_metric(names, max(0.0, now_s - each.oldest_at.timestamp()) if each.oldest_at else 0.0)
         yield from (published, passed, lag, oldest)
+
+    def _latency(self) -> Metric:
+        gauge = GaugeMetricFamily(
+            "penstock_latency_seconds",
+            "From the API's answer to the row, of records followed in the last 15 minutes.",
+            labels=["pipeline", "quantile"],
+        )
+        for name, latency in self._latencies.items():
+            gauge.add_metric([name, "0.5"], latency.p50_s)
+            gauge.add_metric([name, "0.99"], latency.p99_s)
+        return gauge
 
     def _of_services(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("penstock_service_up", "Whether the local service is ready.", labels=["service"])

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from penstock.audit.overview import Overview, PipelinePart, State
 from penstock.console.history import History, Point, Rate, rate
+from penstock.console.probe import Latency
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ class Moment:
     overview: Overview
     rates: Mapping[str, Rate] = field(default_factory=dict)
     """Pipeline -> its rates."""
+    latencies: Mapping[str, Latency] = field(default_factory=dict)
+    """Pipeline -> from the API's answer to the row, where it was measured."""
 
 
 class Looks(Protocol):
@@ -38,11 +41,17 @@ class Looks(Protocol):
     def look(self) -> Overview: ...
 
 
+class Probing(Protocol):
+    """What it needs of a `Probe`."""
+
+    def latency(self) -> Latency | None: ...
+
+
 class Sampler:
     """Looks while it runs (`running`); `latest` is what it saw last."""
 
-    def __init__(self, observer: Looks, history: History) -> None:
-        self._observer, self._history = observer, history
+    def __init__(self, observer: Looks, history: History, probes: Mapping[str, Probing]) -> None:
+        self._observer, self._history, self._probes = observer, history, probes
         self._recent: dict[str, deque[Point]] = {}
         self._watchers = 0
         self._changed = asyncio.Condition()
@@ -120,7 +129,9 @@ class Sampler:
         overview = self._observer.look()
         self._history.add(overview)
         at_s = overview.at.timestamp()
-        return Moment(number, overview, {part.name: self._rate(part, at_s) for part in overview.pipelines})
+        rates = {part.name: self._rate(part, at_s) for part in overview.pipelines}
+        measured = {name: probe.latency() for name, probe in self._probes.items()}
+        return Moment(number, overview, rates, {name: found for name, found in measured.items() if found})
 
     def _rate(self, part: PipelinePart, at_s: float) -> Rate:
         now = Point.of(part, at_s)

@@ -1,7 +1,7 @@
 """The console as a program: serves until it is told to stop."""
 
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import uvicorn
 from starlette.applications import Starlette
@@ -10,14 +10,18 @@ from penstock.audit.overview import Observer
 from penstock.config import Settings
 from penstock.console.app import app
 from penstock.console.history import History
+from penstock.console.probe import Probe
 from penstock.pipelines.contract import Pipeline
 
 
 def serve(settings: Settings, pipelines: list[Pipeline], token: str) -> None:
     """Until SIGTERM or SIGINT. `settings` have Airflow's credentials."""
     file = settings.home / "data" / "console" / "history.sqlite"
-    with closing(History(file)) as history, Observer(settings, pipelines) as observer:
-        made = app(settings, pipelines, observer, history, token)
+    with ExitStack() as closing_all:
+        history = closing_all.enter_context(closing(History(file)))
+        observer = closing_all.enter_context(Observer(settings, pipelines))
+        probes = {each.name: closing_all.enter_context(Probe(settings, each)) for each in pipelines}
+        made = app(settings, pipelines, observer, history, token, probes)
         Server(made, settings.stack.listen, settings.ports.console).run()
 
 

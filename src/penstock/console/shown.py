@@ -84,7 +84,11 @@ class Shown:
         part = next(each for each in moment.overview.pipelines if each.name == pipeline)
         at_s = moment.overview.at.timestamp()
         if kind == "flow":
-            return {"drawings": drawings(part, moment.rates.get(pipeline), moment.overview.at)}
+            return {
+                "drawings": drawings(
+                    part, moment.rates.get(pipeline), moment.overview.at, moment.latencies.get(pipeline)
+                )
+            }
         if kind.startswith("charts"):
             span = LONG if kind == "charts-day" else SHORT
             # On the grid of the points, so that a chart changes only when there is a new one.

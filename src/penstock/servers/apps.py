@@ -10,6 +10,7 @@ from penstock.launcher.settings_file import SettingsFile
 from penstock.servers.java import Java
 from penstock.servers.nodes import brokers, cassandras, names, workers
 from penstock.servers.probe import json_answer
+from penstock.servers.secrets import with_credentials
 from penstock.servers.spark import driver_environment
 
 _STREAM_GAUGE = ".spark.streaming."
@@ -58,7 +59,8 @@ def stream(settings: Settings, java: Java) -> Service:
 def console(settings: Settings) -> Service:
     """`penstock console`: the page about everything. It waits for nobody, for it also shows how the others come up."""
     port = settings.ports.console
-    given = SettingsFile("console", settings.with_credentials_of("kafka", "cassandra", "airflow", "console"))
+    known = with_credentials(settings).with_credentials_of("kafka", "cassandra", "airflow", "console")
+    given = SettingsFile("console", known)
     return Service(
         name="console",
         command=_command("console"),

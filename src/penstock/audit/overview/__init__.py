@@ -4,6 +4,7 @@ One picture (`Overview`) that the terminal and JSON share, and whatever else sho
 as it is asked, by small questions to each server: none reads a whole table or topic.
 """
 
+from penstock.audit.overview import clients
 from penstock.audit.overview.observer import PATIENCE_S, Observer
 from penstock.audit.overview.picture import Overview, PartitionPart, PipelinePart, RunPart, Server, Standing, State
 from penstock.audit.overview.words import called, lasting
@@ -19,5 +20,6 @@ __all__ = [
     "Standing",
     "State",
     "called",
+    "clients",
     "lasting",
 ]
