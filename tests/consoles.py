@@ -1,17 +1,30 @@
 """Consoles over pictures that a test made: the real app on a real port, without the servers behind it."""
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.airflow import DagRun, TaskState
+from penstock.audit.ledger.reconcile import balance_of_counts
+from penstock.audit.letters import Letter
 from penstock.audit.overview import Overview, PipelinePart
+from penstock.audit.records import Sent
+from penstock.audit.trace import Occurrence, Trace
+from penstock.cassandra import Report, Row, RunCounts, Tally
 from penstock.config import ConsoleSettings, Ports, Settings
 from penstock.console.app import app
+from penstock.console.desk import Desk, LetterPage, LettersPage, RunPage, TracePage
 from penstock.console.history import History
+from penstock.console.marking import editable, pieces
 from penstock.console.server import Server
-from penstock.launcher.control import Phase, ServiceState
+from penstock.doctor import Finding, Grade
+from penstock.kafka import Received
+from penstock.launcher.control import Phase, ServiceState, StackState
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.record import Reason, Rejected, from_bytes
 from penstock.users import USERS
 from rig.stacks import free_ports
 from tests.pictures import AT
@@ -29,6 +42,66 @@ class Looks:
 
     def look(self) -> Overview:
         return Overview(at=AT, pipelines=tuple(self.parts), services=SERVICES)
+
+
+EVIL = "<script>alert(1)</script>\u202e\u0007 علی"
+"""Text of others that does no harm in a page."""
+VALUE = json.dumps({"id": EVIL, "email": 7, "username": "u"}, ensure_ascii=False).encode()
+
+
+class FakeDesk(Desk):
+    """Has as many letters as a test says, all alike, and one run; asks no server."""
+
+    def __init__(self, settings: Settings, count: int) -> None:
+        super().__init__(settings)
+        self._count = count
+
+    async def letters(
+        self, pipeline: Pipeline, reason: str | None, run: str | None, resolved: bool, skip: int, most: int
+    ) -> LettersPage:
+        last = min(self._count, skip + most)
+        shown = [letter_of(number) for number in range(skip, last)]
+        return LettersPage(shown, self._count, {Reason.WRONG_TYPE: self._count})
+
+    async def letter(self, pipeline: Pipeline, identity: str) -> LetterPage:
+        letter = letter_of(int(identity, 16))
+        message = Received(pipeline.dead_letter_topic, 0, 7, b"key", VALUE, {}, 0)
+        shown = pieces(VALUE, letter.reason, letter.message)
+        return LetterPage(letter, message, shown, editable(VALUE), pipeline.json_schema())
+
+    async def judged(self, pipeline: Pipeline, identity: str, value: bytes) -> str:
+        record = from_bytes(pipeline, value)
+        return record.message if isinstance(record, Rejected) else ""
+
+    def run(self, pipeline: Pipeline, run: str) -> RunPage:
+        counts = RunCounts(run, {"a": Report(100, 100, 0, AT, {})}, {"a": Tally(100, 2)}, 0, AT)
+        sent = [Sent(0, 7, AT, "1/0", EVIL, ""), Sent(0, 8, AT, "1/1", "", EVIL)]
+        logs = {"streaming_task": EVIL}
+        dag_run = DagRun("user_info", run, "success", (TaskState("streaming_task", "success", 2),))
+        return RunPage(counts, balance_of_counts(counts, {}), sent, dag_run, logs, "")
+
+    async def trace(self, pipeline: Pipeline, wanted: str) -> TracePage:
+        message = Occurrence(0, 7, AT, "r", "1/0", EVIL, "", AT, None, 3)
+        row = Row({"id": "x", "first_name": EVIL}, {})
+        return TracePage(Trace(wanted, (message,), (row,), (letter_of(1),), "one message"), "")
+
+    def services(self) -> StackState:
+        return StackState(home=Path("home"), supervisor_pid=1, services=SERVICES)
+
+    def log(self, service: str) -> list[str]:
+        return [EVIL] * 300
+
+    async def findings(self, *, anew: bool) -> list[Finding]:
+        return [
+            Finding("kafka", Grade.FAILED, EVIL, EVIL),
+            Finding("java", Grade.OK, "17"),
+            Finding("x", Grade.NOTE, ""),
+        ]
+
+
+def letter_of(number: int) -> Letter:
+    """One of the letters of a `FakeDesk`."""
+    return Letter(f"{number:064x}", Reason.WRONG_TYPE, f"email: {EVIL}", EVIL, "t/0/7", AT.isoformat(), None, None)
 
 
 @dataclass(frozen=True)
@@ -49,8 +122,8 @@ class Console:
 
 
 @contextmanager
-def serving(folder: Path, *parts: PipelinePart, **console: object) -> Iterator[Console]:
-    """A console that sees these pipelines, with these settings of its section."""
+def serving(folder: Path, *parts: PipelinePart, letters: int = 3, **console: object) -> Iterator[Console]:
+    """A console that sees these pipelines, with so many letters and these settings of its section."""
     [port] = free_ports(1)
     settings = Settings(
         home=folder, ports=Ports(console=port), console=ConsoleSettings.model_validate(console)
@@ -58,7 +131,7 @@ def serving(folder: Path, *parts: PipelinePart, **console: object) -> Iterator[C
     looks = Looks(*parts)
     pipelines = [each for each in (USERS, OTHERS) if each.name in {part.name for part in parts}]
     with closing(History(folder / "history.sqlite")) as history:
-        made = app(settings, pipelines, looks, history, TOKEN)
+        made = app(settings, pipelines, looks, history, TOKEN, desk=FakeDesk(settings, letters))
         server = Server(made, "127.0.0.1", port)
         thread = threading.Thread(target=server.run, name="console")
         thread.start()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browsers import chromium
+from rig.browsers import chromium
 
 
 @pytest.fixture(scope="session")

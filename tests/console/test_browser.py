@@ -14,7 +14,20 @@ from tests.consoles import OTHERS, TOKEN, Console, serving
 from tests.pictures import DONE, counted, held, picture, scheduled, silent
 
 WIDTHS = (1400, 820, 390)
-PAGES = ("/p/users", "/p/users?span=day", "/services", "/p/users/trace", "/nothing")
+LETTER = f"/p/users/letters/{1:064x}"
+PAGES = (
+    "/p/users",
+    "/p/users?span=day",
+    "/p/users/letters",
+    LETTER,
+    "/p/users/runs/r",
+    "/p/users/trace",
+    "/p/users/trace?q=x",
+    "/services",
+    "/services/kafka",
+    "/doctor",
+    "/nothing",
+)
 
 
 def flowing(passed: int = 11_243) -> PipelinePart:
@@ -81,6 +94,16 @@ def test_texts_of_the_drawing_stay_in_their_boxes(browser: Browser, console: Con
         assert outside == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_boxes_of_the_drawing_have_the_colour_of_their_card(browser: Browser, console: Console, scheme: str) -> None:
+    with opened(browser, console, color_scheme=scheme) as page:
+        fills = page.evaluate(
+            """() => [...document.querySelectorAll("svg.wide rect.box")].map((box) => getComputedStyle(box).fill)"""
+        )
+        card = page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+        assert set(fills) == {card}
+
+
 def test_what_changes_is_shown_without_a_reload_and_pipes_move_only_then(browser: Browser, tmp_path: Path) -> None:
     done = picture(held((0, 12_345)), counted(12_345, 12_345, {0: 12_344}))
     with serving(tmp_path, done) as console, opened(browser, console) as page:
@@ -143,3 +166,33 @@ def test_link_from_another_page_asks_for_one_click(browser: Browser, console: Co
         page.get_by_role("link").click()
         page.get_by_role("link", name="Go on").click()
         expect(page.get_by_role("heading", name="Services of the local stack")).to_be_visible()
+
+
+def test_correction_is_judged_as_it_is_typed(browser: Browser, console: Console) -> None:
+    with opened(browser, console, LETTER) as page:
+        verdict, replay = page.locator("#verdict"), page.get_by_role("button", name="Replay")
+        expect(page.locator("mark")).to_have_text("7")
+        expect(verdict).to_contain_text("id: ")
+        expect(replay).to_be_disabled()
+        good = (
+            '{"id":"3f0c1f3e-2d1f-4a6e-9b43-111111111111","first_name":"a","last_name":"b","email":"e","username":"u"}'
+        )
+        page.get_by_role("textbox", name="Correct and replay").fill(good)
+        expect(verdict).to_have_text("This is a record.")
+        expect(replay).to_be_enabled()
+
+
+def test_hundred_thousand_letters_are_a_page_of_a_hundred(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, flowing(), letters=100_000) as console, opened(browser, console, "/p/users/letters") as page:
+        expect(page.get_by_role("heading", level=1)).to_have_text("100,000 open dead letters")
+        expect(page.locator("tbody tr")).to_have_count(100)
+        page.get_by_role("link", name="older").click()
+        expect(page.locator(".pages")).to_contain_text("101–200")
+
+
+def test_setting_hides_what_is_in_records(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, flowing(), show_values=False) as console, opened(browser, console) as page:
+        for path in ("/p/users/letters", LETTER, "/p/users/runs/r", "/p/users/trace?q=x"):
+            page.goto(console.url + path)
+            assert "email" not in page.inner_text("main")
+            assert page.locator("main textarea, main pre.bytes").count() == 0

@@ -15,7 +15,7 @@ from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline
 from penstock.servers.console_token import address
 from penstock.source import Interval
-from tests.browsers import chromium
+from rig.browsers import chromium
 from tests.streaming import suspended
 from tests.waiting import TIMEOUT_S
 

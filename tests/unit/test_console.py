@@ -1,5 +1,6 @@
 """The console without servers and a browser: who comes in, what pages hold, metrics, history, drawing, marks."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from penstock.config import ConsoleSettings, Settings
 from penstock.console.charts import charts
 from penstock.console.drawing import drawings, speed
 from penstock.console.history import LONG, SHORT, History, Point, Rate, rate
-from penstock.console.marking import SHOWN, pieces
+from penstock.console.marking import SHOWN, editable, pieces
 from penstock.console.metrics import exposed
 from penstock.console.probe import Latency, Samples
 from penstock.console.sampler import Moment
@@ -243,7 +244,7 @@ def test_pipes_move_only_when_records_do() -> None:
 def test_boxes_say_what_they_show() -> None:
     wide, narrow = ({box.name: box for box in drawing.boxes} for drawing in drawings(flowing(), None, AT))
     assert (wide["kafka"].state, wide["kafka"].lines[0].text) == ("answers", "1,102 wait")
-    assert (wide["letters"].state, wide["letters"].lines[0].whole) == ("3 open", "3 open: 3 missing_field")
+    assert [line.text for line in wide["letters"].lines] == ["3 open", "3 missing_field"]
     table = wide["cassandra"].lines[-1]
     assert (table.whole, table.text) == ("spark_streams.created_users", "spark_streams.create…")
     assert narrow["cassandra"].lines[-1].text == "spark_streams.created_users"
@@ -251,7 +252,7 @@ def test_boxes_say_what_they_show() -> None:
 
 def test_latency_stands_where_the_rows_are() -> None:
     boxes = {box.name: box for box in drawings(flowing(), None, AT, Latency(0.024, 1.42, 90))[0].boxes}
-    assert boxes["cassandra"].lines[-1].text == "p50 24 ms, p99 1.4 s"
+    assert [line.text for line in boxes["cassandra"].lines][:2] == ["11,204 stored", "p50 24 ms, p99 1.4 s"]
 
 
 def test_latency_is_of_the_last_quarter_of_an_hour() -> None:
@@ -309,6 +310,29 @@ def test_large_value_is_shown_in_part_and_at_once() -> None:
     found = pieces(value, Reason.WRONG_TYPE, "email: is wrong")
     assert sum(len(piece.text) for piece in found) == SHOWN + 1
     assert time.process_time() - began_s < 5
+
+
+def test_value_to_correct_is_spread_over_lines_and_stays_the_same() -> None:
+    value = '{"a":[1.10,{"b":"x, {y}"}],"c":{},"d":[],"e":"\u202e"}'
+    assert editable(value.encode()).splitlines() == [
+        "{",
+        '  "a": [',
+        "    1.10,",
+        "    {",
+        '      "b": "x, {y}"',
+        "    }",
+        "  ],",
+        '  "c": {},',
+        '  "d": [],',
+        '  "e": "\\u202e"',
+        "}",
+    ]
+    assert json.loads(editable(value.encode())) == json.loads(value)
+
+
+@pytest.mark.parametrize("value", [b'{"broken', b"ab", b"", b'{"a": 1 2}', b"[" * 5_000])
+def test_value_that_is_no_json_is_corrected_as_it_is(value: bytes) -> None:
+    assert editable(value) == value.decode()
 
 
 def test_value_that_is_absent_or_empty_has_nothing_to_show() -> None:

@@ -37,26 +37,23 @@ def app(
     history: History,
     token: str,
     probes: Mapping[str, Probing] | None = None,
+    desk: Desk | None = None,
 ) -> Starlette:
     """The console of these pipelines; `observer` is open, and nobody else's; `probes` are by the pipeline's name.
 
-    Its `state.end` ends streams of events.
+    Its `state.end` ends streams of events. Without a `desk` it has one of its own.
     """
-    return _Pages(settings, pipelines, Sampler(observer, history, probes or {}), history, token).app()
+    shown = Shown(settings, history, [pipeline.name for pipeline in pipelines])
+    pages = _Pages(pipelines, Sampler(observer, history, probes or {}), desk or Desk(settings), shown)
+    return pages.app(Middleware(Guard, settings=settings, token=token))
 
 
 class _Pages:
-    def __init__(
-        self, settings: Settings, pipelines: list[Pipeline], sampler: Sampler, history: History, token: str
-    ) -> None:
-        self._settings = settings
+    def __init__(self, pipelines: list[Pipeline], sampler: Sampler, desk: Desk, shown: Shown) -> None:
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
-        self._sampler = sampler
-        self._desk = Desk(settings)
-        self._shown = Shown(settings, history, list(self._pipelines))
-        self._token = token
+        self._sampler, self._desk, self._shown = sampler, desk, shown
 
-    def app(self) -> Starlette:
+    def app(self, guard: Middleware) -> Starlette:
         letter = "/p/{pipeline}/letters/{letter}"
         routes = [
             Route("/", self._home),
@@ -79,7 +76,7 @@ class _Pages:
         ]
         made = Starlette(
             routes=routes,
-            middleware=[Middleware(Guard, settings=self._settings, token=self._token)],
+            middleware=[guard],
             exception_handlers={PenstockError: self._failed, HTTPException: self._refused},
             lifespan=self._living,
         )

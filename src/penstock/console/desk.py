@@ -22,7 +22,7 @@ from penstock.audit.overview import clients
 from penstock.audit.trace import Trace, trace
 from penstock.cassandra import Counts, RunCounts
 from penstock.config import Settings
-from penstock.console.marking import Piece, pieces
+from penstock.console.marking import Piece, editable, pieces
 from penstock.doctor import Finding, examine
 from penstock.errors import LetterError, PenstockError, TraceError
 from penstock.kafka import Broker, Received
@@ -148,9 +148,8 @@ class Desk:
 
         def read(index: LetterIndex, _: Broker) -> LetterPage:
             letter, message, value = _body(index, identity)
-            editable = (value or b"").decode("utf-8", "replace")
             shown = pieces(value, letter.reason, letter.message)
-            return LetterPage(letter, message, shown, editable, pipeline.json_schema())
+            return LetterPage(letter, message, shown, editable(value), pipeline.json_schema())
 
         return await self._with_index(pipeline, read)
 

@@ -100,7 +100,7 @@ _WIDE = {
     "kafka": _Place(498, 30, 210, 140),
     "stream": _Place(794, 52, 156, 96),
     "cassandra": _Place(1036, 52, 170, 96),
-    "letters": _Place(470, 206, 272, 78),
+    "letters": _Place(470, 204, 272, 82),
 }
 _WIDE_PIPES = {
     "fetch": ("M158 100H244", 201, 88),
@@ -115,18 +115,18 @@ _NARROW = {
     "airflow": _Place(10, 128, 300, 96),
     "kafka": _Place(10, 266, 300, 150),
     "stream": _Place(10, 458, 300, 96),
-    "cassandra": _Place(10, 596, 300, 78),
-    "letters": _Place(10, 716, 300, 78),
+    "cassandra": _Place(10, 596, 300, 96),
+    "letters": _Place(10, 734, 300, 78),
 }
 _NARROW_PIPES = {
     "fetch": ("M160 86V128", 180, 112),
     "publish": ("M160 224V266", 180, 250),
     "read": ("M160 416V458", 180, 442),
     "store": ("M160 554V596", 180, 580),
-    "reject": ("M310 506C346 506 346 755 310 755", 318, 700),
-    "reject-early": ("M310 176C352 176 352 770 310 770", 318, 716),
+    "reject": ("M310 506C346 506 346 773 310 773", 318, 716),
+    "reject-early": ("M310 176C352 176 352 788 310 788", 318, 732),
 }
-_LAYOUTS = {"wide": (1216, 296, _WIDE, _WIDE_PIPES), "narrow": (360, 804, _NARROW, _NARROW_PIPES)}
+_LAYOUTS = {"wide": (1216, 296, _WIDE, _WIDE_PIPES), "narrow": (360, 822, _NARROW, _NARROW_PIPES)}
 
 
 def drawings(
@@ -156,7 +156,7 @@ def _box(name: str, place: _Place, part: PipelinePart, at: datetime, latency: La
     }[name](part, at)
     most = int((place.width - 26) / _LETTER)
     if name == "cassandra" and latency:
-        texts = (*texts[:2], f"p50 {_short(latency.p50_s)}, p99 {_short(latency.p99_s)}")
+        texts = (*texts[:2], f"p50 {_short(latency.p50_s)}, p99 {_short(latency.p99_s)}", *texts[2:])
     lines = tuple(
         Line(_cut(text, most), place.y + 46 + 20 * number, whole=text)
         for number, text in enumerate(filter(None, texts))
@@ -205,8 +205,8 @@ def _stream(part: PipelinePart, at: datetime) -> _Told:
     tone, state = _standing(stream, at)
     batch = "" if stream.batch is None else f"micro-batch {stream.batch:,}"
     ago = f"{lasting(at - stream.batch_at)} ago" if stream.batch_at else ""
-    took = f", took {stream.batch_s:.1f} s" if stream.batch_s is not None else ""
-    return "Spark", tone, state, ("" if tone == "good" else state, batch, ago + took), "/services/stream"
+    took = f"took {stream.batch_s:.1f} s" if stream.batch_s is not None else ""
+    return "Spark", tone, state, ("" if tone == "good" else state, batch, ago, took), "/services/stream"
 
 
 def _cassandra(part: PipelinePart, at: datetime) -> _Told:
@@ -221,7 +221,7 @@ def _letters(part: PipelinePart, _: datetime) -> _Told:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in letters.by_reason.items())
     state = f"{open_ones:,} open" if open_ones else "none open"
     tone = "bad" if open_ones else "off"
-    return "Dead letters", tone, state, (f"{state}{': ' if reasons else ''}{reasons}",), f"/p/{part.name}/letters"
+    return "Dead letters", tone, state, (state, reasons), f"/p/{part.name}/letters"
 
 
 def _standing(server: Server, at: datetime) -> tuple[str, str]:

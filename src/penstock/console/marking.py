@@ -33,6 +33,35 @@ def pieces(value: bytes | None, reason: str, message: str) -> list[Piece]:
     return [*found, *([Piece("…")] if len(text) > SHOWN else [])]
 
 
+def editable(value: bytes | None) -> str:
+    """The value as a person corrects it: JSON with a line for each member, else as it is, with escapes."""
+    text = (value or b"").decode("utf-8", "replace")
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    else:
+        text = _spread(text)
+    return "".join(each if each.isprintable() or each in "\n\t" else json.dumps(each)[1:-1] for each in text)
+
+
+def _spread(json_text: str) -> str:
+    """The same JSON, in which only the space between its parts is another one."""
+    found: list[str] = []
+    depth, before = 0, ""
+    for match in _PARTS.finditer(json_text):
+        part = match[0]
+        if part in "}]":
+            depth -= 1
+        if (before in ("{", "[") and part not in "}]") or before == "," or (part in "}]" and before not in ("{", "[")):
+            found.append("\n" + "  " * depth)
+        found.append(": " if part == ":" else part)
+        if part in "{[":
+            depth += 1
+        before = part
+    return "".join(found)
+
+
 def _faulty(text: str, value: bytes, reason: str, message: str) -> tuple[int, int]:
     """Where the faulty place begins and ends; twice the same where there is none to point at."""
     if reason == Reason.NOT_UTF8:
