@@ -38,8 +38,8 @@ def main(folder: Path) -> None:
 
 
 def _frames(page: Page) -> Iterator[bytes]:
-    card = page.locator("section.card").first.bounding_box() or {}
-    clip: FloatRect = {"x": 0, "y": card["y"], "width": _WIDTH, "height": _HEIGHT}  # the same for all
+    card = page.locator("section.card").first.bounding_box()
+    clip: FloatRect = {"x": 0, "y": card["y"] if card else 0, "width": _WIDTH, "height": _HEIGHT}  # the same for all
     for _ in range(_FRAMES):
         yield page.screenshot(clip=clip, animations="allow")
         page.wait_for_timeout(_EVERY_MS)
