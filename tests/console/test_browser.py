@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from penstock.audit.overview import PipelinePart
 from tests.consoles import OTHERS, TOKEN, Console, serving
 from tests.pictures import DONE, counted, held, picture, scheduled, silent
+from tests.waiting import until
 
 WIDTHS = (1400, 820, 390)
 LETTER = f"/p/users/letters/{1:064x}"
@@ -124,6 +125,27 @@ def test_focus_stays_where_it_was_while_the_page_changes(browser: Browser, tmp_p
         console.looks.parts = [flowing(9_000)]
         expect(page.locator(".say")).to_contain_text("8,961 of 12,345")
         expect(link).to_be_focused()
+
+
+def test_page_that_nobody_sees_holds_no_connection_and_is_up_to_date_when_it_is_seen(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with serving(tmp_path, flowing(5_000)) as console, opened(browser, console) as page:
+        expect(page.locator(".say")).to_contain_text("4,961 of 12,345")
+        requests: list[str] = []
+        page.on("requestfinished", lambda request: requests.append(request.url))
+        page.on("requestfailed", lambda request: requests.append(request.url))
+        page.evaluate(_SEEN, True)
+        until(lambda: page.wait_for_timeout(50) or any("/events" in url for url in requests))
+        console.looks.parts = [flowing(9_000)]
+        page.evaluate(_SEEN, False)
+        expect(page.locator(".say")).to_contain_text("8,961 of 12,345")
+
+
+_SEEN = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 def test_page_says_when_it_is_cut_off(browser: Browser, tmp_path: Path) -> None:

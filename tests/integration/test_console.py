@@ -42,6 +42,7 @@ def test_run_is_seen_to_flow_and_leads_to_its_records(page: Page, stack_settings
     run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 500)
     moving = ".pipe-read .moves-1, .pipe-read .moves-2, .pipe-read .moves-3"
     expect(page.locator("svg.wide").locator(moving).first).to_be_attached(timeout=LONG_MS)
+    expect(page.locator(".box-cassandra").first).to_contain_text("p50", timeout=LONG_MS)
     row = page.locator("#runs-users tr", has_text=run)
     expect(row).to_contain_text("balances", timeout=LONG_MS)
     row.get_by_role("link").click()

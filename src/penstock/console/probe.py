@@ -30,6 +30,8 @@ _GIVE_UP_S = 60.0
 """A record that is no row after this long counts as that."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _GROWTH = 0.005, 0.25, 1.2
 """Between two looks for a row: what is measured is a fifth too long at most."""
+_LISTEN_S = 2.0
+"""For a record at a time; the end of the console waits for it."""
 _BETWEEN_S = 1.0
 """Between two records, and between two attempts to reach servers that are away."""
 
@@ -102,13 +104,15 @@ class Probe:
             if not broker.identity(self._pipeline.topic):
                 return
             tail = closing.enter_context(broker.follow(self._pipeline.topic))
-            while not self._ending.wait(_BETWEEN_S):
-                self._measure(tail, store)
+            while not self._ending.is_set():
+                message = tail.next(_LISTEN_S)
+                if message:
+                    self._measure(message, store)
+                    self._ending.wait(_BETWEEN_S)
 
-    def _measure(self, tail: Tail, store: Store) -> None:
-        message = tail.next(_BETWEEN_S)
-        record = None if message is None else message.judged(self._pipeline)
-        if message is None or record is None or isinstance(record, Rejected) or is_deleted(self._pipeline, record):
+    def _measure(self, message: Received, store: Store) -> None:
+        record = message.judged(self._pipeline)
+        if isinstance(record, Rejected) or is_deleted(self._pipeline, record):
             return
         if self._until_row(store, message, key_of(self._pipeline, record)):
             self._samples.add(max(0.0, time.time() - message.timestamp_ms / 1_000))

@@ -33,7 +33,7 @@ function watch() {
   const parts = [...document.querySelectorAll("[data-live]")].map((place) => place.id);
   const note = document.getElementById("stale");
   let at = new Date();
-  let timer;
+  let source, timer;
   const stale = () => {
     note.textContent = `Stale since ${at.toLocaleTimeString()}: the console does not answer. What is shown was true then.`;
     note.hidden = false;
@@ -44,7 +44,7 @@ function watch() {
     timer = setTimeout(stale, STALE_AFTER_MS);
   };
   const listen = () => {
-    const source = new EventSource(`/events?parts=${parts.map(encodeURIComponent).join(",")}`);
+    source = new EventSource(`/events?parts=${parts.map(encodeURIComponent).join(",")}`);
     source.onmessage = ({ data }) => {
       const news = JSON.parse(data);
       at = new Date(news.at);
@@ -54,10 +54,15 @@ function watch() {
     source.onerror = () => {
       stale();
       // A browser gives up for ever where an answer was an error.
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => document.hidden || listen(), 3000);
     };
-    return source;
   };
+  // A browser has six connections to one place: a page that nobody sees must not keep one from those that are seen.
+  document.addEventListener("visibilitychange", () => {
+    source.close();
+    clearTimeout(timer);
+    if (!document.hidden) listen();
+  });
   heard();
   listen();
 }
