@@ -17,7 +17,7 @@ from penstock.audit.overview import PATIENCE_S, clients
 from penstock.cassandra import Store
 from penstock.config import Settings
 from penstock.errors import PenstockError
-from penstock.kafka import Received, Tail
+from penstock.kafka import Received
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.identity import is_deleted, key_of
 from penstock.pipelines.record import Rejected, write_time_ms
