@@ -1,7 +1,9 @@
 """The overview without servers: what is remembered between looks, what is made of the answers, and the sentence."""
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from penstock.audit.overview import Observer, Overview, Standing, State, called, lasting
+from penstock.audit.overview.asked import Answer, Asked
 from penstock.audit.overview.checkpoint import position
 from penstock.audit.overview.compose import phase, standing
 from penstock.audit.overview.facts import Counted, Held
@@ -16,12 +19,14 @@ from penstock.audit.overview.memory import OfPipeline, Passed, Silences
 from penstock.audit.overview.reasons import NEWEST, Reasons
 from penstock.cassandra import Report, RunCounts
 from penstock.config import Ports, Settings
+from penstock.errors import StoreError
 from penstock.kafka import Offsets, Received
 from penstock.launcher.control import Phase, ServiceState
 from penstock.pipelines.record import Header, Reason, letter_id
 from penstock.users import USERS
 from rig.stacks import free_ports
 from tests.pictures import ABSENT, AT, DONE, RUN, SETTINGS, TOPIC, counted, held, picture, scheduled, silent
+from tests.waiting import TIMEOUT_S, until
 
 
 def test_nothing_on_its_way() -> None:
@@ -328,3 +333,80 @@ def test_one_pipeline_after_the_other_and_nothing_is_made_where_nothing_runs(tmp
         seen = observer.look()
     assert [(part.name, part.state) for part in seen.pipelines] == [("users", "absent"), ("others", "absent")]
     assert not (tmp_path / "home").exists()
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_server_that_is_slow_gives_its_last_answer_until_the_patience_is_over() -> None:
+    clock, going_on, answers = Clock(), threading.Event(), iter(({"users": 1}, {"users": 2}, {"users": 3}))
+
+    def ask() -> Mapping[str, int]:
+        found = next(answers)
+        if found["users"] == 2:
+            going_on.wait(TIMEOUT_S)
+        return found
+
+    asked = Asked(ask, 5.0, clock)
+    with ThreadPoolExecutor(1) as threads:
+        assert look(asked, threads).values == {"users": 1}
+        clock.now_s = 100.0
+        assert look(asked, threads).values == {"users": 1}
+        assert not asked.is_idle
+        clock.now_s = 105.1
+        assert look(asked, threads) == Answer({}, "no answer within 5 s")
+        going_on.set()
+        until(lambda: look(asked, threads).values == {"users": 2})
+        clock.now_s = 200.0
+        assert look(asked, threads).values == {"users": 3}
+
+
+def look(asked: Asked, threads: ThreadPoolExecutor) -> Answer:
+    asked.begin(threads)
+    return asked.answer()
+
+
+def test_what_takes_long_to_ask_is_asked_less_often_and_what_fails_is_asked_at_once() -> None:
+    clock, fails, count = Clock(), [False], [0]
+
+    def ask() -> Mapping[str, int]:
+        count[0] += 1
+        clock.now_s += 0.1
+        if fails[0]:
+            raise StoreError("down")
+        return {"users": count[0]}
+
+    asked = Asked(ask, 5.0, clock)
+    with ThreadPoolExecutor(1) as threads:
+        for second in (0.0, 1.0, 2.0, 2.2):  # 0.1 s are a twentieth of 2 s
+            clock.now_s = second
+            look(asked, threads)
+        assert count == [2]
+        fails[0] = True
+        for second in (10.0, 10.2, 10.4):
+            clock.now_s = second
+            assert look(asked, threads).problem == "down"
+        assert count == [5]
+
+
+def test_defect_of_ours_is_raised_once_and_does_not_keep_the_server_from_being_asked() -> None:
+    answers = iter([TimeoutError("of a socket"), {"users": 1}])
+
+    def ask() -> Mapping[str, int]:
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    asked = Asked(ask, 5.0)
+    with ThreadPoolExecutor(1) as threads:
+        with pytest.raises(TimeoutError):
+            look(asked, threads)
+        assert look(asked, threads).values == {"users": 1}

@@ -199,8 +199,9 @@ class Desk:
         """Uses the pipeline's letters, read up to now."""
 
         def used() -> Found:
-            _, broker, index = self._indexes.get(pipeline.name) or self._opened(pipeline)
-            if anew and broker.identity(pipeline.dead_letter_topic):
+            is_new = pipeline.name not in self._indexes
+            _, broker, index = self._opened(pipeline) if is_new else self._indexes[pipeline.name]
+            if (anew or is_new) and broker.identity(pipeline.dead_letter_topic):
                 index.read()
             return use(index, broker)
 

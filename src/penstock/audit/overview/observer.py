@@ -4,11 +4,9 @@ All servers are asked at the same time, each by a client that is kept open. The 
 one; later ones do not wait for a server that is slow, and go on with its last answer until its patience is over.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -16,12 +14,13 @@ from typing import Any, Self, TypeVar
 from penstock.airflow import Airflow
 from penstock.audit.ledger.kept import Kept
 from penstock.audit.overview import checkpoint, clients, facts
+from penstock.audit.overview.asked import Answer, Asked
 from penstock.audit.overview.compose import Said, Standings, own, phase, pipeline_part, standing
 from penstock.audit.overview.memory import OfPipeline, Passed, Silences
 from penstock.audit.overview.picture import Overview, PipelinePart, Standing
 from penstock.audit.overview.reasons import Reasons
 from penstock.config import Settings
-from penstock.errors import BrokerError, PenstockError
+from penstock.errors import BrokerError
 from penstock.launcher import control
 from penstock.launcher.state import ServiceState
 from penstock.pipelines.contract import Pipeline
@@ -30,20 +29,6 @@ Opened = TypeVar("Opened")
 
 PATIENCE_S = 5.0
 """How long one server may take to answer, before it is called silent."""
-_LATE_S = 1.0
-"""How long a look waits for a server that has answered before; then it takes the last answer."""
-_SHARE = 0.05
-"""The part of the time that asking one server may take; one that takes longer is asked less often."""
-_LONGEST_S = 15.0
-"""How old an answer may become by that."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server said, by the pipeline's name; or why it said nothing."""
-
-    values: Mapping[str, Any]
-    problem: str = ""
 
 
 class Observer:
@@ -149,51 +134,9 @@ class Observer:
         return self._closing.enter_context(Kept(opening))
 
 
-class _Asked:
-    """One server: asked in a thread of its own, and never twice at a time."""
-
-    def __init__(self, ask: Callable[[], Mapping[str, Any]], patience_s: float) -> None:
-        self._ask, self._patience_s = ask, patience_s
-        self._asking: Future[Answer] | None = None
-        self._last: Answer | None = None
-        self._began_s = self._next_s = 0.0
-
-    def begin(self, threads: ThreadPoolExecutor) -> None:
-        """Asks anew, unless it is being asked, or asking took so long that the last answer still counts."""
-        if self._asking is None and time.monotonic() >= self._next_s:
-            self._began_s = time.monotonic()
-            self._asking = threads.submit(self._answer)
-
-    def answer(self) -> Answer:
-        """The new answer; the last one where the new one is late, but not longer than the patience."""
-        if self._asking is not None:
-            left_s = self._began_s + self._patience_s - time.monotonic()
-            late_s = left_s if self._last is None or left_s < 0 else min(left_s, _LATE_S)
-            try:
-                self._last, self._asking = self._asking.result(max(0.0, late_s)), None
-            except TimeoutError:
-                if self._last is None or time.monotonic() - self._began_s >= self._patience_s:
-                    self._last = Answer({}, f"no answer within {self._patience_s:.0f} s")
-        return self._last or Answer({}, "not asked yet")
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether its client is free for another question."""
-        return self._asking is None
-
-    def _answer(self) -> Answer:
-        try:
-            found = Answer(self._ask())
-        except PenstockError as error:
-            return Answer({}, str(error))
-        ended_s = time.monotonic()
-        self._next_s = ended_s + min(_LONGEST_S, (ended_s - self._began_s) / _SHARE)
-        return found
-
-
-def _asked(kept: Kept[Opened], ask: Callable[[Opened], Mapping[str, Any]], patience_s: float) -> _Asked:
+def _asked(kept: Kept[Opened], ask: Callable[[Opened], Mapping[str, Any]], patience_s: float) -> Asked:
     def asking() -> Mapping[str, Any]:
         with kept.look() as opened:
             return ask(opened)
 
-    return _Asked(asking, patience_s)
+    return Asked(asking, patience_s)
