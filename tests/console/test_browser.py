@@ -118,6 +118,19 @@ def test_what_changes_is_shown_without_a_reload_and_pipes_move_only_then(browser
         assert page.evaluate("window.mark") == "same page"
 
 
+def test_layout_does_not_jump_while_the_page_changes(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, flowing(5_000)) as console, opened(browser, console) as page:
+        page.evaluate(
+            """() => { window.shift = 0; new PerformanceObserver((list) => {
+              for (const entry of list.getEntries()) window.shift += entry.value;
+            }).observe({ type: "layout-shift", buffered: true }); }"""
+        )
+        for passed in (7_000, 9_000, 11_000):
+            console.looks.parts = [flowing(passed)]
+            expect(page.locator(".say")).to_contain_text(f"{passed - 39:,} of 12,345")
+        assert page.evaluate("window.shift") < 0.01
+
+
 def test_focus_stays_where_it_was_while_the_page_changes(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path, flowing(5_000)) as console, opened(browser, console) as page:
         link = page.locator("#runs-users a").first

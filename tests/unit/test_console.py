@@ -22,6 +22,7 @@ from penstock.console.marking import SHOWN, editable, pieces
 from penstock.console.metrics import exposed
 from penstock.console.probe import Latency, Samples
 from penstock.console.sampler import Moment
+from penstock.console.shown import Shown
 from penstock.pipelines.record import Reason
 from tests.consoles import OTHERS, TOKEN, Console, Looks, serving
 from tests.pictures import AT, DONE, counted, held, picture, silent
@@ -267,6 +268,15 @@ def test_latency_is_of_the_last_quarter_of_an_hour() -> None:
     clock[0] = 2_000.0
     samples.add(7.0)
     assert samples.latency() == Latency(7.0, 7.0, 1)
+
+
+def test_what_ten_pages_show_is_made_once(tmp_path: Path) -> None:
+    with closing(History(tmp_path / "h.sqlite")) as history:
+        shown = Shown(Settings(home=tmp_path).resolved(), history, ["users"])
+        names = ["flow-users", "say-users", "charts-users", "head", "unknown-users", "flow-unknown"]
+        first, second = shown.parts(MOMENT, names), shown.parts(MOMENT, names)
+    assert first.keys() == {"flow-users", "say-users", "charts-users", "head"}
+    assert all(first[name] is second[name] for name in first)
 
 
 def test_many_partitions_share_columns_and_long_names_are_cut() -> None:
