@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from penstock.pipelines.record import Reason, Rejected, from_bytes
 from penstock.users import USERS
 from rig.stacks import free_ports
 from tests.pictures import AT
+from tests.topics import Kafka
 
 TOKEN = "the-token-of-this-test"
 OTHERS = USERS.model_copy(update={"name": "others", "topic": "others", "table": "others"})
@@ -122,16 +123,21 @@ class Console:
 
 
 @contextmanager
-def serving(folder: Path, *parts: PipelinePart, letters: int = 3, **console: object) -> Iterator[Console]:
-    """A console that sees these pipelines, with so many letters and these settings of its section."""
+def serving(
+    folder: Path, *parts: PipelinePart, letters: int = 3, topic: Kafka | None = None, **console: object
+) -> Iterator[Console]:
+    """A console that sees these pipelines, with these settings of its section, and with so many letters that are all
+    alike, or those of a topic.
+    """
     [port] = free_ports(1)
     settings = Settings(
         home=folder, ports=Ports(console=port), console=ConsoleSettings.model_validate(console)
     ).resolved()
     looks = Looks(*parts)
     pipelines = [each for each in (USERS, OTHERS) if each.name in {part.name for part in parts}]
+    desk = Desk(settings, lambda _: nullcontext(topic)) if topic else FakeDesk(settings, letters)
     with closing(History(folder / "history.sqlite")) as history:
-        made = app(settings, pipelines, looks, history, TOKEN, desk=FakeDesk(settings, letters))
+        made = app(settings, pipelines, looks, history, TOKEN, desk=desk)
         server = Server(made, "127.0.0.1", port)
         thread = threading.Thread(target=server.run, name="console")
         thread.start()

@@ -7,10 +7,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from penstock.airflow import Airflow, DagRun
 from penstock.audit import letters as audit
@@ -21,11 +21,11 @@ from penstock.audit.letters import Filter, Letter, LetterIndex, Outcome, State
 from penstock.audit.overview import clients
 from penstock.audit.trace import Trace, trace
 from penstock.cassandra import Counts, RunCounts
-from penstock.config import Settings
+from penstock.config import KafkaSettings, Settings
 from penstock.console.marking import Piece, editable, pieces
 from penstock.doctor import Finding, examine
 from penstock.errors import LetterError, PenstockError, TraceError
-from penstock.kafka import Broker, Received
+from penstock.kafka import Publisher, Received, Topics
 from penstock.launcher import control
 from penstock.launcher.control import StackState
 from penstock.pipelines.contract import Pipeline
@@ -80,16 +80,26 @@ class TracePage:
     problem: str
 
 
-class Desk:
-    """Asks the servers for what one page shows."""
+class LetterTopic(Topics, Publisher, Protocol):
+    """What letters need of a `Broker`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def identity(self, topic: str) -> str: ...
+
+
+OpenLetters = Callable[[KafkaSettings], AbstractContextManager[LetterTopic]]
+
+
+class Desk:
+    """Asks the servers for what one page shows. `open_letters` opens the Kafka that has the letters."""
+
+    def __init__(self, settings: Settings, open_letters: OpenLetters = clients.broker) -> None:
+        self._open_letters = open_letters
         kafka = settings.kafka.model_copy(update={"delivery_timeout_s": _PATIENCE_S})
         cassandra = settings.cassandra.model_copy(update={"request_timeout_s": _PATIENCE_S})
         self._settings = settings.model_copy(update={"kafka": kafka, "cassandra": cassandra})
         # Of SQLite's connections each is its thread's.
         self._reading = ThreadPoolExecutor(1, "letters")
-        self._indexes: dict[str, tuple[ExitStack, Broker, LetterIndex]] = {}
+        self._indexes: dict[str, tuple[ExitStack, LetterTopic, LetterIndex]] = {}
         self._findings: tuple[float, list[Finding]] | None = None
         self._examining = asyncio.Lock()
         self._tracing = asyncio.Lock()
@@ -137,7 +147,7 @@ class Desk:
         """The newest first."""
         choice = Filter(reason, run, resolved=resolved)
 
-        def read(index: LetterIndex, _: Broker) -> LettersPage:
+        def read(index: LetterIndex, _: LetterTopic) -> LettersPage:
             shown = list(index.letters(choice, newest=most, skip=skip))
             return LettersPage(shown, index.count(choice), index.by_reason(Filter(run=run, resolved=resolved)))
 
@@ -146,7 +156,7 @@ class Desk:
     async def letter(self, pipeline: Pipeline, identity: str) -> LetterPage:
         """Raises LetterError where there is no such letter."""
 
-        def read(index: LetterIndex, _: Broker) -> LetterPage:
+        def read(index: LetterIndex, _: LetterTopic) -> LetterPage:
             letter, message, value = _body(index, identity)
             shown = pieces(value, letter.reason, letter.message)
             return LetterPage(letter, message, shown, editable(value), pipeline.json_schema())
@@ -156,7 +166,7 @@ class Desk:
     async def judged(self, pipeline: Pipeline, identity: str, value: bytes) -> str:
         """What is wrong with the value in place of the letter's; empty where a replay would publish it."""
 
-        def judge(index: LetterIndex, _: Broker) -> str:
+        def judge(index: LetterIndex, _: LetterTopic) -> str:
             return _replayed(pipeline, index, identity, value, None)
 
         return await self._with_index(pipeline, judge, anew=False)
@@ -164,7 +174,7 @@ class Desk:
     async def replay(self, pipeline: Pipeline, identity: str, value: bytes) -> str:
         """The same, and publishes it where nothing is wrong."""
 
-        def publish(index: LetterIndex, broker: Broker) -> str:
+        def publish(index: LetterIndex, broker: LetterTopic) -> str:
             return _replayed(pipeline, index, identity, value, broker)
 
         return await self._with_index(pipeline, publish)
@@ -172,7 +182,7 @@ class Desk:
     async def dismiss(self, pipeline: Pipeline, identity: str, why: str) -> None:
         """Closes the letter."""
 
-        def close(index: LetterIndex, broker: Broker) -> None:
+        def close(index: LetterIndex, broker: LetterTopic) -> None:
             audit.dismiss(pipeline, [index.find(identity)], why, datetime.now(UTC), broker)
 
         await self._with_index(pipeline, close)
@@ -194,7 +204,7 @@ class Desk:
             return self._findings[1]
 
     async def _with_index(
-        self, pipeline: Pipeline, use: Callable[[LetterIndex, Broker], Found], *, anew: bool = True
+        self, pipeline: Pipeline, use: Callable[[LetterIndex, LetterTopic], Found], *, anew: bool = True
     ) -> Found:
         """Uses the pipeline's letters, read up to now."""
 
@@ -207,9 +217,9 @@ class Desk:
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, used)
 
-    def _opened(self, pipeline: Pipeline) -> tuple[ExitStack, Broker, LetterIndex]:
+    def _opened(self, pipeline: Pipeline) -> tuple[ExitStack, LetterTopic, LetterIndex]:
         closing = ExitStack()
-        broker = closing.enter_context(clients.broker(self._settings.kafka))
+        broker = closing.enter_context(self._open_letters(self._settings.kafka))
         index = closing.enter_context(LetterIndex(pipeline, broker))
         self._indexes[pipeline.name] = closing, broker, index
         return self._indexes[pipeline.name]
@@ -222,7 +232,7 @@ def _body(index: LetterIndex, identity: str) -> audit.Body:
     return found
 
 
-def _replayed(pipeline: Pipeline, index: LetterIndex, identity: str, value: bytes, broker: Broker | None) -> str:
+def _replayed(pipeline: Pipeline, index: LetterIndex, identity: str, value: bytes, broker: LetterTopic | None) -> str:
     letter, message, _ = _body(index, identity)
     outcomes: list[Outcome] = []
     audit.replay(pipeline, [(letter, message, value)], datetime.now(UTC), broker, outcomes.append)
