@@ -14,7 +14,7 @@ from playwright.sync_api import FloatRect, Page
 
 from penstock.config import read_settings
 from penstock.ingest import run_ingest
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import DEFAULT, load_pipeline
 from penstock.servers.console_token import address
 from penstock.source import Interval
 from rig.browsers import chromium
@@ -27,7 +27,7 @@ _WIDTH, _HEIGHT = 1_100, 400
 def main(folder: Path) -> None:
     """Writes `console.png` and the moving `console-flows.png`."""
     settings = read_settings()
-    pipeline = load_pipeline(settings.pipeline)
+    pipeline = load_pipeline(DEFAULT)
     with chromium() as browser, browser.new_context(viewport={"width": _WIDTH, "height": 760}) as context:
         page = context.new_page()
         page.goto(address(settings, f"/p/{pipeline.name}"))

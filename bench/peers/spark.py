@@ -25,7 +25,7 @@ def ours(settings: Settings, starting_offsets: Offsets = "earliest") -> Contende
         spark = place.settings.spark.model_copy(
             update={"checkpoint": str(folder / "checkpoint"), "starting_offsets": starting_offsets}
         )
-        changed = place.settings.model_copy(update={"spark": spark, "pipeline": reference(dataset)})
+        changed = place.settings.model_copy(update={"spark": spark, "pipelines": (reference(dataset),)})
         service = apps.stream(changed, find_java(changed))
         service.prepare()
         return Command(service.command, service.environment)

@@ -271,7 +271,7 @@ class Airflow:
 
     def _logs_of_unfinished(self, run: DagRun) -> str:
         return "\n".join(
-            f"Last lines of {task.name}, try {task.tries}:\n{self._log_tail(run, task)}"
+            f"Last lines of {task.name}, attempt {task.tries}:\n{self._log_tail(run, task)}"
             for task in run.tasks
             if task.tries and task.state != "success"
         )
@@ -352,7 +352,7 @@ class _Token(httpx.Auth):
         self._token = ""
 
     def body(self) -> dict[str, str]:
-        """What asks for a token."""
+        """The body of the request for a token."""
         return {"username": self._username, "password": self._password.get_secret_value()}
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:

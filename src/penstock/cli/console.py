@@ -18,10 +18,10 @@ def console(settings: "Settings") -> None:
     `penstock up` does it too. The address that is printed lets a browser in.
     """
     from penstock.console.server import serve
-    from penstock.pipelines.contract import load_pipeline
+    from penstock.pipelines.project import declarations
     from penstock.servers.console_token import address, token
     from penstock.servers.secrets import made, with_credentials
 
     known = with_credentials(settings) if made(settings) else settings
     click.echo(f"console: {address(settings)}", err=True)
-    serve(known, [load_pipeline(settings.pipeline)], token(settings))
+    serve(known, [each.pipeline for each in declarations(settings) if each.pipeline], token(settings))

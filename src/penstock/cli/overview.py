@@ -23,12 +23,17 @@ def overview(settings: "Settings", as_json: bool) -> None:
     no failure of the command.
     """
     from penstock.audit.overview import Observer
-    from penstock.pipelines.contract import load_pipeline
+    from penstock.pipelines.project import declarations
     from penstock.servers.secrets import made, with_credentials
     from penstock.views.overview import show_overview
 
     known = with_credentials(settings) if made(settings) else settings
-    with Observer(known, [load_pipeline(settings.pipeline)], patience_s=_PATIENCE_S) as observer:
+    found = declarations(settings)
+    for each in found:
+        if each.error:  # the others are seen nevertheless
+            click.echo(f"penstock: {each.error}", err=True)
+    pipelines = [each.pipeline for each in found if each.pipeline]
+    with Observer(known, pipelines, patience_s=_PATIENCE_S) as observer:
         seen = observer.look()
     if as_json:
         click.echo(seen.to_json())

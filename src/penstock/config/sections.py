@@ -69,7 +69,7 @@ File = Annotated[str, BeforeValidator(_somebodys), AfterValidator(_from_everywhe
 
 
 def is_url(place: str) -> bool:
-    """Whether a `Place` is not a folder of this machine."""
+    """Whether a `Place` is an address such as `s3a://bucket/folder`, not a folder of this machine."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) is not None
 
 
@@ -108,6 +108,12 @@ def _table(value: object) -> object:
     return json.loads(value or "{}") if isinstance(value, str) else value
 
 
+def _names(value: object) -> object:
+    """A list in the file, names with commas between in the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+References = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Urls = Annotated[dict[str, str], BeforeValidator(_table)]
 NamedSecrets = Annotated[dict[str, Secret], BeforeValidator(_table)]
 

@@ -23,6 +23,7 @@ from penstock.config.sections import (
     Hosts,
     KafkaSettings,
     Ports,
+    References,
     SecretSettings,
     Section,
     SourceSettings,
@@ -38,7 +39,7 @@ _OF_A_CLUSTER: Mapping[str, Mapping[str, Any]] = {
     "heaps": {"cassandra": "512m", "spark_executor": "512m"},
     "spark": {"executors": 2, "executor_cores": 1},
 }
-"""What the cluster profile makes of settings that nobody gave."""
+"""The cluster profile's defaults of settings that were not given."""
 
 
 class Settings(Section):
@@ -50,8 +51,10 @@ class Settings(Section):
     """Downloaded jars; shared by every `home`."""
     java_home: File = ""
     """A Java 17 of your own; empty means the packaged one."""
-    pipeline: str = "penstock.users:USERS"
-    """module:NAME of the declaration."""
+    project: File = ""
+    """Folder of your pipelines, with `pipelines/*.py`; by default that of `penstock.toml`, else the working folder."""
+    pipelines: References = ()
+    """module:NAME of each pipeline in place of those in `project`, with commas between; in the file a list."""
     port_offset: int = Field(default=0, ge=0, le=LAST_OFFSET)
     """Added to every port of the local stack."""
     ports: Ports = Ports()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penstock.doctor.finding import Finding, failed, note
+from penstock.extras import absent_extras
 from penstock.network.listening import Address, nobody_at
 
 TIMEOUT_S = 5.0
@@ -30,7 +31,13 @@ def reached(server: Server) -> Iterator[Finding]:
     if not where:
         yield from server.check()
     elif server.local:
-        yield note(server.name, f"not running at {where}", "penstock up starts it")
+        yield note(server.name, f"not running at {where}", _way_to_start(server))
     else:
         fix = f"Start it, open the way to it, or correct {server.setting}"
         yield failed(server.name, f"nothing answers at {where}", fix)
+
+
+def _way_to_start(server: Server) -> str:
+    if "local" not in absent_extras():
+        return "penstock up starts it"
+    return f"Yours is named by {server.setting}; penstock up starts one after pip install 'penstock[local]'"

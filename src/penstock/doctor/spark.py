@@ -30,7 +30,7 @@ def pages(settings: Settings, *, local: bool) -> list[str]:
 
 
 def spark(settings: Settings, asked: Sequence[str], wheel: str | None = None) -> Iterator[Finding]:
-    """Of a master that answers, or several; `asked` are their pages."""
+    """Compares the version of a master that answers with the installed one; `asked` are the pages of the masters."""
     wheel = wheel or extras.version("pyspark")
     yield fine("spark", f"{settings.spark.master} answers")
     told = sorted({version for page in asked if (version := _version(settings, page))})

@@ -47,7 +47,7 @@ class Consumers:
 
     @contextmanager
     def one(self) -> Iterator[Consumer]:
-        """A consumer to which nothing is assigned, to be left so."""
+        """Lends a consumer to which nothing is assigned. The block has to unassign again what it assigned."""
         consumer = self._idle.pop() if self._idle else self._open_one()
         try:
             yield consumer

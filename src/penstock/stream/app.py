@@ -1,33 +1,37 @@
-"""The app: Spark's session, the query over Kafka's topic, and its life until it is told to stop."""
+"""The application: Spark's session, a query for each of the project's pipelines, and its life until it is told to stop.
+
+One query is in `stream.query`.
+"""
 
 import logging
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
 
-from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.errors import BrokerError, PenstockError, StalledError, StoreError, StreamError
-from penstock.pipelines.contract import Pipeline
-from penstock.stream.batches import MicroBatches, Sinks, prepare
-from penstock.stream.connectors.cassandra import batch_conf, spark_conf
-from penstock.stream.connectors.kafka import source_options
-from penstock.stream.counting import with_flows
-from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, ended, first_cause, is_local, only_one
-from penstock.stream.judge import transform
+from penstock.errors import ConfigError, ContractError, PenstockError, StalledError, StreamError
+from penstock.pipelines.project import Declaration, declarations, stamp
+from penstock.stream.batches import Sinks
+from penstock.stream.connectors.cassandra import spark_conf
+from penstock.stream.failures import FOREIGN, first_cause, is_local
 from penstock.stream.jvm import REDACTION, SECRET, launch
-from penstock.stream.progress import checkpoint, clear_unfinished
-from penstock.stream.stall import Watch
+from penstock.stream.query import LOOK_S, Carrier, Driver
+from penstock.stream.report import Standing, State, report
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.2
+_DECLARATIONS_S = 5.0
+"""Between two looks at the project's files."""
+_WHAT_NOW = {
+    State.FAILING: "is attempted again while another one runs",
+    State.FAILED: "stays so until the stream is started again or its declaration is changed",
+}
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
 # a heap begins with a 64th of the machine's memory.
@@ -36,7 +40,7 @@ _JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 _DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
 # What an executor allocates dies with the row or with its batch, in a young generation that holds what is in flight.
 _EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
-# One app, one query, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
+# One app, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
 _FIXED = {
     "spark.driver.extraJavaOptions": _DRIVER_JVM,
     "spark.executor.extraJavaOptions": _EXECUTOR_JVM,
@@ -69,55 +73,164 @@ _LOCAL_CHECKPOINT = {
 }
 
 
-def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sinks | None = None) -> None:
-    """Carries records until SIGTERM or SIGINT; a micro-batch that they interrupt is done again after a restart.
+@dataclass(frozen=True)
+class Options:
+    """What the caller of a stream may ask for."""
 
-    Makes topics and table where they are absent. The environment must name a Java 17 (`JAVA_HOME`), and the main
-    thread must be the caller's: it is where signals arrive. `sinks` are for tests.
+    only: str = ""
+    """The name of the one pipeline that is carried; empty means all."""
+    report: Path | None = None
+    """A file that says how each pipeline stands: JSON, written anew at each change."""
+
+
+def run(settings: Settings, jars: Sequence[Path], sinks: Sinks | None = None, options: Options | None = None) -> None:
+    """Carries the records of every pipeline of the project until SIGTERM or SIGINT; see `Application`.
+
+    A micro-batch that they interrupt is done again after a restart. Makes topics and tables where they are absent. The
+    environment must name a Java 17 (`JAVA_HOME`), and the main thread must be the caller's: it is where signals arrive.
+    `sinks` are for tests.
 
     Raises:
-        StreamError: Spark could not be started, or the query ended by itself.
-        BrokerError, StoreError: topics or table could not be made, or are not what the declaration needs.
+        ContractError: no declaration of the project is sound.
+        StreamError: Spark could not be started, or a query ended by itself and none runs any more.
+        BrokerError, StoreError: the same; topics or table could not be made, or are not what the declaration needs.
     """
-    place = checkpoint(settings, pipeline)
-    check_room(place)
-    with stop_requests() as stopping, only_one(place), Store(settings.cassandra) as store:
-        check_checkpoint(place, pipeline)
-        batches = MicroBatches(pipeline, settings, prepare(settings, pipeline, store), stopping, sinks or Sinks())
+    with stop_requests() as stopping:
+        Application(settings, jars, sinks or Sinks(), options or Options()).run(stopping)
+    log.info("stopped")
+
+
+class Application:
+    """One driver, in which each pipeline of the project has a query of its own.
+
+    A query that ends by itself is attempted again while another one runs; the others carry on. Declarations that are
+    added, changed or removed meanwhile are taken up; while one is broken, nothing is stopped for its sake.
+    """
+
+    def __init__(self, settings: Settings, jars: Sequence[Path], sinks: Sinks, options: Options) -> None:
+        self._settings, self._sinks, self._options = settings, sinks, options
+        self._driver = Driver(lambda: session(settings, self._name(), jars))
+        self._wanted: dict[str, Declaration] = {}
+        self._refused: dict[str, Standing] = {}
+        self._carriers: dict[str, Carrier] = {}
+        self._stamp: object = None
+        self._look_at_s = 0.0
+        self._told: dict[str, Standing] = {}
+        self._ready = False
+        self._reported = ""
+
+    def run(self, stopping: Event) -> None:
+        """Returns when a stop was requested and nothing of Spark runs any more; raises what ended it otherwise."""
+        self._look()
+        if not self._wanted:
+            raise ContractError(" ".join(each.error for each in self._refused.values()))
         try:
-            with ExitStack() as closing:
-                spark = session(settings, pipeline, jars, batch_conf(store, pipeline))
-                closing.callback(spark.stop)
-                _listen(stopping)  # a new SparkContext takes SIGINT for itself
-                query = start(spark, batches)
-                closing.callback(query.stop)
-                if settings.spark.starting_offsets == "latest":
-                    _note_beginning(spark, query, batches)
-                jobs = spark.sparkContext.statusTracker().getActiveJobsIds
-                try:
-                    _follow(query, batches, Watch(pipeline.app_name, lambda: batches.attempt_began_s, jobs))
-                except StalledError:
-                    closing.pop_all()  # stopping would wait for what waits; the JVM ends with this process
-                    raise
-        except FOREIGN as error:
-            if not stopping.is_set():
-                raise StreamError(f"{pipeline.app_name}: the driver's JVM ended or is out of reach: {error}") from error
-            log.warning("%s: Spark was gone before it could be stopped: %s", pipeline.app_name, first_cause(error))
-    log.info("%s: stopped", pipeline.app_name)
+            while not stopping.is_set():
+                self._watch()
+                stopping.wait(LOOK_S)
+        except StalledError:
+            raise  # stopping would wait for what waits; the JVM ends with this process
+        except BaseException:
+            self._stop()
+            raise
+        self._stop()
+
+    def _name(self) -> str:
+        return " + ".join(dict.fromkeys(each.pipeline.app_name for each in self._wanted.values() if each.pipeline))
+
+    def _watch(self) -> None:
+        if time.monotonic() >= self._look_at_s:
+            self._look()
+        self._follow_declarations()
+        carriers = self._carriers.values()
+        if stalled := next((each.stalled for each in carriers if each.stalled), None):
+            raise stalled
+        self._ready = self._ready or not any(each.standing.state is State.STARTING for each in carriers)
+        over = bool(carriers) and not any(each.at_work for each in carriers)
+        self._report()
+        if over:
+            raise _ended({each.pipeline.name: each.failure for each in carriers if each.failure})
+        self._tell()
+
+    def _tell(self) -> None:
+        """Logs each failure beside which others carry on; that of the last one is raised."""
+        for name, carrier in self._carriers.items():
+            now = carrier.standing
+            if now.state in _WHAT_NOW and self._told.get(name) is not now:
+                unforeseen = None if isinstance(carrier.failure, PenstockError) else carrier.failure
+                log.error("pipeline %s ended, and %s: %s", name, _WHAT_NOW[now.state], now.error, exc_info=unforeseen)
+            self._told[name] = now
+
+    def _look(self) -> None:
+        """Reads the declarations again if a file of theirs is another one, or one of them could not be read."""
+        self._look_at_s = time.monotonic() + _DECLARATIONS_S
+        now = stamp(self._settings)
+        if now == self._stamp and not self._refused:
+            return
+        self._stamp = now
+        try:
+            found = declarations(self._settings)
+        except (ConfigError, ContractError) as error:
+            self._refuse({str(self._settings.project): error})
+            return
+        self._refuse({each.place: each.error for each in found if each.error})
+        sound = {each.pipeline.name: each for each in found if each.pipeline}
+        if self._options.only:
+            sound = {name: each for name, each in sound.items() if name == self._options.only}
+        known = {name: old for name, old in self._wanted.items() if old.is_still(sound.get(name))}
+        # What is broken now may be what a query runs by: nothing is stopped until it can be read again.
+        self._wanted = {**(self._wanted if self._refused else {}), **sound, **known}
+
+    def _refuse(self, errors: Mapping[str, PenstockError]) -> None:
+        """Keeps what is broken by its place, and logs what was not known to be."""
+        known, self._refused = self._refused, {}
+        for place, error in errors.items():
+            if place in known and known[place].error == str(error):
+                self._refused[place] = known[place]
+            else:
+                log.error("a declaration is refused, and its pipeline not carried: %s", error)
+                self._refused[place] = Standing(State.REFUSED, str(error))
+
+    def _follow_declarations(self) -> None:
+        """Has a carrier for each declaration, and stops those of declarations that are gone or others now."""
+        for name, carrier in list(self._carriers.items()):
+            if self._wanted.get(name) is not carrier.declaration:
+                carrier.stop()
+                if not carrier.alive:
+                    del self._carriers[name]
+        for name, declaration in self._wanted.items():
+            if name not in self._carriers:
+                self._carriers[name] = Carrier(declaration, self._settings, self._driver, self._sinks)
+                self._carriers[name].start()
+
+    def _stop(self) -> None:
+        for carrier in self._carriers.values():
+            carrier.stop()
+        for carrier in self._carriers.values():
+            carrier.join()
+        self._driver.stop()
+
+    def _report(self) -> None:
+        standings = {name: each.standing for name, each in self._carriers.items()}
+        every = {**standings, **self._refused}
+        self._reported = report(self._options.report, every, ready=self._ready, last=self._reported)
 
 
-def session(
-    settings: Settings, pipeline: Pipeline, jars: Sequence[Path], more: Mapping[str, str] | None = None
-) -> SparkSession:
-    """The app on the master of the settings, with `more` options of Spark, over which the settings' own win; starts the
-    driver's JVM.
-    """
+def _ended(failures: Mapping[str, Exception]) -> Exception:
+    """Of one pipeline its own error, with its exit code."""
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    return StreamError("no query runs any more. " + " ".join(f"{name}: {each}" for name, each in failures.items()))
+
+
+def session(settings: Settings, name: str, jars: Sequence[Path]) -> SparkSession:
+    """The application of that name on the master of the settings; starts the driver's JVM."""
     per_executor = settings.spark.executor_cores
     cores = str(per_executor * settings.spark.executors)
     master = settings.spark.master
     options = {
         "spark.master": master,
-        "spark.app.name": pipeline.app_name,
+        "spark.app.name": name,
         **_FIXED,
         **(_LOCAL_CHECKPOINT if is_local(settings.spark.checkpoint) else {}),
         **spark_conf(settings.cassandra, settings.home / "run" / "tls"),
@@ -131,7 +244,6 @@ def session(
         "spark.ui.port": str(settings.ports.spark_driver_ui),
         "spark.driver.host": settings.hosts.stream,
         "spark.driver.bindAddress": settings.stack.listen,
-        **(more or {}),
         **settings.spark.conf,
     }
     try:
@@ -139,35 +251,9 @@ def session(
         return SparkSession.builder.config(map={**options}).getOrCreate()
     except FOREIGN as error:
         raise StreamError(
-            f"{pipeline.app_name} could not start with spark.master {master}: {first_cause(error)}. Is the master up "
+            f"{name} could not start with spark.master {master}: {first_cause(error)}. Is the master up "
             f"(`penstock status`), is port {settings.ports.spark_driver_ui} free, does JAVA_HOME name a Java 17?"
         ) from error
-
-
-def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger: Any) -> StreamingQuery:
-    """The running query. Topics and table must exist. `place` of the checkpoint and `trigger` are the settings' unless
-    given.
-    """
-    pipeline, settings = batches.pipeline, batches.settings
-    place = place or checkpoint(settings, pipeline)
-    clear_unfinished(spark, place)
-    trigger = trigger or {"processingTime": f"{settings.spark.trigger_interval_ms} milliseconds"}
-    messages = (
-        spark.readStream.format("kafka")
-        .options(**source_options(settings.kafka))
-        .option("subscribe", pipeline.topic)
-        .option("startingOffsets", settings.spark.starting_offsets)
-        .option("maxOffsetsPerTrigger", settings.spark.max_records_per_batch)
-        .option("failOnDataLoss", "true")
-        .option("includeHeaders", "true")
-        .load()
-        # One task a core: each begins by making the code of its part of the plan, whatever it has to read.
-        .coalesce(settings.spark.executors * settings.spark.executor_cores)
-    )
-    # Before `foreachBatch`, so that both halves of a micro-batch are made by the same plan.
-    query = with_flows(transform(messages, pipeline)).writeStream.queryName(pipeline.name)
-    log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
-    return query.foreachBatch(batches.store).option("checkpointLocation", place).trigger(**trigger).start()
 
 
 @contextmanager
@@ -186,27 +272,3 @@ def stop_requests() -> Iterator[Event]:
 def _listen(stopping: Event) -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: stopping.set())
-
-
-def _note_beginning(spark: SparkSession, query: StreamingQuery, batches: MicroBatches) -> None:
-    """Returns when that is done; or the query ended or was told to stop, which `_follow` sees to."""
-    while query.isActive and not batches.note_beginning(spark, str(query.id)):
-        if batches.stopping.wait(LOOK_S):
-            return
-
-
-def _follow(query: StreamingQuery, batches: MicroBatches, watch: Watch) -> None:
-    """Returns when a stop was requested; raises when the query ended by itself.
-
-    Looks again and again instead of waiting in the JVM, where a signal would not be noticed.
-    """
-    while not batches.stopping.wait(LOOK_S):
-        watch.look()
-        if not query.isActive:
-            if isinstance(batches.failure, PenstockError):
-                raise batches.failure
-            cause = batches.failure or query.exception()
-            with suppress(BrokerError, StoreError):
-                batches.check_same(str(query.id))
-            place = checkpoint(batches.settings, batches.pipeline)
-            raise ended(query.name, cause, place, batches.pipeline) from cause

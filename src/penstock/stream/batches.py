@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from threading import Event
+from threading import Event, Lock
 
 from py4j.protocol import Py4JNetworkError
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -44,6 +44,9 @@ a restart goes on from the checkpoint. Counted, not timed: on a busy machine one
 _LOOK_S = 15.0
 """How long an attempt waits for the broker that it asks whether the topic is still the same."""
 
+_DEFINING = Lock()
+"""Pipelines share keyspaces and the tables of counts, and Cassandra wants changes of a schema one after the other."""
+
 BEFORE_ROWS, BEFORE_LETTERS, BEFORE_COUNTS, BEFORE_COMMIT = "rows", "letters", "counts", "commit"
 """The points of a micro-batch at which `Sinks.before` is called."""
 
@@ -77,10 +80,11 @@ def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Resources:
     with Broker(settings.kafka) as broker:
         broker.ensure_topics(pipeline)
         topic_id = broker.identity(pipeline.topic)
-    store.ensure_table(pipeline)
+    with _DEFINING:
+        store.ensure_table(pipeline)
+        counts.ensure()
     for each in properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours)):
         log.warning("table %s.%s: %s", pipeline.keyspace, pipeline.table, each)
-    counts.ensure()
     impatient = Broker(settings.kafka.model_copy(update={"delivery_timeout_s": _LOOK_S}))
     return Resources(store, impatient, counts, topic_id, store.table_id(pipeline))
 
@@ -114,7 +118,8 @@ class MicroBatches:
         finally:
             self.attempt_began_s = None
         seconds = time.monotonic() - started
-        log.info("batch %d: stored %d rows, %d rejected, %.1f s", number, read - refused, refused, seconds)
+        name = self.pipeline.name
+        log.info("%s: batch %d: stored %d rows, %d rejected, %.1f s", name, number, read - refused, refused, seconds)
 
     @cached_property
     def _counted(self) -> Column:
@@ -219,9 +224,8 @@ class MicroBatches:
     def _attempts(self, batch: DataFrame, number: int) -> Retrying:
         def report(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            log.warning(
-                "batch %d: attempt %d of %d failed: %s", number, state.attempt_number, ATTEMPTS, first_cause(error)
-            )
+            which = (self.pipeline.name, number, state.attempt_number, ATTEMPTS)
+            log.warning("%s: batch %d: attempt %d of %d failed: %s", *which, first_cause(error))
             forget_sessions(batch.sparkSession)
             # A table that is not the declared one any more does not become it by waiting.
             self.resources.store.check_table(self.pipeline)

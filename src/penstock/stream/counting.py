@@ -20,7 +20,7 @@ _COUNTED = "counted"
 
 
 def with_flows(transformed: DataFrame) -> DataFrame:
-    """The result of `transform` and beside it what is counted by: which flow, and the bucket of it."""
+    """Adds to the result of `transform` the columns by which messages are counted: their flow, and its bucket."""
     run, attempt = run_and_attempt()
     flow = F.when(~is_replay(), F.struct(run.alias("run"), attempt.alias("attempt")))
     bucket = F.when(F.col("flow").isNotNull(), F.pmod(F.hash("flow"), F.lit(_BUCKETS)))

@@ -1,4 +1,4 @@
-"""The table made again from the topic, by the way that the stream goes: same judgement, same write times."""
+"""Writes the table again from the topic as the stream does: same judgement, same write times."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from penstock.config import Settings
 from penstock.errors import PenstockError, StreamError
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
-from penstock.stream.app import LOOK_S, session, start, stop_requests
+from penstock.stream.app import session, stop_requests
 from penstock.stream.batches import MicroBatches, prepare
-from penstock.stream.connectors.cassandra import batch_conf
 from penstock.stream.counting import Counting
 from penstock.stream.failures import FOREIGN, ended, first_cause
+from penstock.stream.query import LOOK_S, start
 
 
 def rebuild(
@@ -37,7 +37,7 @@ def rebuild(
         total = _messages(settings, pipeline)
         batches.on_progress = lambda done: on_progress(done, total)
         try:
-            spark = session(alone, pipeline, jars, batch_conf(store, pipeline))
+            spark = session(alone, pipeline.app_name, jars)
             try:
                 query = start(spark, batches, place, availableNow=True)
                 while query.isActive and not stopping.wait(LOOK_S):
