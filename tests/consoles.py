@@ -10,7 +10,7 @@ from pathlib import Path
 from penstock.airflow import DagRun, TaskState
 from penstock.audit.ledger.reconcile import balance_of_counts
 from penstock.audit.letters import Letter
-from penstock.audit.overview import Overview, PipelinePart
+from penstock.audit.overview import Overview, PipelinePart, RefusedPart
 from penstock.audit.records import Sent
 from penstock.audit.trace import Occurrence, Trace
 from penstock.cassandra import Report, Row, RunCounts, Tally
@@ -38,11 +38,17 @@ SERVICES = (ServiceState(name="kafka", state=Phase.RESTARTING, ports={"outside":
 class Looks:
     """An observer that sees what a test lets it see."""
 
-    def __init__(self, *parts: PipelinePart) -> None:
+    def __init__(self, *parts: PipelinePart, refused: Sequence[RefusedPart] = ()) -> None:
         self.parts: Sequence[PipelinePart] = parts
+        self.refused = refused
+
+    @property
+    def pipelines(self) -> dict[str, Pipeline]:
+        names = {part.name for part in self.parts}
+        return {each.name: each for each in (USERS, OTHERS) if each.name in names}
 
     def look(self) -> Overview:
-        return Overview(at=AT, pipelines=tuple(self.parts), services=SERVICES)
+        return Overview(at=AT, pipelines=tuple(self.parts), refused=tuple(self.refused), services=SERVICES)
 
 
 EVIL = "<script>alert(1)</script>\u202e\u0007 علی"
@@ -124,20 +130,24 @@ class Console:
 
 @contextmanager
 def serving(
-    folder: Path, *parts: PipelinePart, letters: int = 3, topic: Kafka | None = None, **console: object
+    folder: Path,
+    *parts: PipelinePart,
+    letters: int = 3,
+    topic: Kafka | None = None,
+    refused: Sequence[RefusedPart] = (),
+    **console: object,
 ) -> Iterator[Console]:
-    """A console that sees these pipelines, with these settings of its section, and with so many letters that are all
-    alike, or those of a topic.
+    """A console that sees these pipelines and declarations that are refused, with these settings of its section, and
+    with so many letters that are all alike, or those of a topic.
     """
     [port] = free_ports(1)
     settings = Settings(
         home=folder, ports=Ports(console=port), console=ConsoleSettings.model_validate(console)
     ).resolved()
-    looks = Looks(*parts)
-    pipelines = [each for each in (USERS, OTHERS) if each.name in {part.name for part in parts}]
+    looks = Looks(*parts, refused=refused)
     desk = Desk(settings, lambda _: nullcontext(topic)) if topic else FakeDesk(settings, letters)
     with closing(History(folder / "history.sqlite")) as history:
-        made = app(settings, pipelines, looks, history, TOKEN, desk=desk)
+        made = app(settings, looks, history, TOKEN, desk=desk)
         server = Server(made, "127.0.0.1", port)
         thread = threading.Thread(target=server.run, name="console")
         thread.start()

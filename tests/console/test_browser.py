@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from penstock.audit.overview import PipelinePart
-from tests.consoles import OTHERS, TOKEN, Console, serving
+from penstock.audit.overview import PipelinePart, RefusedPart
+from tests.consoles import EVIL, OTHERS, TOKEN, Console, serving
 from tests.pictures import DONE, counted, held, picture, scheduled, silent
 from tests.waiting import until
 
@@ -176,6 +176,17 @@ def test_several_pipelines_are_seen_at_once_and_each_has_its_page(browser: Brows
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="others").click()
         expect(page.locator("svg.wide")).to_have_count(1)
         assert page.url.endswith("/p/others")
+
+
+def test_pipeline_that_is_added_appears_and_one_that_is_refused_is_said(browser: Browser, tmp_path: Path) -> None:
+    other = picture(held((0, 100)), DONE, pipeline=OTHERS)
+    with serving(tmp_path, flowing(), other) as console, opened(browser, console, "/") as page:
+        console.looks.refused = [RefusedPart(place="pipelines/x.py", problem=f"pipelines/x.py: {EVIL}")]
+        expect(page.locator("#refused .say")).to_contain_text("is refused")
+        assert Axe().run(page).violations_count == 0
+        console.looks.refused, console.looks.parts = (), [flowing()]
+        expect(page.locator("svg.wide")).to_have_count(1)
+        expect(page.locator("#refused .say")).to_have_count(0)
 
 
 def test_keyboard_reaches_the_content_first(browser: Browser, console: Console) -> None:

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from penstock.audit.overview import Overview, PipelinePart
+from penstock.audit.overview import Overview, PipelinePart, RefusedPart
 from penstock.config import ConsoleSettings, Settings
 from penstock.console.charts import charts
 from penstock.console.drawing import drawings, speed
@@ -159,6 +159,15 @@ def test_one_pipeline_is_the_page_and_several_have_one_drawing_each(tmp_path: Pa
     assert "Cassandra has not answered for 12 s" in text
 
 
+def test_project_without_a_sound_pipeline_has_a_page_that_says_so(tmp_path: Path) -> None:
+    refused = [RefusedPart(place="x.py", problem="x.py: line 1 is <b>")]
+    with serving(tmp_path, refused=refused) as console, browsing(console) as client:
+        assert client.get(f"/services?token={TOKEN}").status_code == 303
+        for path, status in {"/": 200, "/services": 200, "/p/users": 404, "/metrics": 200}.items():
+            answer = client.get(path)
+            assert (answer.status_code, "x.py: line 1 is &lt;b&gt;" in answer.text) == (status, path != "/metrics")
+
+
 def test_texts_of_others_do_no_harm(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>\u202e\u0007"
     part = flowing()
@@ -272,7 +281,7 @@ def test_latency_is_of_the_last_quarter_of_an_hour() -> None:
 
 def test_what_ten_pages_show_is_made_once(tmp_path: Path) -> None:
     with closing(History(tmp_path / "h.sqlite")) as history:
-        shown = Shown(Settings(home=tmp_path).resolved(), history, ["users"])
+        shown = Shown(Settings(home=tmp_path).resolved(), history)
         names = ["flow-users", "say-users", "charts-users", "head", "unknown-users", "flow-unknown"]
         first, second = shown.parts(MOMENT, names), shown.parts(MOMENT, names)
     assert first.keys() == {"flow-users", "say-users", "charts-users", "head"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.audit.overview import Observer, Overview, Standing, State, called, lasting
+from penstock.audit.overview import Observer, Overview, ProjectObserver, Standing, State, called, lasting
 from penstock.audit.overview.asked import Answer, Asked
 from penstock.audit.overview.checkpoint import position
 from penstock.audit.overview.compose import phase, standing
@@ -25,6 +25,7 @@ from penstock.launcher.control import Phase, ServiceState
 from penstock.pipelines.record import Header, Reason, letter_id
 from penstock.users import USERS
 from rig.stacks import free_ports
+from tests.declared import declare
 from tests.pictures import ABSENT, AT, DONE, RUN, SETTINGS, TOPIC, counted, held, picture, scheduled, silent
 from tests.waiting import TIMEOUT_S, until
 
@@ -324,10 +325,15 @@ def test_json_has_the_sums_and_is_the_picture_again() -> None:
     )
 
 
-def test_one_pipeline_after_the_other_and_nothing_is_made_where_nothing_runs(tmp_path: Path) -> None:
+def nowhere(folder: Path) -> Settings:
+    """Of a project in that folder, whose stack was never started."""
     names = list(Ports.model_fields)
     ports = Ports.model_validate(dict(zip(names, free_ports(len(names)), strict=True)))
-    settings = Settings(home=tmp_path / "home", ports=ports).resolved()
+    return Settings(home=folder / "home", project=str(folder), ports=ports).resolved()
+
+
+def test_one_pipeline_after_the_other_and_nothing_is_made_where_nothing_runs(tmp_path: Path) -> None:
+    settings = nowhere(tmp_path)
     other = USERS.model_copy(update={"name": "others"})
     with Observer(settings, [USERS, other]) as observer:
         seen = observer.look()
@@ -410,3 +416,33 @@ def test_defect_of_ours_is_raised_once_and_does_not_keep_the_server_from_being_a
         with pytest.raises(TimeoutError):
             look(asked, threads)
         assert look(asked, threads).values == {"users": 1}
+
+
+def test_pipelines_that_are_added_break_and_go_are_followed(tmp_path: Path) -> None:
+    settings, clock = nowhere(tmp_path), Clock()
+    broken = tmp_path / "pipelines" / "second.py"
+    declare(tmp_path, "first")
+    with ProjectObserver(settings, now_s=clock) as observer:
+        assert [part.name for part in observer.look().pipelines] == ["first"]
+        declare(tmp_path, "second")
+        assert [part.name for part in observer.look().pipelines] == ["first", "second"]
+        broken.write_text("X = 1 +")
+        seen = observer.look()
+        assert [part.name for part in seen.pipelines] == ["first", "second"]
+        assert [each.place for each in seen.refused] == [str(broken)]
+        broken.unlink()
+        seen = observer.look()
+        assert ([part.name for part in seen.pipelines], seen.refused, list(observer.pipelines)) == (
+            ["first"],
+            (),
+            ["first"],
+        )
+
+
+def test_pipeline_that_the_stream_gave_up_is_told_with_its_reason() -> None:
+    failure = {**silent(30), "failure": "topic users_created is not there"}
+    part = picture(held((0, 100)), DONE, stream=failure)
+    assert part.state == "broken"
+    assert part.sentence.startswith(
+        "The stream does not carry this pipeline: topic users_created is not there; nothing "
+    )

@@ -18,10 +18,9 @@ def console(settings: "Settings") -> None:
     `penstock up` does it too. The address that is printed lets a browser in.
     """
     from penstock.console.server import serve
-    from penstock.pipelines.project import declarations
     from penstock.servers.console_token import address, token
     from penstock.servers.secrets import made, with_credentials
 
     known = with_credentials(settings) if made(settings) else settings
     click.echo(f"console: {address(settings)}", err=True)
-    serve(known, [each.pipeline for each in declarations(settings) if each.pipeline], token(settings))
+    serve(known, token(settings))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -32,25 +32,22 @@ _STATIC = Path(__file__).parent / "static"
 
 def app(
     settings: Settings,
-    pipelines: list[Pipeline],
     observer: Looks,
     history: History,
     token: str,
-    probes: Mapping[str, Probing] | None = None,
+    probes: Probing | None = None,
     desk: Desk | None = None,
 ) -> Starlette:
-    """The console of these pipelines; `observer` is open, and nobody else's; `probes` are by the pipeline's name.
+    """The console of the pipelines that the `observer` sees, which is open, and nobody else's.
 
     Its `state.end` ends streams of events. Without a `desk` it has one of its own.
     """
-    shown = Shown(settings, history, [pipeline.name for pipeline in pipelines])
-    pages = _Pages(pipelines, Sampler(observer, history, probes or {}), desk or Desk(settings), shown)
+    pages = _Pages(Sampler(observer, history, probes), desk or Desk(settings), Shown(settings, history))
     return pages.app(Middleware(Guard, settings=settings, token=token))
 
 
 class _Pages:
-    def __init__(self, pipelines: list[Pipeline], sampler: Sampler, desk: Desk, shown: Shown) -> None:
-        self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
+    def __init__(self, sampler: Sampler, desk: Desk, shown: Shown) -> None:
         self._sampler, self._desk, self._shown = sampler, desk, shown
 
     def app(self, guard: Middleware) -> Starlette:
@@ -103,33 +100,34 @@ class _Pages:
         detail = error.detail if isinstance(error, HTTPException) else ""
         return await self._page("failed.html", request, status, problem=detail or "There is no such page.")
 
-    def _of(self, request: Request) -> Pipeline:
-        name = request.path_params["pipeline"]
-        if name not in self._pipelines:
-            names = ", ".join(self._pipelines)
+    async def _of(self, request: Request) -> Pipeline:
+        name, pipelines = request.path_params["pipeline"], (await self._sampler.first()).pipelines
+        if name not in pipelines:
+            names = ", ".join(pipelines) or "none"
             raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no pipeline {name!r}; there are: {names}.")
-        return self._pipelines[name]
+        return pipelines[name]
 
     async def _home(self, request: Request) -> Response:
-        if len(self._pipelines) == 1:
-            return RedirectResponse(f"/p/{next(iter(self._pipelines))}", HTTPStatus.TEMPORARY_REDIRECT)
+        pipelines = (await self._sampler.first()).pipelines
+        if len(pipelines) == 1:
+            return RedirectResponse(f"/p/{next(iter(pipelines))}", HTTPStatus.TEMPORARY_REDIRECT)
         return await self._page("home.html", request)
 
     async def _pipeline(self, request: Request) -> Response:
-        return await self._page("pipeline.html", request, name=self._of(request).name)
+        return await self._page("pipeline.html", request, name=(await self._of(request)).name)
 
     async def _run(self, request: Request) -> Response:
-        pipeline, run = self._of(request), request.path_params["run"]
+        pipeline, run = await self._of(request), request.path_params["run"]
         found = await asyncio.to_thread(self._desk.run, pipeline, run)
         return await self._page("run.html", request, name=pipeline.name, run=found)
 
     async def _trace(self, request: Request) -> Response:
-        pipeline, wanted = self._of(request), request.query_params.get("q", "").strip()[:1_000]
+        pipeline, wanted = await self._of(request), request.query_params.get("q", "").strip()[:1_000]
         found = await self._desk.trace(pipeline, wanted) if wanted else None
         return await self._page("trace.html", request, name=pipeline.name, wanted=wanted, found=found)
 
     async def _letters(self, request: Request) -> Response:
-        pipeline, asked = self._of(request), request.query_params
+        pipeline, asked = await self._of(request), request.query_params
         page = int(asked["page"]) if asked.get("page", "").isdecimal() and len(asked["page"]) < 9 else 0
         found = await self._desk.letters(
             pipeline, asked.get("reason") or None, asked.get("run") or None, "all" in asked, page * _PER_PAGE, _PER_PAGE
@@ -137,17 +135,17 @@ class _Pages:
         return await self._page("letters.html", request, name=pipeline.name, letters=found, number=page)
 
     async def _letter(self, request: Request) -> Response:
-        pipeline = self._of(request)
+        pipeline = await self._of(request)
         found = await self._desk.letter(pipeline, request.path_params["letter"])
         return await self._page("letter.html", request, name=pipeline.name, letter=found)
 
     async def _check(self, request: Request) -> Response:
         value = await self._value(request)
-        problem = await self._desk.judged(self._of(request), request.path_params["letter"], value)
+        problem = await self._desk.judged(await self._of(request), request.path_params["letter"], value)
         return JSONResponse({"problem": problem})
 
     async def _replay(self, request: Request) -> Response:
-        pipeline, letter = self._of(request), request.path_params["letter"]
+        pipeline, letter = await self._of(request), request.path_params["letter"]
         value = await self._value(request)
         problem = await self._desk.replay(pipeline, letter, value)
         if problem:
@@ -158,7 +156,7 @@ class _Pages:
         return RedirectResponse(f"/p/{pipeline.name}/letters/{letter}?replayed=1", HTTPStatus.SEE_OTHER)
 
     async def _dismiss(self, request: Request) -> Response:
-        pipeline, letter = self._of(request), request.path_params["letter"]
+        pipeline, letter = await self._of(request), request.path_params["letter"]
         form = await request.form()
         await self._desk.dismiss(pipeline, letter, str(form.get("why", ""))[:1_000])
         return RedirectResponse(f"/p/{pipeline.name}/letters/{letter}", HTTPStatus.SEE_OTHER)
@@ -208,7 +206,8 @@ async def _stream(sampler: Sampler, parts: Callable[[Moment], dict[str, str]]) -
         news = {name: text for name, text in now.items() if sent.get(name) != text}
         sent |= news
         at = moment.overview.at.isoformat(timespec="seconds")
-        yield f"data: {json.dumps({'at': at, 'parts': news}, ensure_ascii=False)}\n\n"
+        event = {"at": at, "pipelines": list(moment.pipelines), "parts": news}
+        yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
 
 
 async def _healthy(_: Request) -> Response:

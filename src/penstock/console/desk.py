@@ -209,9 +209,10 @@ class Desk:
         """Uses the pipeline's letters, read up to now."""
 
         def used() -> Found:
-            is_new = pipeline.name not in self._indexes
-            _, broker, index = self._opened(pipeline) if is_new else self._indexes[pipeline.name]
-            if (anew or is_new) and broker.identity(pipeline.dead_letter_topic):
+            topic = pipeline.dead_letter_topic
+            is_new = topic not in self._indexes
+            _, broker, index = self._opened(pipeline) if is_new else self._indexes[topic]
+            if (anew or is_new) and broker.identity(topic):
                 index.read()
             return use(index, broker)
 
@@ -221,8 +222,8 @@ class Desk:
         closing = ExitStack()
         broker = closing.enter_context(self._open_letters(self._settings.kafka))
         index = closing.enter_context(LetterIndex(pipeline, broker))
-        self._indexes[pipeline.name] = closing, broker, index
-        return self._indexes[pipeline.name]
+        self._indexes[pipeline.dead_letter_topic] = closing, broker, index
+        return self._indexes[pipeline.dead_letter_topic]
 
 
 def _body(index: LetterIndex, identity: str) -> audit.Body:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import quantiles
@@ -65,24 +65,55 @@ class Samples:
         return Latency(cuts[49], cuts[98], len(recent))
 
 
+class Probes:
+    """One probe for each pipeline; as long as the block runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._probes: dict[str, Probe] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for probe in self._probes.values():
+            probe.end()
+        for probe in self._probes.values():
+            probe.join()
+
+    def latencies(self, pipelines: Mapping[str, Pipeline]) -> dict[str, Latency]:
+        """Of these pipelines, where something was measured; from now on they are followed, and no others."""
+        for name, probe in list(self._probes.items()):
+            if pipelines.get(name) is not probe.pipeline:
+                self._probes.pop(name).end()
+        for name, pipeline in pipelines.items():
+            if name not in self._probes:
+                self._probes[name] = Probe(self._settings, pipeline)
+                self._probes[name].start()
+        found = {name: probe.latency() for name, probe in self._probes.items()}
+        return {name: latency for name, latency in found.items() if latency}
+
+
 class Probe:
-    """Follows records of one pipeline in a thread, as long as the block runs."""
+    """Follows records of one pipeline in a thread of its own."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline) -> None:
         kafka = settings.kafka.model_copy(update={"delivery_timeout_s": PATIENCE_S})
         cassandra = settings.cassandra.model_copy(update={"request_timeout_s": PATIENCE_S})
         self._settings = settings.model_copy(update={"kafka": kafka, "cassandra": cassandra})
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._samples = Samples()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"probe {pipeline.name}", daemon=True)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """Returns at once; `join` waits for the thread."""
         self._ending.set()
+
+    def join(self) -> None:
         self._thread.join()
 
     def latency(self) -> Latency | None:
@@ -94,16 +125,16 @@ class Probe:
             try:
                 self._follow()
             except PenstockError as error:  # the overview says what is away
-                log.debug("%s: no latency is measured: %s", self._pipeline.name, error)
+                log.debug("%s: no latency is measured: %s", self.pipeline.name, error)
             self._ending.wait(_BETWEEN_S)
 
     def _follow(self) -> None:
         with ExitStack() as closing:
             broker = closing.enter_context(clients.broker(self._settings.kafka))
             store = closing.enter_context(clients.store(self._settings.cassandra))
-            if not broker.identity(self._pipeline.topic):
+            if not broker.identity(self.pipeline.topic):
                 return
-            tail = closing.enter_context(broker.follow(self._pipeline.topic))
+            tail = closing.enter_context(broker.follow(self.pipeline.topic))
             while not self._ending.is_set():
                 message = tail.next(_LISTEN_S)
                 if message:
@@ -111,10 +142,10 @@ class Probe:
                     self._ending.wait(_BETWEEN_S)
 
     def _measure(self, message: Received, store: Store) -> None:
-        record = message.judged(self._pipeline)
-        if isinstance(record, Rejected) or is_deleted(self._pipeline, record):
+        record = message.judged(self.pipeline)
+        if isinstance(record, Rejected) or is_deleted(self.pipeline, record):
             return
-        if self._until_row(store, message, key_of(self._pipeline, record)):
+        if self._until_row(store, message, key_of(self.pipeline, record)):
             self._samples.add(max(0.0, time.time() - message.timestamp_ms / 1_000))
 
     def _until_row(self, store: Store, message: Received, key: object) -> bool:
@@ -122,7 +153,7 @@ class Probe:
         written_us = write_time_ms(message.headers, message.timestamp_ms) * 1_000
         pause_s, until_s = _FIRST_PAUSE_S, time.monotonic() + _GIVE_UP_S
         while time.monotonic() < until_s:
-            rows = store.rows(self._pipeline, [key]) if store.has_table(*_table(self._pipeline)) else iter(())
+            rows = store.rows(self.pipeline, [key]) if store.has_table(*_table(self.pipeline)) else iter(())
             if any(max(row.written_us.values(), default=0) >= written_us for row in rows):
                 return True
             if self._ending.wait(pause_s):

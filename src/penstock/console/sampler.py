@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from penstock.audit.overview import Overview, PipelinePart, State
 from penstock.console.history import History, Point, Rate, rate
 from penstock.console.probe import Latency
+from penstock.pipelines.contract import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -33,24 +34,29 @@ class Moment:
     """Pipeline -> its rates."""
     latencies: Mapping[str, Latency] = field(default_factory=dict)
     """Pipeline -> from the API's answer to the row, where it was measured."""
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
+    """The declarations, by name."""
 
 
 class Looks(Protocol):
-    """What the sampler needs of an `Observer`."""
+    """What the sampler needs of a `ProjectObserver`."""
+
+    @property
+    def pipelines(self) -> Mapping[str, Pipeline]: ...
 
     def look(self) -> Overview: ...
 
 
 class Probing(Protocol):
-    """What it needs of a `Probe`."""
+    """What it needs of `Probes`."""
 
-    def latency(self) -> Latency | None: ...
+    def latencies(self, pipelines: Mapping[str, Pipeline]) -> Mapping[str, Latency]: ...
 
 
 class Sampler:
     """Looks while it runs (`running`); `latest` is what it saw last."""
 
-    def __init__(self, observer: Looks, history: History, probes: Mapping[str, Probing]) -> None:
+    def __init__(self, observer: Looks, history: History, probes: Probing | None) -> None:
         self._observer, self._history, self._probes = observer, history, probes
         self._recent: dict[str, deque[Point]] = {}
         self._watchers = 0
@@ -130,8 +136,9 @@ class Sampler:
         self._history.add(overview)
         at_s = overview.at.timestamp()
         rates = {part.name: self._rate(part, at_s) for part in overview.pipelines}
-        measured = {name: probe.latency() for name, probe in self._probes.items()}
-        return Moment(number, overview, rates, {name: found for name, found in measured.items() if found})
+        pipelines = self._observer.pipelines
+        latencies = self._probes.latencies(pipelines) if self._probes else {}
+        return Moment(number, overview, rates, latencies, pipelines)
 
     def _rate(self, part: PipelinePart, at_s: float) -> Rate:
         now = Point.of(part, at_s)

@@ -6,22 +6,22 @@ from contextlib import ExitStack, closing
 import uvicorn
 from starlette.applications import Starlette
 
-from penstock.audit.overview import Observer
+from penstock.audit.overview import ProjectObserver
 from penstock.config import Settings
 from penstock.console.app import app
 from penstock.console.history import History
-from penstock.console.probe import Probe
-from penstock.pipelines.contract import Pipeline
+from penstock.console.probe import Probes
+from penstock.servers.apps import failures
 
 
-def serve(settings: Settings, pipelines: list[Pipeline], token: str) -> None:
-    """Until SIGTERM or SIGINT. `settings` have Airflow's credentials."""
+def serve(settings: Settings, token: str) -> None:
+    """Until SIGTERM or SIGINT, for the project's pipelines. `settings` have Airflow's credentials."""
     file = settings.home / "data" / "console" / "history.sqlite"
     with ExitStack() as closing_all:
         history = closing_all.enter_context(closing(History(file)))
-        observer = closing_all.enter_context(Observer(settings, pipelines))
-        probes = {each.name: closing_all.enter_context(Probe(settings, each)) for each in pipelines}
-        made = app(settings, pipelines, observer, history, token, probes)
+        observer = closing_all.enter_context(ProjectObserver(settings, failures=lambda: failures(settings)))
+        probes = closing_all.enter_context(Probes(settings))
+        made = app(settings, observer, history, token, probes)
         Server(made, settings.stack.listen, settings.ports.console).run()
 
 

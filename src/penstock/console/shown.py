@@ -8,7 +8,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from penstock.audit.overview import called, lasting
+from penstock.audit.overview import PipelinePart, called, lasting
 from penstock.config import Settings
 from penstock.console.charts import HEIGHT, WIDTH, charts
 from penstock.console.drawing import drawings
@@ -18,14 +18,14 @@ from penstock.views.console import cut, plain
 
 _PARTS = ("say", "flow", "runs", "charts", "charts-day")
 """Of each pipeline; a part's name is `part-pipeline`."""
-_SHARED = ("head", "services")
+_SHARED = ("head", "services", "refused")
 
 
 class Shown:
     """The templates; keeps what it made of the latest moment."""
 
-    def __init__(self, settings: Settings, history: History, pipelines: list[str]) -> None:
-        self._history, self._pipelines = history, pipelines
+    def __init__(self, settings: Settings, history: History) -> None:
+        self._history = history
         self._made: dict[str, str] = {}
         self._made_of = 0
         environment = Environment(
@@ -49,7 +49,6 @@ class Shown:
         environment.globals |= {
             "read_only": settings.console.read_only,
             "show_values": settings.console.show_values,
-            "pipelines": pipelines,
             "chart_width": WIDTH,
             "chart_height": HEIGHT,
         }
@@ -57,11 +56,13 @@ class Shown:
 
     def page(self, template: str, moment: Moment, **values: Any) -> str:
         """A whole page."""
-        return self._filled(template, moment, part=lambda name: self._part(moment, name), **values)
+        names = [part.name for part in moment.overview.pipelines]
+        return self._filled(template, moment, pipelines=names, part=lambda name: self._part(moment, name), **values)
 
     def parts(self, moment: Moment, wanted: Iterable[str]) -> dict[str, str]:
         """Name -> HTML of those of the wanted parts that there are."""
-        known = {*_SHARED, *(f"{part}-{name}" for part in _PARTS for name in self._pipelines)}
+        names = [part.name for part in moment.overview.pipelines]
+        known = {*_SHARED, *(f"{part}-{name}" for part in _PARTS for name in names)}
         return {name: self._part(moment, name) for name in wanted if name in known}
 
     def _part(self, moment: Moment, name: str) -> str:
@@ -77,11 +78,13 @@ class Shown:
             return self._filled(f"parts/{name}.html", moment)
         kind = next(part for part in sorted(_PARTS, key=len, reverse=True) if name.startswith(f"{part}-"))
         pipeline = name.removeprefix(f"{kind}-")
-        part = next(each for each in moment.overview.pipelines if each.name == pipeline)
-        return self._filled(f"parts/{kind}.html", moment, pipeline=part, **self._more(kind, pipeline, moment))
+        part = next((each for each in moment.overview.pipelines if each.name == pipeline), None)
+        if part is None:  # it was removed while its page was made
+            return ""
+        return self._filled(f"parts/{kind}.html", moment, pipeline=part, **self._more(kind, part, moment))
 
-    def _more(self, kind: str, pipeline: str, moment: Moment) -> Mapping[str, Any]:
-        part = next(each for each in moment.overview.pipelines if each.name == pipeline)
+    def _more(self, kind: str, part: PipelinePart, moment: Moment) -> Mapping[str, Any]:
+        pipeline = part.name
         at_s = moment.overview.at.timestamp()
         if kind == "flow":
             return {

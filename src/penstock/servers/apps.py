@@ -153,6 +153,11 @@ def pipelines(settings: Settings) -> list[PipelineState]:
     ]
 
 
+def failures(settings: Settings) -> dict[str, str]:
+    """Pipeline -> why the stream of this home last said that it does not carry it."""
+    return {one.name: one.error for one in pipelines(settings) if not one.is_well}
+
+
 def _report_of(settings: Settings) -> Path:
     return settings.home / "run" / "stream" / "pipelines.json"
 

@@ -35,7 +35,7 @@ class Observer:
     """Looks at these pipelines as often as it is asked; a context manager that keeps the clients open in between.
 
     One look at a time. It changes nothing, and makes nothing that is not there. `settings` have the credentials of
-    Airflow.
+    Airflow. `failures` gives, by pipeline, why a stream that runs says that it does not carry it.
     """
 
     def __init__(
@@ -44,10 +44,11 @@ class Observer:
         pipelines: Sequence[Pipeline],
         *,
         patience_s: float = PATIENCE_S,
+        failures: Callable[[], Mapping[str, str]] = dict,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings, self._pipelines, self._now = settings, tuple(pipelines), now
-        self._patience_s = patience_s
+        self._patience_s, self._failures = patience_s, failures
         self._memory = {pipeline.name: OfPipeline() for pipeline in pipelines}
         self._silences = Silences()
         self._closing = ExitStack()
@@ -107,14 +108,15 @@ class Observer:
     ) -> Standings:
         found = {}
         for name, answer in answers.items():
-            problem = answer.problem
+            problem, more = answer.problem, {}
             if name == "stream" and not problem and answer.values[pipeline.name] is None:
                 problem = f"Spark answers, and no query of pipeline {pipeline.name} runs"
+                more["failure"] = self._failures().get(pipeline.name, "")
             judged = standing(name, problem, services, self._settings)
             known = [each.silent_since for each in own(name, services) if each.silent_since]
             since = self._silences.since(f"{name} {pipeline.name}", at, known, silent=judged is Standing.SILENT)
             said = {"problem": problem if judged is not Standing.ANSWERS else "", "phase": phase(name, services)}
-            found[name] = {"standing": judged, "since": since, **said}
+            found[name] = {"standing": judged, "since": since, **said, **more}
         return found
 
     def _read_oldest(self, pipeline: Pipeline, held: facts.Held, passed: Passed) -> None:

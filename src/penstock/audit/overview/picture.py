@@ -139,6 +139,8 @@ class KafkaPart(Server):
 class StreamPart(Server):
     """The query of Spark."""
 
+    failure: str = ""
+    """Why no query of the pipeline runs, as the stream itself says it while it carries others."""
     batch: int | None = None
     """The micro-batch that was counted last."""
     batch_at: AwareDatetime | None = None
@@ -204,11 +206,19 @@ class PipelinePart(_Frozen):
     """The newest ones, the newest first."""
 
 
+class RefusedPart(_Frozen):
+    """A declaration of the project that is no pipeline: it is broken, or collides with another one."""
+
+    place: str
+    problem: str
+
+
 class Overview(_Frozen):
     """All pipelines and the local services at one moment."""
 
     at: AwareDatetime
     pipelines: tuple[PipelinePart, ...]
+    refused: tuple[RefusedPart, ...] = ()
     services: tuple[ServiceState, ...]
     """Those of the local stack; none where nothing was ever started here."""
 

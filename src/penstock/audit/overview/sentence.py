@@ -29,6 +29,14 @@ def _nothing_runs(picture: PipelinePart, _: datetime) -> Told:
     return State.ABSENT, "Nothing runs here. `penstock up` starts it, `penstock doctor` says whether it could."
 
 
+def _not_carried(picture: PipelinePart, at: datetime) -> Told:
+    """The stream runs, and has given up this pipeline alone, or attempts it again."""
+    if not picture.stream.failure or picture.kafka.is_ill or picture.cassandra.is_ill:
+        return None
+    what = f"the stream does not carry this pipeline: {picture.stream.failure.rstrip('.')}"
+    return State.BROKEN, _sentence(what, _waiting(picture, at), _safe(picture))
+
+
 def _servers_of_data(picture: PipelinePart, at: datetime) -> Told:
     """Without one of these no record arrives."""
     named = {"Kafka": picture.kafka, "Cassandra": picture.cassandra, "the stream": picture.stream}
@@ -104,6 +112,7 @@ def _flowing(picture: PipelinePart, at: datetime) -> Told:
 
 _RULES: tuple[Callable[[PipelinePart, datetime], Told], ...] = (
     _nothing_runs,
+    _not_carried,
     _servers_of_data,
     _missing,
     _deleted_unread,

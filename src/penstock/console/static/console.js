@@ -48,6 +48,9 @@ function watch() {
     source.onmessage = ({ data }) => {
       const news = JSON.parse(data);
       at = new Date(news.at);
+      // Another pipeline is declared, or one is gone.
+      const drawn = document.querySelector("[data-pipelines]");
+      if (drawn && drawn.dataset.pipelines !== news.pipelines.join()) location.reload();
       for (const [id, html] of Object.entries(news.parts)) show(id, html);
       heard();
     };
