@@ -34,6 +34,7 @@ class Shown:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         environment.filters |= {
             "ago": lambda at, now: lasting(now - at),
