@@ -29,10 +29,13 @@ class _Seen(Collector):
         looked = GaugeMetricFamily("penstock_last_look_timestamp_seconds", "When the servers were looked at last.")
         looked.add_metric([], self._seen.at.timestamp())
         yield looked
+        refused = GaugeMetricFamily("penstock_refused_declarations", "Declarations that are broken or collide.")
+        refused.add_metric([], len(self._seen.refused))
+        yield refused
         yield from self._of_pipelines()
         yield from self._of_partitions()
         yield from self._of_services()
-        yield self._latency()
+        yield from self._latency()
 
     def _of_pipelines(self) -> Iterator[Metric]:
         for name, text, value in _GAUGES:
@@ -89,16 +92,15 @@ class _Seen(Collector):
                     oldest.add_metric(names, max(0.0, now_s - each.oldest_at.timestamp()) if each.oldest_at else 0.0)
         yield from (published, passed, lag, oldest)
 
-    def _latency(self) -> Metric:
-        gauge = GaugeMetricFamily(
-            "penstock_latency_seconds",
-            "From the API's answer to the row, of records followed in the last 15 minutes.",
-            labels=["pipeline", "quantile"],
-        )
+    def _latency(self) -> Iterator[Metric]:
+        """Two gauges: the label `quantile` is for summaries, which are of all time."""
+        what = "of records followed in the last 15 minutes, from the API's answer to the row."
+        half = GaugeMetricFamily("penstock_latency_p50_seconds", f"Median {what}", labels=["pipeline"])
+        most = GaugeMetricFamily("penstock_latency_p99_seconds", f"99th percentile {what}", labels=["pipeline"])
         for name, latency in self._latencies.items():
-            gauge.add_metric([name, "0.5"], latency.p50_s)
-            gauge.add_metric([name, "0.99"], latency.p99_s)
-        return gauge
+            half.add_metric([name], latency.p50_s)
+            most.add_metric([name], latency.p99_s)
+        yield from (half, most)
 
     def _of_services(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("penstock_service_up", "Whether the local service is ready.", labels=["service"])
