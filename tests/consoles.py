@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.applications import Starlette
+
 from penstock.airflow import DagRun, TaskState
 from penstock.audit.ledger.reconcile import balance_of_counts
 from penstock.audit.letters import Letter
@@ -147,12 +149,18 @@ def serving(
     looks = Looks(*parts, refused=refused)
     desk = Desk(settings, lambda _: nullcontext(topic)) if topic else FakeDesk(settings, letters)
     with closing(History(folder / "history.sqlite")) as history:
-        made = app(settings, looks, history, TOKEN, desk=desk)
-        server = Server(made, "127.0.0.1", port)
-        thread = threading.Thread(target=server.run, name="console")
-        thread.start()
-        try:
+        with in_thread(app(settings, looks, history, TOKEN, desk=desk), port) as server:
             yield Console(f"http://127.0.0.1:{port}", looks, server)
-        finally:
-            server.should_exit = True
-            thread.join()
+
+
+@contextmanager
+def in_thread(made: Starlette, port: int) -> Iterator[Server]:
+    """The app, served as long as the block runs."""
+    server = Server(made, "127.0.0.1", port)
+    thread = threading.Thread(target=server.run, name="console")
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join()

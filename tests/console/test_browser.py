@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from penstock.audit.overview import PipelinePart, RefusedPart
 from tests.consoles import EVIL, OTHERS, TOKEN, Console, serving
 from tests.pictures import DONE, counted, held, picture, scheduled, silent
+from tests.topics import GOOD, Kafka
 from tests.waiting import until
 
 WIDTHS = (1400, 820, 390)
@@ -226,6 +227,23 @@ def test_correction_is_judged_as_it_is_typed(browser: Browser, console: Console)
         page.get_by_role("textbox", name="Correct and replay").fill(good)
         expect(verdict).to_have_text("This is a record.")
         expect(replay).to_be_enabled()
+
+
+def test_letters_are_replayed_and_dismissed_by_the_forms_of_the_page(browser: Browser, tmp_path: Path) -> None:
+    topic = Kafka()
+    wrong, unneeded = topic.reject("t/0/1"), topic.reject("t/0/2", b"{}")
+    with serving(tmp_path, flowing(), topic=topic) as console, opened(browser, console) as page:
+        page.goto(f"{console.url}/p/users/letters/{wrong}")
+        page.get_by_role("textbox", name="Correct and replay").fill(GOOD.decode())
+        page.get_by_role("button", name="Replay").click()
+        expect(page.locator("#outcome")).to_contain_text("Replayed")
+        assert [message.value for message in topic.published] == [GOOD]
+        topic.resolve(wrong)
+        expect(page.locator("#outcome")).to_contain_text("Resolved")
+        page.goto(f"{console.url}/p/users/letters/{unneeded}")
+        page.get_by_role("textbox", name="Why it needs no replay").fill("a test of theirs")
+        page.get_by_role("button", name="Dismiss").click()
+        expect(page.locator("#outcome")).to_contain_text("Dismissed")
 
 
 def test_hundred_thousand_letters_are_a_page_of_a_hundred(browser: Browser, tmp_path: Path) -> None:

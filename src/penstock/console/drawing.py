@@ -95,11 +95,11 @@ class _Place:
 
 
 _WIDE = {
-    "api": _Place(10, 52, 148, 96),
-    "airflow": _Place(244, 52, 168, 96),
+    "api": _Place(10, 48, 148, 104),
+    "airflow": _Place(244, 48, 168, 104),
     "kafka": _Place(498, 30, 210, 140),
-    "stream": _Place(794, 52, 156, 96),
-    "cassandra": _Place(1036, 52, 170, 96),
+    "stream": _Place(794, 48, 156, 104),
+    "cassandra": _Place(1036, 48, 170, 104),
     "letters": _Place(470, 204, 272, 82),
 }
 _WIDE_PIPES = {
@@ -107,26 +107,26 @@ _WIDE_PIPES = {
     "publish": ("M412 100H498", 455, 88),
     "read": ("M708 100H794", 751, 88),
     "store": ("M950 100H1036", 993, 88),
-    "reject": ("M872 148C872 222 830 244 742 244", 850, 232),
-    "reject-early": ("M328 148C328 222 380 244 470 244", 350, 232),
+    "reject": ("M872 152C872 222 830 244 742 244", 850, 232),
+    "reject-early": ("M328 152C328 222 380 244 470 244", 350, 232),
 }
 _NARROW = {
-    "api": _Place(10, 8, 300, 78),
-    "airflow": _Place(10, 128, 300, 96),
-    "kafka": _Place(10, 266, 300, 150),
-    "stream": _Place(10, 458, 300, 96),
-    "cassandra": _Place(10, 596, 300, 96),
-    "letters": _Place(10, 734, 300, 78),
+    "api": _Place(10, 8, 300, 84),
+    "airflow": _Place(10, 132, 300, 104),
+    "kafka": _Place(10, 276, 300, 150),
+    "stream": _Place(10, 466, 300, 104),
+    "cassandra": _Place(10, 610, 300, 104),
+    "letters": _Place(10, 754, 300, 84),
 }
 _NARROW_PIPES = {
-    "fetch": ("M160 86V128", 180, 112),
-    "publish": ("M160 224V266", 180, 250),
-    "read": ("M160 416V458", 180, 442),
-    "store": ("M160 554V596", 180, 580),
-    "reject": ("M310 506C346 506 346 773 310 773", 318, 716),
-    "reject-early": ("M310 176C352 176 352 788 310 788", 318, 732),
+    "fetch": ("M160 92V132", 180, 117),
+    "publish": ("M160 236V276", 180, 261),
+    "read": ("M160 426V466", 180, 451),
+    "store": ("M160 570V610", 180, 595),
+    "reject": ("M310 518C346 518 346 790 310 790", 318, 736),
+    "reject-early": ("M310 184C352 184 352 806 310 806", 318, 752),
 }
-_LAYOUTS = {"wide": (1216, 296, _WIDE, _WIDE_PIPES), "narrow": (360, 822, _NARROW, _NARROW_PIPES)}
+_LAYOUTS = {"wide": (1216, 296, _WIDE, _WIDE_PIPES), "narrow": (360, 846, _NARROW, _NARROW_PIPES)}
 
 
 def drawings(
