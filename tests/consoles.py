@@ -148,9 +148,11 @@ def serving(
     ).resolved()
     looks = Looks(*parts, refused=refused)
     desk = Desk(settings, lambda _: nullcontext(topic)) if topic else FakeDesk(settings, letters)
-    with closing(History(folder / "history.sqlite")) as history:
-        with in_thread(app(settings, looks, history, TOKEN, desk=desk), port) as server:
-            yield Console(f"http://127.0.0.1:{port}", looks, server)
+    with (
+        closing(History(folder / "history.sqlite")) as history,
+        in_thread(app(settings, looks, history, TOKEN, desk=desk), port) as server,
+    ):
+        yield Console(f"http://127.0.0.1:{port}", looks, server)
 
 
 @contextmanager
