@@ -1,78 +1,90 @@
-"""The pictures of the console in docs/: taken from the running stack while it carries a run, so that they never rot.
+"""The pictures of the console, taken from a running stack while it carries a run, so that they never rot.
 
-`scripts/pictures` starts the stack and calls this.
+`console.svg` is the drawing as the page has it, moving, with the sheet's rules that it needs; the others are PNGs of
+whole pages, to be looked at. `scripts/pictures` starts the stack and calls this.
 """
 
-import struct
 import sys
-import zlib
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.sax.saxutils import escape
 
-from playwright.sync_api import FloatRect, Page
+from playwright.sync_api import Browser, Page
 
-from penstock.config import read_settings
+from penstock.config import Settings, read_settings
 from penstock.ingest import run_ingest
-from penstock.pipelines.project import DEFAULT, load_pipeline
+from penstock.pipelines.project import chosen
 from penstock.servers.console_token import address
 from penstock.source import Interval
 from rig.browsers import chromium
 
 _RECORDS = 30_000
-_FRAMES, _EVERY_MS = 40, 250
-_WIDTH, _HEIGHT = 1_100, 400
+_RUN = "manual__2025-03-12T00:00:00+00:00"
+_MOVES = "svg.wide .pipe-read .moves-2, svg.wide .pipe-read .moves-3"
+_WIDTHS = (1_400, 820, 390)
+_PATHS = {"letters": "/p/users/letters", "run": f"/p/users/runs/{_RUN}", "services": "/services", "doctor": "/doctor"}
+
+_DRAWING = """() => {
+  const flow = document.querySelector("svg.wide").cloneNode(true);
+  for (const link of flow.querySelectorAll("a")) link.replaceWith(...link.childNodes);
+  const used = (rule) => rule.selectorText.split(",").some((each) => each.trim() === ":root"
+    || document.querySelector("svg.wide").matches(each) || document.querySelector("svg.wide").querySelector(each));
+  const kept = (rules) => [...rules].flatMap((rule) => {
+    if (rule instanceof CSSKeyframesRule) return [rule.cssText];
+    if (rule instanceof CSSStyleRule) return used(rule) ? [rule.cssText] : [];
+    if (!(rule instanceof CSSMediaRule) || !rule.conditionText.includes("prefers-")) return [];
+    return [`@media ${rule.conditionText} {`, ...kept(rule.cssRules), "}"];
+  });
+  return {
+    flow: new XMLSerializer().serializeToString(flow),
+    sentence: document.querySelector(".say").innerText.trim(),
+    rules: kept(document.styleSheets[0].cssRules).join("\\n"),
+  };
+}"""
 
 
-def main(folder: Path) -> None:
-    """Writes `console.png` and the moving `console-flows.png`."""
+def main(docs: Path, pictures: Path) -> None:
+    """Writes `console.svg` into the one folder, and PNGs of whole pages into the other."""
     settings = read_settings()
-    pipeline = load_pipeline(DEFAULT)
-    with chromium() as browser, browser.new_context(viewport={"width": _WIDTH, "height": 760}) as context:
-        page = context.new_page()
-        page.goto(address(settings, f"/p/{pipeline.name}"))
-        run_ingest(settings, pipeline, "manual__2025-03-12T00:00:00+00:00", Interval(datetime.now(UTC)), _RECORDS)
-        page.wait_for_selector("svg.wide .moves-2, svg.wide .moves-3", timeout=300_000)
-        page.screenshot(path=folder / "console.png", full_page=True)
-        (folder / "console-flows.png").write_bytes(animated(list(_frames(page)), _EVERY_MS))
+    with chromium() as browser:
+        with browser.new_context(viewport={"width": _WIDTHS[0], "height": 900}) as context:
+            page = context.new_page()
+            page.goto(address(settings, "/p/users"))
+            run_ingest(settings, chosen(settings, "users"), _RUN, Interval(datetime.now(UTC)), _RECORDS)
+            page.wait_for_selector(_MOVES, timeout=300_000)
+            (docs / "console.svg").write_text(_svg(page), "utf-8")
+        _take(browser, settings, pictures)
 
 
-def _frames(page: Page) -> Iterator[bytes]:
-    card = page.locator("section.card").first.bounding_box()
-    clip: FloatRect = {"x": 0, "y": card["y"] if card else 0, "width": _WIDTH, "height": _HEIGHT}  # the same for all
-    for _ in range(_FRAMES):
-        yield page.screenshot(clip=clip, animations="allow")
-        page.wait_for_timeout(_EVERY_MS)
+def _svg(page: Page) -> str:
+    """The drawing by itself: no script, no link, nothing from elsewhere."""
+    found = page.evaluate(_DRAWING)
+    flow = found["flow"].replace("<svg ", '<svg x="12" y="64" height="296" ', 1)
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1240 368" role="img" aria-label="The console">
+<style>
+{found["rules"]}
+.page {{ fill: var(--card); stroke: var(--line); }}
+.flow-of {{ width: 1216px; }}
+.sentence {{ fill: var(--ink); font: 19px system-ui, "Noto Sans", sans-serif; }}
+</style>
+<rect class="page" x="1" y="1" width="1238" height="366" rx="14"/>
+<circle class="level" cx="30" cy="35" r="6"/>
+<text class="sentence" x="48" y="42">{escape(found["sentence"])}</text>
+{flow}
+</svg>
+"""
 
 
-def animated(frames: Sequence[bytes], every_ms: int) -> bytes:
-    """PNGs of one size as one that moves: https://www.w3.org/TR/png-3/#apngFrame-based-animation."""
-    first = _chunks(frames[0])
-    header = next(data for name, data in first if name == b"IHDR")
-    size, number = header[:8], 0
-    parts = [_chunk(b"IHDR", header), _chunk(b"acTL", struct.pack(">II", len(frames), 0))]
-    for index, frame in enumerate(frames):
-        control = size + struct.pack(">IIHHBB", 0, 0, every_ms, 1_000, 0, 0)
-        parts.append(_chunk(b"fcTL", struct.pack(">I", number) + control))
-        number += 1
-        for data in (data for name, data in _chunks(frame) if name == b"IDAT"):
-            parts.append(_chunk(b"IDAT", data) if index == 0 else _chunk(b"fdAT", struct.pack(">I", number) + data))
-            number += index > 0
-    return b"".join([b"\x89PNG\r\n\x1a\n", *parts, _chunk(b"IEND", b"")])
-
-
-def _chunks(png: bytes) -> list[tuple[bytes, bytes]]:
-    found, place = [], 8
-    while place < len(png):
-        [length] = struct.unpack(">I", png[place : place + 4])
-        found.append((png[place + 4 : place + 8], png[place + 8 : place + 8 + length]))
-        place += 12 + length
-    return found
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+def _take(browser: Browser, settings: Settings, pictures: Path) -> None:
+    pictures.mkdir(parents=True, exist_ok=True)
+    for width in _WIDTHS:
+        for scheme in ("light", "dark"):
+            with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as context:
+                page = context.new_page()
+                for name, path in {"pipeline": "/p/users", **_PATHS}.items():
+                    page.goto(address(settings, path))
+                    page.screenshot(path=pictures / f"{name}-{width}-{scheme}.png", full_page=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

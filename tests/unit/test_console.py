@@ -90,6 +90,29 @@ def test_prometheus_comes_in_with_the_token_as_bearer(outside: httpx.Client) -> 
     assert outside.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/static/nothing"),
+        ("GET", "/static/"),
+        ("GET", "/static/..%2f..%2fp/users"),
+        ("POST", "/static/console.css"),
+        ("GET", "/healthz/"),
+        ("GET", "/healthzzz"),
+        ("POST", "/healthz"),
+    ],
+)
+def test_nothing_of_the_pages_is_seen_without_the_token(outside: httpx.Client, method: str, path: str) -> None:
+    answer = outside.request(method, path, headers={"Origin": own_origin(outside)})
+    assert answer.status_code in (401, 404, 405)
+    assert not re.search("users|kafka|arriving", answer.text)
+
+
+def test_token_leads_to_no_other_place(outside: httpx.Client) -> None:
+    answer = outside.get(f"{own_origin(outside)}//evil.example/x?token={TOKEN}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/evil.example/x")
+
+
 def test_launcher_asks_for_health_without_a_token(outside: httpx.Client) -> None:
     assert outside.get("/healthz").json() == {"status": "ok"}
 

@@ -17,8 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.config import Settings
 
-_FREE = ("/healthz", "/static/")
-"""Without the token: whether it runs, and what has nothing in it."""
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -32,6 +30,11 @@ _HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
+
+
+def is_free(path: str) -> bool:
+    """Without the token: whether it runs, and what has nothing in it. No answer to such a path may be a page."""
+    return path == "/healthz" or path.startswith("/static/")
 
 
 class Guard:
@@ -85,8 +88,9 @@ class Guard:
     def _entrance(self, scope: Scope, headers: Headers) -> Response | None:
         """For whoever is not let in, or is right now."""
         path: str = scope["path"]
-        if path.startswith(_FREE):
+        if is_free(path):
             return None
+        path = "/" + path.lstrip("/")  # that of //elsewhere would lead there
         query = QueryParams(scope["query_string"])
         given = query.get("token", "")
         if given and self._is_token(given):

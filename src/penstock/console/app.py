@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from penstock.config import Settings
 from penstock.console import metrics
-from penstock.console.access import Guard
+from penstock.console.access import Guard, is_free
 from penstock.console.desk import Desk
 from penstock.console.history import History
 from penstock.console.sampler import Looks, Moment, Probing, Sampler
@@ -98,6 +98,8 @@ class _Pages:
     async def _refused(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
         detail = error.detail if isinstance(error, HTTPException) else ""
+        if is_free(request.url.path):
+            return PlainTextResponse(f"{detail}\n", status)
         return await self._page("failed.html", request, status, problem=detail or "There is no such page.")
 
     async def _of(self, request: Request) -> Pipeline:
