@@ -88,7 +88,9 @@ def test_ports_of_the_mission_are_published() -> None:
     assert {port for name in SERVERS for port in ports_of(name)} >= MISSION_PORTS
 
 
-@pytest.mark.parametrize("name", ["stream", "airflow-webserver", "scheduler", "dag-processor", "triggerer", "penstock"])
+@pytest.mark.parametrize(
+    "name", ["stream", "console", "airflow-webserver", "scheduler", "dag-processor", "triggerer", "penstock"]
+)
 def test_who_needs_the_pipelines_sees_those_of_the_project(name: str) -> None:
     one = COMPOSE["services"][name]
     [mounted] = [volume for volume in one["volumes"] if volume.startswith("./pipelines:")]
