@@ -2,9 +2,10 @@
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from penstock.console.shown import Shown
 from penstock.pipelines.record import Reason
 from tests.consoles import OTHERS, TOKEN, Console, Looks, serving
 from tests.pictures import AT, DONE, counted, held, picture, silent
+from tests.waiting import until
 
 
 def flowing() -> PipelinePart:
@@ -403,3 +405,18 @@ def test_metrics_are_documented() -> None:
     families = text_string_to_metric_families(exposed(MOMENT).decode())
     text = (Path(__file__).parents[2] / "docs" / "console.md").read_text("utf-8")
     assert [each.name for family in families for each in family.samples[:1] if f"`{each.name}" not in text] == []
+
+
+def test_streams_that_nobody_reads_hold_up_no_page_and_end_with_their_connection(tmp_path: Path) -> None:
+    with serving(tmp_path, flowing()) as console, browsing(console) as client:
+        assert client.get(f"/p/users?token={TOKEN}").status_code == 303
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        asked = f"GET /events?parts=flow-users HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\nCookie: {cookie}\r\n\r\n"
+        tasks = console.server.server_state.tasks
+        with ExitStack() as closing_all:
+            for _ in range(100):
+                unread = closing_all.enter_context(socket.create_connection(("127.0.0.1", console.port)))
+                unread.sendall(asked.encode())
+            until(lambda: len(tasks) >= 100)
+            assert client.get("/p/users").status_code == 200
+        until(lambda: not tasks)

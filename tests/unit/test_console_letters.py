@@ -1,10 +1,12 @@
 """Dead letters in the console: found, judged, corrected, replayed and dismissed over HTTP; the topic is a list."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from penstock.errors import BrokerError
 from penstock.pipelines.record import Header, Reason, letter_id
 from tests.consoles import TOKEN, serving
 from tests.pictures import DONE, held, picture
@@ -139,3 +141,33 @@ def test_page_number_that_is_none_is_the_first(client: httpx.Client, topic: Kafk
 def test_reason_that_is_none_finds_nothing(client: httpx.Client, topic: Kafka) -> None:
     topic.reject("t/0/1")
     assert "0 open dead letters" in client.get(LETTERS, params={"reason": "' OR 1=1 --"}).text
+
+
+class Silent(Kafka):
+    """A Kafka that answers until it `is_gone`."""
+
+    is_gone = False
+
+    def identity(self, topic: str) -> str:
+        if self.is_gone:
+            raise BrokerError("no Kafka takes a connection: 127.0.0.1:9092")
+        return super().identity(topic)
+
+
+def test_kafka_that_goes_away_and_comes_back_is_a_page_that_says_so(tmp_path: Path) -> None:
+    topic = Silent()
+    letter = topic.reject("t/0/1")
+    with (
+        serving(tmp_path, picture(held((0, 100)), DONE), topic=topic) as console,
+        httpx.Client(base_url=console.url, transport=httpx.HTTPTransport(retries=10)) as client,
+    ):
+        client.get(f"/?token={TOKEN}")
+        assert client.get(f"{LETTERS}/{letter}").status_code == 200
+        topic.is_gone = True
+        answer = client.get(f"{LETTERS}/{letter}")
+        assert (answer.status_code, "no Kafka takes a connection" in answer.text) == (502, True)
+        form = {"value": GOOD.decode()}
+        replayed = client.post(f"{LETTERS}/{letter}/replay", data=form, headers={"Origin": console.url})
+        assert (replayed.status_code, topic.published) == (502, [])
+        topic.is_gone = False
+        assert client.get(f"{LETTERS}/{letter}").status_code == 200
