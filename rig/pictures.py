@@ -5,6 +5,7 @@ whole pages, to be looked at. `scripts/pictures` starts the stack and calls this
 """
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -50,21 +51,26 @@ def main(docs: Path, pictures: Path) -> None:
         with browser.new_context(viewport={"width": _WIDTHS[0], "height": 900}) as context:
             page = context.new_page()
             page.goto(address(settings, "/p/users"))
-            run_ingest(settings, chosen(settings, "users"), _RUN, Interval(datetime.now(UTC)), _RECORDS)
-            page.wait_for_selector(_MOVES, timeout=300_000)
-            (docs / "console.svg").write_text(_svg(page), "utf-8")
+            with ThreadPoolExecutor(1) as threads:  # while it fetches, what it has fetched flows already
+                fetching = threads.submit(_fetch, settings)
+                page.wait_for_selector(_MOVES, state="attached", timeout=300_000)  # a level pipe has no height
+                (docs / "console.svg").write_text(_svg(page), "utf-8")
+                fetching.result()
         _take(browser, settings, pictures)
+
+
+def _fetch(settings: Settings) -> None:
+    run_ingest(settings, chosen(settings, "users"), _RUN, Interval(datetime.now(UTC)), _RECORDS)
 
 
 def _svg(page: Page) -> str:
     """The drawing by itself: no script, no link, nothing from elsewhere."""
     found = page.evaluate(_DRAWING)
-    flow = found["flow"].replace("<svg ", '<svg x="12" y="64" height="296" ', 1)
+    flow = found["flow"].replace("<svg ", '<svg y="64" height="296" ', 1)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1240 368" role="img" aria-label="The console">
 <style>
 {found["rules"]}
 .page {{ fill: var(--card); stroke: var(--line); }}
-.flow-of {{ width: 1216px; }}
 .sentence {{ fill: var(--ink); font: 19px system-ui, "Noto Sans", sans-serif; }}
 </style>
 <rect class="page" x="1" y="1" width="1238" height="366" rx="14"/>

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -34,6 +35,7 @@ def flowing() -> PipelinePart:
     return picture(held((0, 12_345), missing_field=3), counted(11_243, 12_345, {0: 11_242}, rejected=39))
 
 
+DOCS = Path(__file__).parents[2] / "docs"
 MOMENT = Moment(1, Looks(flowing()).look(), {}, {"users": Latency(0.024, 0.18, 90)})
 
 
@@ -313,6 +315,16 @@ def test_what_ten_pages_show_is_made_once(tmp_path: Path) -> None:
     assert all(first[name] is second[name] for name in first)
 
 
+@pytest.mark.parametrize(("minutes", "box", "column"), [(2, "good", ""), (3, "wait", "bad")])
+def test_partition_is_coloured_only_where_the_stream_should_have_moved(minutes: int, box: str, column: str) -> None:
+    part = flowing()
+    since = AT - timedelta(minutes=minutes)
+    waiting = tuple(one.model_copy(update={"still_since": since}) for one in part.kafka.partitions)
+    part = part.model_copy(update={"kafka": part.kafka.model_copy(update={"partitions": waiting})})
+    [kafka] = [each for each in drawings(part, None, AT)[0].boxes if each.name == "kafka"]
+    assert (kafka.tone, {each.tone for each in kafka.columns}) == (box, {column})
+
+
 def test_many_partitions_share_columns_and_long_names_are_cut() -> None:
     part = picture(held(*[(0, 10)] * 100), counted(0, None, {}))
     [kafka] = [box for box in drawings(part, None, AT)[0].boxes if box.name == "kafka"]
@@ -403,7 +415,7 @@ def test_what_is_deployed_asks_for_metrics_that_there_are(name: str) -> None:
 
 def test_metrics_are_documented() -> None:
     families = text_string_to_metric_families(exposed(MOMENT).decode())
-    text = (Path(__file__).parents[2] / "docs" / "console.md").read_text("utf-8")
+    text = (DOCS / "console.md").read_text("utf-8")
     assert [each.name for family in families for each in family.samples[:1] if f"`{each.name}" not in text] == []
 
 
@@ -420,3 +432,20 @@ def test_streams_that_nobody_reads_hold_up_no_page_and_end_with_their_connection
             until(lambda: len(tasks) >= 100)
             assert client.get("/p/users").status_code == 200
         until(lambda: not tasks)
+
+
+def test_picture_in_the_docs_is_the_drawing_of_today() -> None:
+    root = ElementTree.fromstring((DOCS / "console.svg").read_text("utf-8"))  # noqa: S314 - a file of ours
+    here = {one.get("class"): one for one in root.iter() if one.tag.endswith("}g")}
+    wide, _ = drawings(flowing(), Rate(620.0, 5.0, 0.0), AT)
+    for box in wide.boxes:
+        rectangle = next(iter(here[f"box-{box.name}"].iter("{http://www.w3.org/2000/svg}rect")))
+        assert [int(rectangle.get(name, "")) for name in ("x", "y", "width", "height")] == [
+            box.x,
+            box.y,
+            box.width,
+            box.height,
+        ], "the drawing has changed: scripts/pictures FOLDER"
+    moving = [one.get("class", "") for one in here["pipe-read"]]
+    assert any(re.search("moves-[123]", each) for each in moving)
+    assert not {one.tag.rpartition("}")[2] for one in root.iter()} & {"script", "a", "image", "foreignObject", "use"}

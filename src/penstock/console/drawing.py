@@ -162,7 +162,7 @@ def _box(name: str, place: _Place, part: PipelinePart, at: datetime, latency: La
         for number, text in enumerate(filter(None, texts))
         if 46 + 20 * number < place.height - 2
     )
-    columns = _columns(part.kafka.partitions, place) if name == "kafka" else ()
+    columns = _columns(part.kafka.partitions, place, at) if name == "kafka" else ()
     return Box(name, title, place.x, place.y, place.width, place.height, tone, state, lines, href, columns)
 
 
@@ -196,8 +196,8 @@ def _kafka(part: PipelinePart, at: datetime) -> _Told:
         return "Kafka", tone, state, (state,), ""
     waiting = "unknown what waits" if kafka.waiting is None else f"{kafka.waiting:,} wait"
     oldest = f", oldest {lasting(at - kafka.oldest_at)}" if kafka.oldest_at else ""
-    still = any(each.still_since for each in kafka.partitions)
-    return "Kafka", "wait" if kafka.waiting and still else tone, state, (waiting + oldest,), ""
+    still = any(each.stands_still(at) for each in kafka.partitions)
+    return "Kafka", "wait" if still else tone, state, (waiting + oldest,), ""
 
 
 def _stream(part: PipelinePart, at: datetime) -> _Told:
@@ -237,7 +237,7 @@ def _standing(server: Server, at: datetime) -> tuple[str, str]:
     return "bad", f"silent for {lasting(at - server.since)}" if server.since else "silent"
 
 
-def _columns(partitions: Sequence[PartitionPart], place: _Place) -> tuple[Column, ...]:
+def _columns(partitions: Sequence[PartitionPart], place: _Place, at: datetime) -> tuple[Column, ...]:
     groups = _grouped(partitions)
     if not groups:
         return ()
@@ -259,7 +259,7 @@ def _columns(partitions: Sequence[PartitionPart], place: _Place) -> tuple[Column
                 fill_height=round(height * share, 1),
                 title=f"partition {names}: {waiting:,} wait",
                 label=names if len(groups) <= 12 else "",
-                tone="bad" if any(part.still_since for part in group) and waiting else "",
+                tone="bad" if any(part.stands_still(at) for part in group) else "",
             )
         )
     return tuple(found)

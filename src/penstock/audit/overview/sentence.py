@@ -6,11 +6,6 @@ from datetime import datetime, timedelta
 from penstock.audit.overview.picture import PipelinePart, RunPart, Server, Standing, State
 from penstock.audit.overview.words import called, counted, lasting, listed, upper
 
-STILL = timedelta(minutes=3)
-"""How long records may wait in a partition in which the stream does not move before that is called a standstill.
-
-Longer than a micro-batch of 500,000 records takes at 7,000 rows/s, the slowest drain that was measured.
-"""
 _LOST, _ARRIVING = "does not balance", "arriving"
 
 Told = tuple[State, str] | None
@@ -66,7 +61,7 @@ def _deleted_unread(picture: PipelinePart, _: datetime) -> Told:
 
 
 def _standstill(picture: PipelinePart, at: datetime) -> Told:
-    still = [part for part in picture.kafka.partitions if part.still_since and at - part.still_since >= STILL]
+    still = [part for part in picture.kafka.partitions if part.stands_still(at)]
     if not still:
         return None
     names = listed([str(part.number) for part in still])
