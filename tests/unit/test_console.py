@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from penstock.audit.overview import Overview, PipelinePart, RefusedPart
 from penstock.config import ConsoleSettings, Settings
 from penstock.console.charts import charts
+from penstock.console.desk import of_the_stack
 from penstock.console.drawing import drawings, speed
 from penstock.console.history import LONG, SHORT, History, Point, Rate, rate
 from penstock.console.marking import SHOWN, editable, pieces
@@ -25,6 +26,7 @@ from penstock.console.metrics import exposed
 from penstock.console.probe import Latency, Samples
 from penstock.console.sampler import Moment
 from penstock.console.shown import Shown
+from penstock.doctor import Finding, Grade
 from penstock.pipelines.record import Reason
 from tests.consoles import OTHERS, TOKEN, Console, Looks, serving
 from tests.pictures import AT, DONE, counted, held, picture, silent
@@ -323,6 +325,11 @@ def test_partition_is_coloured_only_where_the_stream_should_have_moved(minutes: 
     part = part.model_copy(update={"kafka": part.kafka.model_copy(update={"partitions": waiting})})
     [kafka] = [each for each in drawings(part, None, AT)[0].boxes if each.name == "kafka"]
     assert (kafka.tone, {each.tone for each in kafka.columns}) == (box, {column})
+
+
+def test_doctors_page_has_nothing_about_the_environment_of_the_console_itself() -> None:
+    findings = [Finding(name, Grade.NOTE, "") for name in ("environment", "java", "proxies", "kafka")]
+    assert [each.subject for each in of_the_stack(findings)] == ["java", "kafka"]
 
 
 def test_many_partitions_share_columns_and_long_names_are_cut() -> None:

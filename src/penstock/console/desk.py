@@ -5,7 +5,7 @@ Whatever may take long runs in a thread, and what reads a topic one at a time.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -128,7 +128,9 @@ class Desk:
     def _of_airflow(self, pipeline: Pipeline, run: str) -> tuple[DagRun | None, dict[str, str], str]:
         try:
             with Airflow(self._settings, patience_s=0, timeout_s=_PATIENCE_S) as airflow:
-                found = airflow.state(pipeline.schedule.dag_id, run)
+                found = airflow.known_run(pipeline.schedule.dag_id, run)
+                if found is None:
+                    return None, {}, "Airflow has no run of this name: ingest was started by hand."
                 return found, airflow.logs(found), ""
         except PenstockError as error:
             return None, {}, str(error)
@@ -200,7 +202,7 @@ class Desk:
         async with self._examining:
             now_s = time.monotonic()
             if self._findings is None or anew or now_s - self._findings[0] > _FINDINGS_S:
-                self._findings = now_s, await asyncio.to_thread(lambda: list(examine(self._settings)))
+                self._findings = now_s, await asyncio.to_thread(lambda: of_the_stack(examine(self._settings)))
             return self._findings[1]
 
     async def _with_index(
@@ -224,6 +226,11 @@ class Desk:
         index = closing.enter_context(LetterIndex(pipeline, broker))
         self._indexes[pipeline.dead_letter_topic] = closing, broker, index
         return self._indexes[pipeline.dead_letter_topic]
+
+
+def of_the_stack(findings: Iterable[Finding]) -> list[Finding]:
+    """Without those about the environment of whoever asks the doctor: here it would be the console's own."""
+    return [each for each in findings if each.subject not in ("environment", "proxies")]
 
 
 def _body(index: LetterIndex, identity: str) -> audit.Body:
