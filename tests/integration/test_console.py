@@ -76,7 +76,7 @@ def test_latency_of_records_is_shown(page: Page, stack_settings: Settings, pipel
     def followed() -> bool:
         """What comes before the console's own reader is there is not measured."""
         run_ingest(stack_settings, pipeline, "console-followed", Interval(datetime.now(UTC)), 1)
-        return "p50" in cassandra.inner_text()
+        return "p50" in (cassandra.text_content() or "")
 
     until(followed)
 
