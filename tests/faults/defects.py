@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from confluent_kafka import Producer
+from penstock.stream.batches import MicroBatches, prepare
 from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
@@ -23,7 +24,6 @@ from penstock.ingest import Run
 from penstock.kafka import Broker, Message
 from penstock.pipelines.contract import Pipeline
 from penstock.stream import Sinks, app
-from penstock.stream.batches import MicroBatches, prepare
 from penstock.stream.connectors.cassandra import write
 from penstock.stream.connectors.kafka import write_letters
 from penstock.stream.judge import WRITETIME

@@ -22,7 +22,7 @@ from penstock.kafka import Broker, Message
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, to_bytes
 from penstock.source import Interval
-from penstock.stream.batches import prepare
+from penstock.stream.epochs import prepare
 from penstock.users import User
 from tests.waiting import TIMEOUT_S
 
@@ -83,10 +83,31 @@ def test_runs_of_one_micro_batch_have_an_order(counts: Counts) -> None:
     assert [run.run for run in counts.runs()] == names[::-1]
 
 
-def test_item_resolved_twice_counts_once(counts: Counts) -> None:
+def test_attempt_that_was_never_committed_is_taken_back_before_one_that_takes_less(counts: Counts) -> None:
+    other = Flow("s", "a")
+    counts.bind("stream", "topic's", "table's")
     counts.add(BATCH)
-    counts.resolve([("r", "1/7"), ("r", "1/8")])
-    counts.resolve([("r", "1/7")])
+    counts.add(Batch("stream", 8, {FLOW: Tally(10, 1), other: Tally(5)}, {0: (80, 89), 1: (60, 64)}))
+    counts.set_back("stream", 8, {0: 80, 1: 60, 2: 0})
+    assert counts.position("topic's") == {0: 79, 1: 59}
+    counts.add(Batch("stream", 8, {FLOW: Tally(3, 1)}, {0: (80, 82)}))
+    counts.add(Batch("stream", 9, {FLOW: Tally(7), other: Tally(5)}, {0: (83, 89), 1: (60, 64)}))
+    assert tally(counts) == Tally(110, 3)
+    assert counts.runs("s")[0].tallies == {"a": Tally(5)}
+    assert counts.position("topic's") == {0: 89, 1: 64}
+
+
+def test_committed_batches_and_other_streams_are_not_taken_back(counts: Counts) -> None:
+    counts.add(BATCH)
+    counts.add(replace(BATCH, stream="another", number=8))
+    counts.set_back("stream", 8, {})
+    assert tally(counts) == Tally(100, 2)
+
+
+def test_item_resolved_twice_counts_once(counts: Counts, store: Store) -> None:
+    counts.add(BATCH)
+    for item in ("1/7", "1/8", "1/7"):
+        store.execute(counts.resolution, (counts.topic, "r", item))
     assert counts.runs()[0].resolved == 2
 
 
@@ -102,7 +123,7 @@ def test_position_of_a_partition_in_which_nothing_came_is_where_the_stream_began
     counts.bind("stream", "topic's", "table's")
     counts.add(BATCH)
     counts.begin("stream", {0: 40, 1: 0, 2: 7})
-    counts.add(replace(BATCH, number=8, spans={2: (7, 6), 3: (5, 4)}))
+    counts.set_back("stream", 8, {0: 80, 1: 60, 3: 5})
     assert counts.position("topic's") == {0: 79, 1: 59, 2: 6, 3: 4}
     assert counts.batch_of(2, 6) is None
 

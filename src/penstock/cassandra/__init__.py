@@ -4,7 +4,7 @@
 how it writes the table is in `stream.connectors`. Nor does the server of the local stack, which is in `servers`.
 """
 
-from penstock.cassandra.commitlog import durable
+from penstock.cassandra.commitlog import confirm, durable, starts
 from penstock.cassandra.counts import Batch, Counts, Flow, Report, RunCounts, Tally
 from penstock.cassandra.properties import Property, properties
 from penstock.cassandra.table import Row, Store
@@ -19,6 +19,8 @@ __all__ = [
     "RunCounts",
     "Store",
     "Tally",
+    "confirm",
     "durable",
     "properties",
+    "starts",
 ]

@@ -1,11 +1,12 @@
 """The counts that ingest and stream report, kept beside the pipeline's table: the quick side of the ledger.
 
 Small tables of ours, keyed by the topic. Every write is an upsert that may be repeated. Ingest reports an attempt of a
-run once it has succeeded. The stream reports for each micro-batch how many messages of which attempt it took: after
-rows and dead letters are acknowledged, before the batch is committed. A batch that is done again replaces its report.
+run once it has succeeded. The stream reports for each batch (a micro-batch, or an epoch of real-time mode) how many
+messages of which attempt it took: after rows and dead letters are acknowledged, before the batch is committed. A batch
+that is done again replaces its report.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -36,10 +37,9 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """The report of a stream on one micro-batch.
+    """The report of a stream on one batch.
 
-    `spans` is partition -> (first, last offset), the last one before the first where it takes nothing of a partition
-    that it passed before.
+    `spans` is partition -> (first, last offset) of the messages that it took; without partitions of which it took none.
     """
 
     stream: str
@@ -83,7 +83,7 @@ class Counts:
     def __init__(self, store: Store, pipeline: Pipeline) -> None:
         self._store = store
         self._pipeline = pipeline
-        self._topic = pipeline.topic
+        self.topic = pipeline.topic
 
     def ensure(self) -> None:
         """Makes keyspace and tables where they are absent, and adds the columns that tables of older versions lack."""
@@ -109,7 +109,7 @@ class Counts:
         )
 
     def add(self, batch: Batch) -> None:
-        """Keeps the report of a stream on a micro-batch; to report it again changes nothing.
+        """Keeps the report of a stream on a batch; to report it again changes nothing.
 
         Only for the one process that works on the stream's checkpoint: sums are read and written back.
         """
@@ -120,14 +120,10 @@ class Counts:
             if before is not None:
                 sums = (before.read, before.rejected, tally.read, tally.rejected)
                 self._execute(_COUNT, *flow, batch.stream, batch.number, *sums, now)
-        spans = (
-            (self._topic, *(p, last, batch.stream, first, batch.number))
-            for p, (first, last) in batch.spans.items()
-            if first <= last
-        )
+        spans = ((self.topic, p, last, batch.stream, first, batch.number) for p, (first, last) in batch.spans.items())
         self._store.execute_each(self._cql(_SPAN), spans)
         self._store.execute(
-            self._cql(_PASSED), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
+            self._cql(_PASSED), ({p: last for p, (_, last) in batch.spans.items()}, self.topic, batch.stream)
         )
 
     def begin(self, stream: str, offsets: Mapping[int, int]) -> None:
@@ -136,11 +132,26 @@ class Counts:
         Whatever a micro-batch says of the same partition counts, whichever is said first.
         """
         passed = {partition: first - 1 for partition, first in offsets.items() if first}
-        self._store.execute(self._cql(_BEGAN), (passed, self._topic, stream))
+        self._store.execute(self._cql(_BEGAN), (passed, self.topic, stream))
 
-    def resolve(self, items: Iterable[tuple[str, str]]) -> None:
-        """Keeps that the dead letters of these (run, item) were replayed and stored."""
-        self._store.execute_each(self._cql(_RESOLVE), ((self._topic, run, item) for run, item in items))
+    def set_back(self, stream: str, number: int, begins: Mapping[int, int]) -> None:
+        """Takes back what an attempt at batch `number` reported that was never committed.
+
+        The next attempt may take less: real-time mode decides where an epoch ends while it runs. `begins` is partition
+        -> first offset of the batch. To be called before its report, where the checkpoint was not written by the
+        process that calls.
+        """
+        for row in self._execute(_TALLIES_OF):
+            if row["stream"] == stream and row["number"] == number:
+                before = (row["read_before"], row["rejected_before"])
+                self._execute(_COUNT, row["run"], row["attempt"], stream, number, *before, 0, 0, datetime.now(UTC))
+        passed = {partition: first - 1 for partition, first in begins.items() if first}
+        self._store.execute(self._cql(_PASSED), (passed, self.topic, stream))
+
+    @property
+    def resolution(self) -> str:
+        """Statement that keeps that the dead letter of an item was replayed and stored: topic, run, item."""
+        return self._cql(_RESOLVE)
 
     def runs(self, run: str | None = None) -> list[RunCounts]:
         """What is known of each run, or of the named one; the newest first."""
@@ -194,7 +205,7 @@ class Counts:
         return RunCounts(run, dict(reports), tallies, resolved["n"], seen)
 
     def _execute(self, cql: str, *values: Any) -> list[Mapping[str, Any]]:
-        return self._store.execute(self._cql(cql), (self._topic, *values))
+        return self._store.execute(self._cql(cql), (self.topic, *values))
 
     def _cql(self, cql: str) -> str:
         return cql.format(keyspace=self._pipeline.keyspace)

@@ -35,7 +35,7 @@ _OF_A_CLUSTER: Mapping[str, Mapping[str, Any]] = {
     "kafka": {"replication_factor": 3},
     "cassandra": {"replication_factor": 3},
     "heaps": {"cassandra": "512m", "spark_executor": "512m"},
-    "spark": {"executors": 2, "executor_cores": 1},
+    "spark": {"executors": 2},
 }
 """What the cluster profile makes of settings that nobody gave."""
 
@@ -89,6 +89,7 @@ class Settings(Section):
             "spark": {
                 "master": f"spark://{hosts.spark_master}:{ports.spark_master}",
                 "checkpoint": str(home / "data" / "checkpoint"),
+                "executor_cores": self.kafka.partitions,
             },
             "airflow": {"url": f"http://{hosts.airflow}:{ports.airflow}"},
         }

@@ -3,7 +3,8 @@
 import logging
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,21 +14,19 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.errors import BrokerError, PenstockError, StalledError, StoreError, StreamError
+from penstock.errors import StalledError, StreamError
 from penstock.pipelines.contract import Pipeline
-from penstock.stream.batches import MicroBatches, Sinks, prepare
-from penstock.stream.connectors.cassandra import batch_conf, spark_conf
-from penstock.stream.connectors.kafka import source_options
-from penstock.stream.counting import with_flows
-from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, ended, first_cause, is_local, only_one
-from penstock.stream.judge import transform
+from penstock.stream.connectors.cassandra import spark_conf
+from penstock.stream.epochs import Epochs, Seams, prepare
+from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, first_cause, is_local, only_one
 from penstock.stream.jvm import REDACTION, SECRET, launch
-from penstock.stream.progress import checkpoint, clear_unfinished
+from penstock.stream.mode import Mode, Modes, Room
+from penstock.stream.progress import checkpoint
+from penstock.stream.query import LOOK_S, Running
 from penstock.stream.stall import Watch
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.2
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
 # a heap begins with a 64th of the machine's memory.
@@ -55,6 +54,9 @@ _FIXED = {
     "spark.sql.streaming.metricsEnabled": "true",
     # Without new data Kafka is asked again after this; Spark's own 10 ms keep a core warm for nothing.
     "spark.sql.streaming.pollingDelay": "100ms",
+    # Real-time mode knows two sinks by name; ours does what it asks for (docs/decisions/260).
+    "spark.sql.streaming.realTimeMode.allowlistCheck": "false",
+    "spark.sql.streaming.realTimeMode.minBatchDuration": "1s",
     REDACTION: SECRET,
     # A second driver would find the port of the page taken and work on the same checkpoint: it shall end instead.
     "spark.port.maxRetries": "0",
@@ -69,11 +71,11 @@ _LOCAL_CHECKPOINT = {
 }
 
 
-def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sinks | None = None) -> None:
-    """Carries records until SIGTERM or SIGINT; a micro-batch that they interrupt is done again after a restart.
+def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], seams: Seams | None = None) -> None:
+    """Carries records until SIGTERM or SIGINT; an epoch that they interrupt is done again after a restart.
 
     Makes topics and table where they are absent. The environment must name a Java 17 (`JAVA_HOME`), and the main
-    thread must be the caller's: it is where signals arrive. `sinks` are for tests.
+    thread must be the caller's: it is where signals arrive. `seams` are for tests.
 
     Raises:
         StreamError: Spark could not be started, or the query ended by itself.
@@ -83,19 +85,14 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
     check_room(place)
     with stop_requests() as stopping, only_one(place), Store(settings.cassandra) as store:
         check_checkpoint(place, pipeline)
-        batches = MicroBatches(pipeline, settings, prepare(settings, pipeline, store), stopping, sinks or Sinks())
+        epochs = Epochs(pipeline, settings, prepare(settings, pipeline, store), stopping, seams or Seams())
         try:
             with ExitStack() as closing:
-                spark = session(settings, pipeline, jars, batch_conf(store, pipeline))
+                spark = session(settings, pipeline, jars)
                 closing.callback(spark.stop)
                 _listen(stopping)  # a new SparkContext takes SIGINT for itself
-                query = start(spark, batches)
-                closing.callback(query.stop)
-                if settings.spark.starting_offsets == "latest":
-                    _note_beginning(spark, query, batches)
-                jobs = spark.sparkContext.statusTracker().getActiveJobsIds
                 try:
-                    _follow(query, batches, Watch(pipeline.app_name, lambda: batches.attempt_began_s, jobs))
+                    _running(spark, epochs).until_stopped(partial(_note_beginning, spark, epochs))
                 except StalledError:
                     closing.pop_all()  # stopping would wait for what waits; the JVM ends with this process
                     raise
@@ -104,6 +101,18 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], sinks: Sin
                 raise StreamError(f"{pipeline.app_name}: the driver's JVM ended or is out of reach: {error}") from error
             log.warning("%s: Spark was gone before it could be stopped: %s", pipeline.app_name, first_cause(error))
     log.info("%s: stopped", pipeline.app_name)
+
+
+def _running(spark: SparkSession, epochs: Epochs) -> Running:
+    name, broker, topic = epochs.pipeline.app_name, epochs.resources.broker, epochs.pipeline.topic
+    modes = Modes(Mode(epochs.settings.spark.mode), lambda: Room(slots(spark), broker.partitions(topic)), name)
+    return Running(spark, epochs, modes, Watch(name, spark.sparkContext.statusTracker().getActiveJobsIds))
+
+
+def slots(spark: SparkSession) -> int:
+    """How many tasks all living executors run at a time."""
+    context: Any = spark.sparkContext._jsc.sc()
+    return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
 
 
 def session(
@@ -144,32 +153,6 @@ def session(
         ) from error
 
 
-def start(spark: SparkSession, batches: MicroBatches, place: str = "", **trigger: Any) -> StreamingQuery:
-    """The running query. Topics and table must exist. `place` of the checkpoint and `trigger` are the settings' unless
-    given.
-    """
-    pipeline, settings = batches.pipeline, batches.settings
-    place = place or checkpoint(settings, pipeline)
-    clear_unfinished(spark, place)
-    trigger = trigger or {"processingTime": f"{settings.spark.trigger_interval_ms} milliseconds"}
-    messages = (
-        spark.readStream.format("kafka")
-        .options(**source_options(settings.kafka))
-        .option("subscribe", pipeline.topic)
-        .option("startingOffsets", settings.spark.starting_offsets)
-        .option("maxOffsetsPerTrigger", settings.spark.max_records_per_batch)
-        .option("failOnDataLoss", "true")
-        .option("includeHeaders", "true")
-        .load()
-        # One task a core: each begins by making the code of its part of the plan, whatever it has to read.
-        .coalesce(settings.spark.executors * settings.spark.executor_cores)
-    )
-    # Before `foreachBatch`, so that both halves of a micro-batch are made by the same plan.
-    query = with_flows(transform(messages, pipeline)).writeStream.queryName(pipeline.name)
-    log.info("%s: reading %s, checkpoint %s", pipeline.app_name, pipeline.topic, place)
-    return query.foreachBatch(batches.store).option("checkpointLocation", place).trigger(**trigger).start()
-
-
 @contextmanager
 def stop_requests() -> Iterator[Event]:
     """An event that SIGTERM and SIGINT set."""
@@ -188,25 +171,9 @@ def _listen(stopping: Event) -> None:
         signal.signal(number, lambda *_: stopping.set())
 
 
-def _note_beginning(spark: SparkSession, query: StreamingQuery, batches: MicroBatches) -> None:
-    """Returns when that is done; or the query ended or was told to stop, which `_follow` sees to."""
-    while query.isActive and not batches.note_beginning(spark, str(query.id)):
-        if batches.stopping.wait(LOOK_S):
-            return
-
-
-def _follow(query: StreamingQuery, batches: MicroBatches, watch: Watch) -> None:
-    """Returns when a stop was requested; raises when the query ended by itself.
-
-    Looks again and again instead of waiting in the JVM, where a signal would not be noticed.
-    """
-    while not batches.stopping.wait(LOOK_S):
-        watch.look()
-        if not query.isActive:
-            if isinstance(batches.failure, PenstockError):
-                raise batches.failure
-            cause = batches.failure or query.exception()
-            with suppress(BrokerError, StoreError):
-                batches.check_same(str(query.id))
-            place = checkpoint(batches.settings, batches.pipeline)
-            raise ended(query.name, cause, place, batches.pipeline) from cause
+def _note_beginning(spark: SparkSession, epochs: Epochs, query: StreamingQuery) -> None:
+    """Returns when that is done; or the query ended or was told to stop, which its follower sees to."""
+    if epochs.settings.spark.starting_offsets == "latest":
+        while query.isActive and not epochs.note_beginning(spark, str(query.id)):
+            if epochs.stopping.wait(LOOK_S):
+                return

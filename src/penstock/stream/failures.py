@@ -52,7 +52,7 @@ _REMEDIES = {
 
 def check_room(place: str) -> None:
     """Raises StreamError when a local checkpoint could not be written: Spark would say it in a hundred lines."""
-    if _is_full(place):
+    if is_full(place):
         raise StreamError(DISK_FULL.format(place=place))
 
 
@@ -98,7 +98,7 @@ def ended(name: str, cause: BaseException | None, place: str, pipeline: Pipeline
     """What to say of a query that ended by itself."""
     if cause is None:
         return StreamError(f"query {name} was stopped from outside; a restart goes on from its checkpoint.")
-    remedy = _remedy(cause) or (DISK_FULL.format(place=place) if _is_full(place) else "")
+    remedy = _remedy(cause) or (DISK_FULL.format(place=place) if is_full(place) else "")
     remedy = remedy or "The checkpoint still marks what was stored, and a restart goes on from there."
     return StreamError(
         f"query {name} ended: {first_cause(cause)}. {remedy.format(topic=pipeline.topic)} The whole story is in the "
@@ -173,7 +173,8 @@ def is_local(place: str) -> bool:
     return not is_url(place)
 
 
-def _is_full(place: str) -> bool:
+def is_full(place: str) -> bool:
+    """Whether the disk of a local checkpoint has no room for two more small files."""
     if not is_local(place):
         return False
     there = next(folder for folder in (Path(place).absolute(), *Path(place).absolute().parents) if folder.exists())

@@ -1,8 +1,4 @@
-"""The first and the last offset of a micro-batch in each partition, read from Spark's checkpoint.
-
-Counted by Spark itself, so it holds for partitions that were added since the stream started, and where the last offsets
-are no messages: marks of transactions, and what an aborted one had written.
-"""
+"""Where a stream is by its own checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -38,7 +34,7 @@ def clear_unfinished(spark: SparkSession, place: str) -> None:
 
 
 class Progress:
-    """The offsets of a stream's micro-batches. Spark writes a micro-batch's end before it begins."""
+    """The offsets of a stream's epochs."""
 
     def __init__(self, spark: SparkSession, place: str, topic: str) -> None:
         jvm: Any = spark.sparkContext._jvm
@@ -46,28 +42,18 @@ class Progress:
         self._path, self._text = jvm.org.apache.hadoop.fs.Path, jvm.org.apache.commons.io.IOUtils.toString
         self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
         self._place, self._topic = place, topic
-        self._last: tuple[int, Mapping[int, int]] | None = None
 
-    def spans(self, number: int) -> dict[int, tuple[int, int]]:
-        """Partition -> first and last offset; where the micro-batch takes none, the last one is before the first.
+    def begins(self, number: int) -> Mapping[int, int]:
+        """Partition -> where epoch `number` begins: at the end of the one before, or where the source began.
 
-        Without offset 0, which is the end of a partition in which nothing is.
+        Of the partitions that were there then.
         """
-        begins, ends = self._before(number), self._offsets(f"offsets/{number}")
-        self._last = (number, ends)
-        # Of a partition that was added Spark takes the first offset, or ends (`failOnDataLoss`).
-        return {part: (begins.get(part, 0), end - 1) for part, end in ends.items() if end}
+        return self._offsets(f"offsets/{number - 1}" if number else _BEGINNING)
 
     def beginning(self) -> Mapping[int, int] | None:
         """Partition -> the first offset that the stream reads; None before Spark has decided that."""
         path = self._path(f"{self._place}/{_BEGINNING}")
         return self._offsets(_BEGINNING) if path.getFileSystem(self._conf).exists(path) else None
-
-    def _before(self, number: int) -> Mapping[int, int]:
-        """Where the micro-batch begins: at the end of the one before, or where the source began."""
-        if self._last and self._last[0] == number - 1:
-            return self._last[1]
-        return self._offsets(f"offsets/{number - 1}" if number else _BEGINNING)
 
     def _offsets(self, name: str) -> Mapping[int, int]:
         """The source's offsets are JSON in the last line: `OffsetSeqLog`, `KafkaSourceInitialOffsetWriter` of 4.2.0."""
