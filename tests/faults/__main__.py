@@ -20,7 +20,6 @@ from rich.table import Table
 
 from penstock.config import Settings
 from penstock.launcher import control
-from penstock.servers import jars
 from penstock.servers.java import find_java
 from penstock.servers.spark import driver_environment
 from penstock.users import USERS
@@ -120,7 +119,7 @@ def _defects_alone(defects: Sequence[Defect]) -> list[Verdict]:
 def _defects(settings: Settings, defects: Sequence[Defect], folder: Path) -> list[Verdict]:
     os.environ.update(driver_environment(settings, find_java(settings)))
     verdicts = []
-    for verdict in play_defects(settings, USERS, defects, jars.classpath(settings, "spark"), folder):
+    for verdict in play_defects(settings, USERS, defects, application_jars(settings, find_java(settings)), folder):
         verdicts.append(verdict)
         _say(verdict.defect.name, str(verdict.findings) or "nothing found")
     return verdicts
