@@ -190,7 +190,7 @@ def _local_spark(
     settings: Settings, base: Pipeline, classpath: Sequence[Path], folder: Path
 ) -> Iterator[tuple[SparkSession, Settings]]:
     [port] = free_ports(1)
-    changes = {"master": "local[2]", "checkpoint": str(folder / "checkpoint"), "max_records_per_batch": RECORDS // 2}
+    changes = {"master": "local[4]", "checkpoint": str(folder / "checkpoint"), "max_records_per_batch": RECORDS // 2}
     own = settings.model_copy(
         update={
             "spark": settings.spark.model_copy(update=changes),

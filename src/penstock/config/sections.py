@@ -330,7 +330,7 @@ class CassandraSettings(Section):
     ssl_key_password: Secret = SecretStr("")
     """Of the private key, where it has one."""
     ssl_hostname_verification: bool = True
-    """Whether a node's certificate must name its address; the Spark connector never looks (decision 141)."""
+    """Whether a node's certificate must name its address."""
 
     @model_validator(mode="after")
     def _no_certificates_in_vain(self) -> Self:

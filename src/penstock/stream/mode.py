@@ -50,8 +50,9 @@ class Modes:
         self.mode = wanted
 
     def settle(self, wait: Callable[[], bool]) -> None:
-        """Returns when there are slots for real-time mode, or it is clear that they do not come; or when `wait`, which
-        is called between two looks, says so. For a stream that starts: executors register one by one.
+        """For a stream that starts: returns when there are slots for real-time mode, or do not come.
+
+        Executors register one by one; between two looks `wait` is called, which may say that it is enough.
         """
         while self._wanted is Mode.REAL_TIME and not self._is_right() and not self._has_changed() and not wait():
             pass

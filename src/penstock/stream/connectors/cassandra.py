@@ -135,13 +135,15 @@ def spark_conf(settings: CassandraSettings, folder: Path) -> dict[str, str]:
 
 
 def _tls(settings: CassandraSettings, folder: Path) -> dict[str, str]:
-    options = {"enabled": "true", "enabledAlgorithms": ",".join(_CIPHERS)}
+    options = {"ssl.enabled": "true", "ssl.enabledAlgorithms": ",".join(_CIPHERS)}
     if settings.ssl_ca_location:
         path, password = tls.java_trust_store(settings.ssl_ca_location, folder)
-        options |= {"trustStore.path": str(path), "trustStore.password": password}
+        options |= {"ssl.trustStore.path": str(path), "ssl.trustStore.password": password}
     key_password = settings.ssl_key_password.get_secret_value()
     who = tls.identity(settings.ssl_certificate_location, settings.ssl_key_location, key_password)
     if who:
         path, password = tls.java_key_store(who, folder)
-        options |= {"clientAuth.enabled": "true", "keyStore.path": str(path), "keyStore.password": password}
-    return {f"spark.cassandra.connection.ssl.{name}": value for name, value in options.items()}
+        options |= {"ssl.clientAuth.enabled": "true", "ssl.keyStore.path": str(path), "ssl.keyStore.password": password}
+    if settings.ssl_hostname_verification:
+        options["factory"] = "penstock.stream.VerifyingConnectionFactory"
+    return {f"spark.cassandra.connection.{name}": value for name, value in options.items()}

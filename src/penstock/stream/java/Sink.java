@@ -57,7 +57,6 @@ public final class Sink implements TableProvider {
 
         @Override
         public WriteBuilder newWriteBuilder(LogicalWriteInfo info) {
-            // A method of Scala's: the options as they are written, for names of Kafka's are in small letters anyway.
             Options options = new Options(new HashMap<>(info.options().asCaseSensitiveMap()));
             return (UpdatesAsAppends) () -> new Write() {
                 @Override
