@@ -41,9 +41,8 @@ def elsewhere(settings: Settings, own: Pipeline, folder: Path) -> Settings:
     """The same stack, with a stream whose checkpoint and log are in `folder`."""
     (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
     [port] = free_ports(1)
-    spark = settings.spark.model_copy(
-        update={"master": "local[4]", "checkpoint": str(folder / "checkpoint"), "epoch_s": 2}
-    )
+    changes = {"master": "local[4]", "checkpoint": str(folder / "checkpoint"), "epoch_s": 2}
+    spark = settings.spark.model_copy(update=changes)
     ports = settings.ports.model_copy(update={"spark_driver_ui": port})
     return settings.model_copy(update={"pipeline": "own_pipeline:OWN", "ports": ports, "spark": spark})
 
@@ -180,7 +179,7 @@ def test_dropped_table_is_not_silently_begun_anew_and_can_be_rebuilt(
     assert {key: row for key, row in rows(store, own).items() if key in before} == before
     with streaming(settings):
         until(lambda: UUID(int=RECORDS + 1) in rows(store, own))
-        until(lambda: taken(settings) == RECORDS + 2)
+        until(lambda: taken(settings) >= RECORDS + 2)
 
 
 def rebuilt(settings: Settings) -> None:
