@@ -80,7 +80,8 @@ def test_another_master_may_be_named_for_once_and_ctrl_c_is_a_gentle_stop_too(
     elsewhere = changed(settings, spark={"master": f"spark://127.0.0.1:{nobody}"})
     with streaming(elsewhere, "--master", "local[1]") as process:
         until(lambda: row(store, own, UUID(int=700)) is not None)
-        assert "1 task slots for 4 partitions, too few for real-time mode" in log_of(settings)process.send_signal(signal.SIGINT)
+        assert "1 task slots for 4 partitions, too few for real-time mode" in log_of(settings)
+        process.send_signal(signal.SIGINT)
         assert process.wait(STOP_TIMEOUT_S) == 0
 
 

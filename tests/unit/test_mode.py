@@ -64,6 +64,13 @@ def test_too_few_slots_at_the_start_mean_micro_batches(caplog: pytest.LogCapture
     assert "App: 2 task slots for 4 partitions, too few for real-time mode" in caplog.text
 
 
+def test_slots_that_are_all_there_are_not_waited_for() -> None:
+    stage = Stage(slots=2)
+    modes = stage.modes()
+    modes.settle(stage.wait, all_there=True)
+    assert (modes.mode, stage.now_s) == (Mode.MICRO_BATCH, 0)
+
+
 def test_a_stop_ends_the_wait_for_slots() -> None:
     stage = Stage(slots=2)
     stage.modes().settle(lambda: True)

@@ -49,11 +49,14 @@ class Modes:
         self._looked_s = self._right_s = now_s()
         self.mode = wanted
 
-    def settle(self, wait: Callable[[], bool]) -> None:
+    def settle(self, wait: Callable[[], bool], *, all_there: bool = False) -> None:
         """For a stream that starts: returns when there are slots for real-time mode, or do not come.
 
-        Executors register one by one; between two looks `wait` is called, which may say that it is enough.
+        Executors register one by one, unless they are `all_there`; between two looks `wait` is called, which may say
+        that it is enough.
         """
+        if all_there:
+            self._right_s -= GRACE_S
         while self._wanted is Mode.REAL_TIME and not self._is_right() and not self._has_changed() and not wait():
             pass
 

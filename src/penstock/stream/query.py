@@ -104,7 +104,8 @@ class Running:
             PenstockError: the query ended for a reason that does not pass, or failed too often.
         """
         stopping = self.epochs.stopping
-        self.modes.settle(lambda: stopping.wait(LOOK_S))
+        local = self.epochs.settings.spark.master.startswith("local")
+        self.modes.settle(lambda: stopping.wait(LOOK_S), all_there=local)
         while not stopping.is_set():
             committed = self.epochs.committed
             self._started_s = time.monotonic()
