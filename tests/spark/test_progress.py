@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from penstock.stream.progress import Progress
+from penstock.stream.progress import Progress, clear_uncommitted
 
 Ends = Mapping[int, int]
 
@@ -48,3 +48,22 @@ def test_epoch_begins_where_the_one_before_ended(spark: SparkSession, place: str
     for number, end in enumerate((10, 25, 30)):
         write(tmp_path, number, {0: end})
     assert Progress(spark, place, "t").begins(2) == {0: 25}
+
+
+@pytest.mark.parametrize(
+    ("committed", "left"), [([], set()), ([0], {"0"}), ([0, 1], {"0", "1"}), ([0, 1, 2], {"0", "1", "2"})]
+)
+def test_offsets_of_an_epoch_that_was_not_committed_are_removed(
+    spark: SparkSession, place: str, tmp_path: Path, committed: list[int], left: set[str]
+) -> None:
+    for number in range(len(committed) + 1):
+        write(tmp_path, number, {0: number})
+    (tmp_path / "commits").mkdir()
+    for number in committed:
+        (tmp_path / "commits" / str(number)).write_text("v1\n{}")
+    clear_uncommitted(spark, place)
+    assert {path.name for path in (tmp_path / "offsets").iterdir()} == left
+
+
+def test_new_checkpoint_has_nothing_that_was_not_committed(spark: SparkSession, tmp_path: Path) -> None:
+    clear_uncommitted(spark, str(tmp_path / "none"))

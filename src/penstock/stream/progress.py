@@ -33,6 +33,31 @@ def clear_unfinished(spark: SparkSession, place: str) -> None:
             system.delete(path, False)
 
 
+def clear_uncommitted(spark: SparkSession, place: str) -> None:
+    """Removes the offsets of an epoch that was not committed: real-time mode decides anew where it ends.
+
+    Spark 4.2.0 would do the epoch, find that its offsets are written already, and end with CONCURRENT_STREAM_LOG_UPDATE,
+    each time: `MicroBatchExecution.markMicroBatchEnd`. A micro-batch that was interrupted leaves such offsets, and so
+    does a kill between Spark's two last writes of an epoch.
+    """
+    jvm: Any = spark.sparkContext._jvm
+    conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
+    folders = [jvm.org.apache.hadoop.fs.Path(f"{place}/{name}") for name in ("offsets", "commits")]
+    system = folders[0].getFileSystem(conf)
+    offsets, commits = (
+        {int(one.getPath().getName()): one.getPath() for one in system.listStatus(folder) if _is_number(one)}
+        if system.exists(folder)
+        else {}
+        for folder in folders
+    )
+    for number in offsets.keys() - range(max(commits, default=-1) + 1):
+        system.delete(offsets[number], False)
+
+
+def _is_number(status: Any) -> bool:
+    return str(status.getPath().getName()).isdecimal()
+
+
 class Progress:
     """The offsets of a stream's epochs."""
 

@@ -18,7 +18,7 @@ from penstock.stream.epochs import Epochs
 from penstock.stream.failures import ended, first_cause, is_final, is_full
 from penstock.stream.judge import transform
 from penstock.stream.mode import Mode, Modes
-from penstock.stream.progress import checkpoint, clear_unfinished
+from penstock.stream.progress import checkpoint, clear_uncommitted, clear_unfinished
 from penstock.stream.sink import FORMAT, outgoing, sink_options
 from penstock.stream.stall import Watch
 
@@ -36,6 +36,8 @@ def start(spark: SparkSession, epochs: Epochs, mode: Mode, **trigger: Any) -> St
     """The running query. Topics and table must exist. `trigger` is the mode's unless given."""
     pipeline, settings = epochs.pipeline, epochs.settings
     place = checkpoint(settings, pipeline)
+    if mode is Mode.REAL_TIME:
+        clear_uncommitted(spark, place)
     clear_unfinished(spark, place)
     _register(spark, epochs)
     options = sink_options(pipeline, settings, epochs.resources.counts, batch_limit(epochs.resources.store, pipeline))
