@@ -36,7 +36,7 @@ def clear_unfinished(spark: SparkSession, place: str) -> None:
 def clear_uncommitted(spark: SparkSession, place: str) -> None:
     """Removes the offsets of an epoch that was not committed: real-time mode decides anew where it ends.
 
-    Spark 4.2.0 would do the epoch, find that its offsets are written already, and end with CONCURRENT_STREAM_LOG_UPDATE,
+    Spark 4.2.0 would do the epoch, find that its offsets are written already, and end (CONCURRENT_STREAM_LOG_UPDATE),
     each time: `MicroBatchExecution.markMicroBatchEnd`. A micro-batch that was interrupted leaves such offsets, and so
     does a kill between Spark's two last writes of an epoch.
     """

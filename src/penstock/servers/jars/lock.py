@@ -73,7 +73,7 @@ def lock_own(settings: Settings) -> str:
     """The text of the lock of our own jar."""
     jars.fetch(settings, lambda _: None, ("spark", "compiler"))
     with TemporaryDirectory() as place:
-        jar = own.compiled(find_java(settings), jars_of_pyspark(), jars.folder(settings), Path(place))
+        jar = own.compiled(find_java(settings), jars_of_pyspark(), jars.folder(settings), Path(place), own.SOURCES)
         return f'{_HEADER}\nsha256 = "{hashlib.sha256(jar.read_bytes()).hexdigest()}"\n'
 
 

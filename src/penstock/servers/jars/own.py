@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from penstock.servers.java import Java
 
 LOCK = "own.lock.toml"
+SOURCES = Path(str(resources.files("penstock"))) / "stream" / "java"
 _TIMEOUT_S = 300
 # Of every entry: the earliest that a zip file can say.
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def own_jar(folder: Path, java: "Java", provided: Iterable[Path]) -> Path:
-    """The jar in the `folder` of jars, made when it is not there yet. `provided` are the jars of pyspark.
+def own_jar(folder: Path, java: "Java", provided: Iterable[Path], sources: Path | None = None) -> Path:
+    """The jar in the `folder` of jars, made when it is not there yet. `provided` are the jars of pyspark; the `sources`
+    are ours unless given.
 
     Of two calls at once, in whatever processes, one compiles and the other waits.
 
@@ -43,23 +45,23 @@ def own_jar(folder: Path, java: "Java", provided: Iterable[Path]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with held(path.with_suffix(".lock"), timeout_s=None):
         if not path.exists():
-            made = compiled(java, provided, folder, path.parent)
+            made = compiled(java, provided, folder, path.parent, sources or SOURCES)
             if _sha256(made) != sha256:
                 raise ServiceError(
-                    f"the jar of {sources()} has sha256 {_sha256(made)}, and {LOCK} says {sha256}. Was a source "
+                    f"the jar of {sources or SOURCES} has sha256 {_sha256(made)}, and {LOCK} says {sha256}. Was a source "
                     "changed? scripts/lock writes the lock anew."
                 )
             made.replace(path)
     return path
 
 
-def compiled(java: "Java", provided: Iterable[Path], folder: Path, into: Path) -> Path:
+def compiled(java: "Java", provided: Iterable[Path], folder: Path, into: Path, sources: Path) -> Path:
     """A jar of the sources: byte for byte the same for the same sources, compiler and class path."""
     [compiler] = (jar.path(folder) for jar in locked("compiler"))
     classpath = [*provided, *(jar.path(folder) for jar in locked("spark"))]
     with TemporaryDirectory(dir=into) as place:
         options = ("-17", "-proc:none", "-nowarn", "-g", "-encoding", "UTF-8")
-        files = sorted(str(path) for path in sources().glob("*.java"))
+        files = sorted(str(path) for path in sources.glob("*.java"))
         done = subprocess.run(  # noqa: S603 - the locked compiler
             java.command(
                 "org.eclipse.jdt.internal.compiler.batch.Main",
@@ -74,13 +76,8 @@ def compiled(java: "Java", provided: Iterable[Path], folder: Path, into: Path) -
             check=False,
         )
         if done.returncode:
-            raise ServiceError(f"{sources()} does not compile: {done.stdout}{done.stderr}")
+            raise ServiceError(f"{sources} does not compile: {done.stdout}{done.stderr}")
         return _packed(Path(place), into / "penstock.jar.new")
-
-
-def sources() -> Path:
-    """The folder of the sources."""
-    return Path(str(resources.files("penstock"))) / "stream" / "java"
 
 
 def locked_sha256() -> str:
