@@ -27,7 +27,7 @@ from penstock.stream.epochs import Epochs, prepare
 from penstock.stream.judge import WRITETIME
 from penstock.stream.mode import Mode
 from penstock.stream.query import start
-from penstock.stream.sink import LETTER
+from penstock.stream.sink import LETTER, OFFSET, PARTITION, REJECTED
 from rig.stacks import free_ports
 from tests.faults.check import Findings, Topic, check
 from tests.faults.load import Expected, messages
@@ -75,11 +75,11 @@ class Verdict:
 
 def _in_time() -> Column:
     """Not of the last epoch, which was committed by a process that ended before it wrote."""
-    return F.col("offset") < 300
+    return F.col(OFFSET) < 300
 
 
 def _behind(outgoing: DataFrame) -> DataFrame:
-    return outgoing.where(F.col("rejected") | _in_time())
+    return outgoing.where(F.col(REJECTED) | _in_time())
 
 
 def _letters_behind(outgoing: DataFrame) -> DataFrame:
@@ -87,7 +87,7 @@ def _letters_behind(outgoing: DataFrame) -> DataFrame:
 
 
 def _few_dropped(outgoing: DataFrame) -> DataFrame:
-    return outgoing.where(F.col("rejected") | (F.col("partition") != 1) | ~F.col("offset").between(7, 10))
+    return outgoing.where(F.col(REJECTED) | (F.col(PARTITION) != 1) | ~F.col(OFFSET).between(7, 10))
 
 
 def _random_ids(outgoing: DataFrame) -> DataFrame:
@@ -120,11 +120,11 @@ def _through_text(outgoing: DataFrame) -> DataFrame:
 
 def _forgotten(outgoing: DataFrame) -> DataFrame:
     """Bad records are skipped."""
-    return outgoing.withColumn(LETTER, F.when(~F.col("rejected"), F.col(LETTER)))
+    return outgoing.withColumn(LETTER, F.when(~F.col(REJECTED), F.col(LETTER)))
 
 
 def _without_one_partition(outgoing: DataFrame) -> DataFrame:
-    return outgoing.where("partition != 2")
+    return outgoing.where(F.col(PARTITION) != 2)
 
 
 def _publish_twice(settings: Settings, sent: Sequence[Message]) -> None:

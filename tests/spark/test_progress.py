@@ -50,11 +50,9 @@ def test_epoch_begins_where_the_one_before_ended(spark: SparkSession, place: str
     assert Progress(spark, place, "t").begins(2) == {0: 25}
 
 
-@pytest.mark.parametrize(
-    ("committed", "left"), [([], set()), ([0], {"0"}), ([0, 1], {"0", "1"}), ([0, 1, 2], {"0", "1", "2"})]
-)
+@pytest.mark.parametrize("committed", [[], [0], [0, 1], [0, 1, 2]])
 def test_offsets_of_an_epoch_that_was_not_committed_are_removed(
-    spark: SparkSession, place: str, tmp_path: Path, committed: list[int], left: set[str]
+    spark: SparkSession, place: str, tmp_path: Path, committed: list[int]
 ) -> None:
     for number in range(len(committed) + 1):
         write(tmp_path, number, {0: number})
@@ -62,7 +60,7 @@ def test_offsets_of_an_epoch_that_was_not_committed_are_removed(
     for number in committed:
         (tmp_path / "commits" / str(number)).write_text("v1\n{}")
     clear_uncommitted(spark, place)
-    assert {path.name for path in (tmp_path / "offsets").iterdir()} == left
+    assert {path.name for path in (tmp_path / "offsets").iterdir()} == {str(number) for number in committed}
 
 
 def test_new_checkpoint_has_nothing_that_was_not_committed(spark: SparkSession, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import logging
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -14,7 +15,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.errors import StalledError, StreamError
+from penstock.errors import BrokerError, StalledError, StreamError
+from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.stream.connectors.cassandra import spark_conf
 from penstock.stream.epochs import Epochs, Seams, prepare
@@ -27,6 +29,8 @@ from penstock.stream.stall import Watch
 
 log = logging.getLogger(__name__)
 
+_LOOK_S = 3.0
+"""How long Kafka is asked for the number of partitions, while the query runs on."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
 # a heap begins with a 64th of the machine's memory.
@@ -92,7 +96,7 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], seams: Sea
                 closing.callback(spark.stop)
                 _listen(stopping)  # a new SparkContext takes SIGINT for itself
                 try:
-                    _running(spark, epochs).until_stopped(partial(_note_beginning, spark, epochs))
+                    _running(spark, epochs, closing).until_stopped(partial(_note_beginning, spark, epochs))
                 except StalledError:
                     closing.pop_all()  # stopping would wait for what waits; the JVM ends with this process
                     raise
@@ -103,10 +107,27 @@ def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], seams: Sea
     log.info("%s: stopped", pipeline.app_name)
 
 
-def _running(spark: SparkSession, epochs: Epochs) -> Running:
-    name, broker, topic = epochs.pipeline.app_name, epochs.resources.broker, epochs.pipeline.topic
-    modes = Modes(Mode(epochs.settings.spark.mode), lambda: Room(slots(spark), broker.partitions(topic)), name)
+def _running(spark: SparkSession, epochs: Epochs, closing: ExitStack) -> Running:
+    name, kafka = epochs.pipeline.app_name, epochs.settings.kafka
+    broker = closing.enter_context(Broker(kafka.model_copy(update={"delivery_timeout_s": _LOOK_S})))
+    room = _Room(spark, broker, epochs.pipeline.topic)
+    modes = Modes(Mode(epochs.settings.spark.mode), room.look, name)
     return Running(spark, epochs, modes, Watch(name, spark.sparkContext.statusTracker().getActiveJobsIds))
+
+
+@dataclass
+class _Room:
+    """Task slots and partitions; a Kafka that does not answer has as many as it had."""
+
+    spark: SparkSession
+    broker: Broker
+    topic: str
+    partitions: int = 1
+
+    def look(self) -> Room:
+        with suppress(BrokerError):
+            self.partitions = self.broker.partitions(self.topic)
+        return Room(slots(self.spark), self.partitions)
 
 
 def slots(spark: SparkSession) -> int:

@@ -103,7 +103,7 @@ class Running:
         """Returns when a stop was requested, and no query runs any more; `started` gets the first query.
 
         Raises:
-            PenstockError: the query ended for a reason that does not pass, or failed too often.
+            PenstockError: the query ended for a reason that does not pass, or failed too often, or has stalled.
         """
         stopping = self.epochs.stopping
         local = self.epochs.settings.spark.master.startswith("local")
@@ -114,17 +114,16 @@ class Running:
             query = start(self.spark, self.epochs, self.modes.mode)
             started(query)
             started = _nothing
+            failed: _FailedError | None = None
             try:
                 self._follow(query)
-            except _FailedError as failed:
+            except _FailedError as error:
+                failed = error
+            query.stop()  # not when it has stalled: it would be waited for
+            if failed:
                 self._failed = 1 if self.epochs.committed > committed else self._failed + 1
                 self._pause(failed)
-            finally:
-                self._stop(query)
-
-    def _stop(self, query: StreamingQuery) -> None:
-        query.stop()
-        self.epochs.forget()
+            self.epochs.forget()
 
     def _follow(self, query: StreamingQuery) -> None:
         """Returns when a stop was requested or the mode has changed.

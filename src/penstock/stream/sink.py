@@ -12,7 +12,9 @@ from penstock.stream.connectors.kafka import letter_options
 from penstock.stream.judge import WRITETIME, deletes, is_replay, item, letter, resolves, run_and_attempt
 
 FORMAT = "penstock.stream.Sink"
-LETTER = "letter"
+PARTITION, OFFSET = "penstock_partition", "penstock_offset"
+REJECTED = "penstock_rejected"
+LETTER = "penstock_letter"
 """Column with the dead letter or the resolution of a message, null where there is none."""
 
 _PATIENCE_MS = 60_000
@@ -23,15 +25,15 @@ def outgoing(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
     """The result of `judge.transform` as the sink takes it; the order of the columns is that of `java/Columns.java`."""
     run, attempt = run_and_attempt()
     columns: tuple[Column, ...] = (
-        F.col("origin.partition").alias("partition"),
-        F.col("origin.offset").alias("offset"),
-        run.alias("run"),
-        attempt.alias("attempt"),
-        (~is_replay()).alias("counted"),
-        F.col("reason").isNotNull().alias("rejected"),
+        F.col("origin.partition").alias(PARTITION),
+        F.col("origin.offset").alias(OFFSET),
+        run.alias("penstock_run"),
+        attempt.alias("penstock_attempt"),
+        (~is_replay()).alias("penstock_counted"),
+        F.col("reason").isNotNull().alias(REJECTED),
         letter(pipeline).alias(LETTER),
-        F.when(resolves().isNotNull(), item()).alias("resolved_item"),
-        deletes(pipeline).alias("deleted"),
+        F.when(resolves().isNotNull(), item()).alias("penstock_resolved_item"),
+        deletes(pipeline).alias("penstock_deleted"),
         F.col(WRITETIME),
     )
     return transformed.select(*columns, "record.*")

@@ -48,8 +48,8 @@ def own_jar(folder: Path, java: "Java", provided: Iterable[Path], sources: Path 
             made = compiled(java, provided, folder, path.parent, sources or SOURCES)
             if _sha256(made) != sha256:
                 raise ServiceError(
-                    f"the jar of {sources or SOURCES} has sha256 {_sha256(made)}, and {LOCK} says {sha256}. Was a source "
-                    "changed? scripts/lock writes the lock anew."
+                    f"the jar of {sources or SOURCES} has sha256 {_sha256(made)}, and {LOCK} says {sha256}. "
+                    "Was a source changed? scripts/lock writes the lock anew."
                 )
             made.replace(path)
     return path

@@ -7,6 +7,7 @@ import com.datastax.oss.driver.api.core.cql.PreparedStatement;
 import com.datastax.spark.connector.cql.CassandraConnector;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.sql.catalyst.InternalRow;
@@ -38,12 +39,17 @@ final class Rows {
         clears = options.text("absent").equals("clear");
         ttlMs = Long.parseLong(options.text("ttl_ms"));
         longestTtlS = options.number("longest_ttl_s");
-        topic = ByteBuffer.wrap(options.text("topic").getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        topic = ByteBuffer.wrap(options.text("topic").getBytes(StandardCharsets.UTF_8));
         session = Connector.ONE.openSession();
-        insert = session.prepare(options.text("insert"));
-        delete = session.prepare(options.text("delete"));
-        resolve = session.prepare(options.text("resolve"));
-        requests = new Requests(session, options);
+        try {
+            insert = session.prepare(options.text("insert"));
+            delete = session.prepare(options.text("delete"));
+            resolve = session.prepare(options.text("resolve"));
+            requests = new Requests(session, options);
+        } catch (RuntimeException error) {
+            session.close();
+            throw error;
+        }
     }
 
     /** Returns at once, but where so much is under way that it has to wait. */
