@@ -102,6 +102,19 @@ def test_damaged_checkpoint_is_refused(copied: Settings, damage: Callable[[Path]
     assert "Move the checkpoint away" in log_of(copied)
 
 
+def test_epoch_without_its_commit_is_done_again_and_counted_once(copied: Settings, own: Pipeline, store: Store) -> None:
+    """As a kill between Spark's two last writes leaves a checkpoint, or in the middle of a micro-batch."""
+    commits = Path(copied.spark.checkpoint, "users", "commits")
+    while committed(copied) == RECORDS:
+        number = newest(commits).name
+        (commits / number).unlink()
+        (commits / f".{number}.crc").unlink(missing_ok=True)
+    with streaming(copied):
+        until(lambda: committed(copied) == RECORDS)
+    [run] = Counts(store, own).runs()
+    assert run.tallies[Flow("r", "").attempt].read == RECORDS
+
+
 def begun_and_killed(place: Path) -> None:
     """As kill -9 in the first write of offsets, and of commits, leaves a checkpoint."""
     for folder in ("offsets", "commits"):
