@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -23,7 +24,7 @@ final class Tally implements WriterCommitMessage {
     private static final int LAST = 1;
 
     private final long[] all = new long[2];
-    private final HashMap<Flow, long[]> flows = new HashMap<>();
+    private final LinkedHashMap<Flow, long[]> flows = new LinkedHashMap<>();
     private final HashMap<Integer, long[]> spans = new HashMap<>();
     private transient Flow latest;
     private transient long[] latestCounts;
