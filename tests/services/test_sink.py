@@ -13,6 +13,7 @@ import pytest
 from cassandra import cqltypes
 
 from penstock.config import Settings
+from penstock.pipelines.types import TYPES
 from penstock.servers import jars
 from penstock.servers.jars import own
 from penstock.servers.java import find_java
@@ -94,8 +95,9 @@ VALUES: list[tuple[Any, Any]] = [
 
 def test_values_of_each_type_are_the_bytes_that_the_python_driver_sends(check: Callable[[str], list[str]]) -> None:
     *values, counted = check("ValuesCheck")
-    found = [line.split("\t")[1] for line in values]
-    assert found == [kind.to_binary(value, PROTOCOL).hex() for kind, value in VALUES]
+    names, found = zip(*(line.split("\t") for line in values), strict=True)
+    assert set(names) == {kind.cql for kind in TYPES.values()}
+    assert list(found) == [kind.to_binary(value, PROTOCOL).hex() for kind, value in VALUES]
     assert json.loads(counted) == {
         "read": 8,
         "rejected": 2,
