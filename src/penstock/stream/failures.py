@@ -47,6 +47,8 @@ _REMEDIES = {
     "CONCURRENT_STREAM_LOG_UPDATE": CHECKPOINT_IN_USE,
     "CONCURRENT_QUERY": CHECKPOINT_IN_USE,
     "STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY": "The checkpoint has lost files. " + NEW_CHECKPOINT,
+    # Real-time mode lets Kafka's own exception through.
+    "org.apache.kafka.clients.consumer.OffsetOutOfRangeException": MESSAGES_EXPIRED + NEW_CHECKPOINT,
 }
 
 
@@ -112,7 +114,7 @@ def is_final(error: BaseException) -> bool:
 
 
 def _remedy(error: BaseException) -> str:
-    found = (_REMEDIES.get(condition.partition(".")[0], "") for condition in _conditions(error))
+    found = (_REMEDIES.get(name, _REMEDIES.get(name.partition(".")[0], "")) for name in _conditions(error))
     return next(filter(None, found), "")
 
 
@@ -126,7 +128,7 @@ def first_cause(error: BaseException | None) -> str:
 
 
 def _conditions(error: BaseException) -> Iterator[str]:
-    """Spark's error conditions along the causes, the outermost first."""
+    """Spark's error conditions along the causes, the outermost first; of what has none, the name of its class."""
     found: Any = error
     while found is not None:
         if isinstance(found, PySparkException):
@@ -136,7 +138,7 @@ def _conditions(error: BaseException) -> Iterator[str]:
             try:
                 yield cause.getCondition() or ""
             except Py4JError:  # not one of Spark's own
-                continue
+                yield str(cause.getClass().getName())
         found = getattr(found, "_cause", None)
 
 
