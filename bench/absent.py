@@ -80,7 +80,9 @@ def _local_spark(place: Place) -> Iterator[SparkSession]:
     spark = settings.spark.model_copy(update={"master": f"local[{_CORES}]", "conf": {"spark.ui.enabled": "false"}})
     alone = settings.model_copy(update={"spark": spark})
     before = set(psutil.Process().children(recursive=True))
-    opened = session(alone, place.pipeline, jars.classpath(alone, "spark"), batch_conf(place.store, place.pipeline))
+    opened = session(alone, place.pipeline.app_name, jars.classpath(alone, "spark"))
+    for name, value in batch_conf(place.store, place.pipeline).items():
+        opened.conf.set(name, value)
     try:
         yield opened
     finally:

@@ -186,7 +186,7 @@ def _about(where: Place, options: Options, contenders: Sequence[Contender]) -> d
         "servers": {
             "cassandra": f"{release}, heap {heaps.cassandra}",
             "kafka": f"heap {heaps.kafka}",
-            "spark": f"{version('pyspark')}, one worker with {where.settings.spark.executor_cores} task slots",
+            "spark": f"{version('pyspark')}, one worker",
         },
         "contenders": {one.name: {"what": one.what, "version": one.version, "heap": one.heap} for one in contenders},
     }

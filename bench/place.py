@@ -11,7 +11,8 @@ from bench.digest import Digest, digest, token_ranges
 from penstock.cassandra import Store
 from penstock.config import Settings
 from penstock.launcher import control
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.project import DEFAULT, load_pipeline
 from penstock.servers import jars
 from penstock.servers.stack import STACK, stack
 from penstock.source.ahead import ahead
@@ -69,7 +70,7 @@ class Place:
 def place(home: Path, *more: str, services: Sequence[str] = SERVICES) -> Iterator[Place]:
     """The servers, and `more` of them, on free ports; stopped at the end, when nothing of them may be left."""
     settings = settings_in(home)
-    pipeline = load_pipeline(settings.pipeline)
+    pipeline = load_pipeline(DEFAULT)
     try:
         jars.fetch(settings, lambda _: None)
         control.up(settings, stack(settings, (*services, *more)), reference=STACK)

@@ -18,7 +18,7 @@ from penstock.audit import ledger
 from penstock.config import Settings
 from penstock.ingest import run_ingest
 from penstock.launcher import control
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import DEFAULT, load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of
 from penstock.servers.stack import STACK, stack
@@ -42,7 +42,7 @@ def up(settings: Settings, *names: str) -> None:
 
 def first_row(settings: Settings) -> None:
     """From nothing running to one record of a new run in the table, looked up by the ledger."""
-    pipeline = load_pipeline(settings.pipeline)
+    pipeline = load_pipeline(DEFAULT)
     up(settings)
     report = run_ingest(settings, pipeline, f"first-row__{time.monotonic_ns()}", Interval(datetime.now(UTC)), 1)
     account = ledger.wait_until_settled(settings, pipeline, report.run, FIRST_ROW_TIMEOUT_S)

@@ -123,11 +123,13 @@ class Read:
     waits: list[float] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def clock(self) -> Clock:
+        return Clock(now=lambda: NOW, monotonic_s=lambda: 0.0, sleep_s=self.waits.append, chance=lambda: 0.5)
+
     def pages(self, source: Source, interval: Interval = RUN) -> list[Answer]:
-        clock = Clock(now=lambda: NOW, monotonic_s=lambda: 0.0, sleep_s=self.waits.append, chance=lambda: 0.5)
         settings = SourceSettings.model_validate({"attempts": 4, **self.settings})
         secrets = Secrets(environment=self.environment.get)
-        with Api(source, settings, clock=clock, secrets=secrets, transport=_Shared()) as api:
+        with Api(source, settings, clock=self.clock(), secrets=secrets, transport=_Shared()) as api:
             return list(api.pages(interval))
 
     def items(self, source: Source, interval: Interval = RUN) -> list[Any]:

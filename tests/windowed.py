@@ -20,7 +20,7 @@ QUAKES = USERS.model_copy(
             start=datetime(2026, 11, 1, tzinfo=UTC),
             catchup=True,
             max_active_runs=2,
-            lag=timedelta(hours=3),
+            lag=timedelta(days=9, hours=3),
         ),
     }
 )

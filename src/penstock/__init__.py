@@ -14,39 +14,51 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.errors import PenstockError
     from penstock.pipelines.contract import From, Pipeline, Record, Schedule, Text
+    from penstock.pipelines.flags import Is
     from penstock.pipelines.keys import Desc, Key
     from penstock.pipelines.times import EpochMillis, EpochSeconds, Format, Iso8601, Rfc2822
     from penstock.pipelines.types import Int32, IPAddress, JsonText
     from penstock.source import (
         ApiKey,
+        Ask,
         Basic,
         Bearer,
+        Body,
         Columns,
         Cursor,
+        FirstPage,
         Generated,
+        Header,
         Link,
         NextUrl,
         OAuth2ClientCredentials,
         Offset,
+        One,
         Page,
         PerSecond,
+        Seen,
         Source,
     )
 
 __all__ = [
     "ApiKey",
+    "Ask",
     "Basic",
     "Bearer",
+    "Body",
     "Columns",
     "Cursor",
     "Desc",
     "EpochMillis",
     "EpochSeconds",
+    "FirstPage",
     "Format",
     "From",
     "Generated",
+    "Header",
     "IPAddress",
     "Int32",
+    "Is",
     "Iso8601",
     "JsonText",
     "Key",
@@ -54,6 +66,7 @@ __all__ = [
     "NextUrl",
     "OAuth2ClientCredentials",
     "Offset",
+    "One",
     "Page",
     "PenstockError",
     "PerSecond",
@@ -61,6 +74,7 @@ __all__ = [
     "Record",
     "Rfc2822",
     "Schedule",
+    "Seen",
     "Source",
     "Text",
 ]
@@ -68,6 +82,7 @@ __all__ = [
 _PLACES = {
     "PenstockError": "penstock.errors",
     **dict.fromkeys(("From", "Pipeline", "Record", "Schedule", "Text"), "penstock.pipelines.contract"),
+    "Is": "penstock.pipelines.flags",
     **dict.fromkeys(("Desc", "Key"), "penstock.pipelines.keys"),
     **dict.fromkeys(("EpochMillis", "EpochSeconds", "Format", "Iso8601", "Rfc2822"), "penstock.pipelines.times"),
     **dict.fromkeys(("IPAddress", "Int32", "JsonText"), "penstock.pipelines.types"),
@@ -80,3 +95,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'penstock' has no attribute {name!r}")
     return getattr(import_module(_PLACES.get(name, "penstock.source")), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

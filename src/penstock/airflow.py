@@ -62,6 +62,27 @@ class DagRun:
 
 
 @dataclass(frozen=True)
+class RunTimes:
+    """One run of a DAG, and when it ran; times are aware, None where it has none (yet)."""
+
+    run_id: str
+    state: str
+    logical_date: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """What a DAG did last and will do next."""
+
+    is_paused: bool
+    next_run_at: datetime | None
+    """None where none is planned."""
+    newest: RunTimes | None
+
+
+@dataclass(frozen=True)
 class Health:
     """What Airflow says of itself: the state of each part, and its clock (the header `Date`, where there is one)."""
 
@@ -166,6 +187,16 @@ class Airflow:
             dag_id, run_id, state, tuple(TaskState(t["task_id"], t["state"] or "", t["try_number"]) for t in tasks)
         )
 
+    def timetable(self, dag_id: str) -> Timetable | None:
+        """The DAG's newest run and its next; None as long as Airflow does not know the DAG."""
+        response = self._ask("GET", f"dags/{dag_id}")
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        dag = self._checked(response)
+        newest = self._send("GET", f"dags/{dag_id}/dagRuns", params={"order_by": "-run_after", "limit": 1})["dag_runs"]
+        planned = None if dag["is_paused"] else _moment(dag["next_dagrun_run_after"])
+        return Timetable(dag["is_paused"], planned, _run_times(newest[0]) if newest else None)
+
     def wait(self, dag_id: str, run_id: str, on_change: Callable[[DagRun], None], timeout_s: float) -> DagRun:
         """Returns when the run succeeded; `on_change` gets each new state, the last one included.
 
@@ -236,7 +267,7 @@ class Airflow:
 
     def _logs_of_unfinished(self, run: DagRun) -> str:
         return "\n".join(
-            f"Last lines of {task.name}, try {task.tries}:\n{self._log_tail(run, task)}"
+            f"Last lines of {task.name}, attempt {task.tries}:\n{self._log_tail(run, task)}"
             for task in run.tasks
             if task.tries and task.state != "success"
         )
@@ -278,7 +309,7 @@ class Airflow:
             if remedy := http.untrusted(error, self._authority_setting):
                 raise ConfigError(f"Airflow at {self._url} is not trusted: {error}. {remedy}") from error
             raise ScheduleError(
-                f"Airflow at {self._url} did not answer {method} {path} within {self._patience_s:.0f} s: "
+                f"Airflow at {self._url} did not answer {method} {path}{_within(self._patience_s)}: "
                 f"{type(error).__name__}: {error}. Is it running (`penstock status`)? Or set airflow.url."
             ) from error
         return response
@@ -317,7 +348,7 @@ class _Token(httpx.Auth):
         self._token = ""
 
     def body(self) -> dict[str, str]:
-        """What asks for a token."""
+        """The body of the request for a token."""
         return {"username": self._username, "password": self._password.get_secret_value()}
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -336,6 +367,19 @@ class _Token(httpx.Auth):
 
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, _NOBODY_ANSWERS) and not http.untrusted(error)
+
+
+def _within(patience_s: float) -> str:
+    return f" within {patience_s:.0f} s" if patience_s else ""
+
+
+def _run_times(run: Mapping[str, Any]) -> RunTimes:
+    times = (_moment(run[name]) for name in ("logical_date", "start_date", "end_date"))
+    return RunTimes(run["dag_run_id"], run["state"], *times)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _log_lines(entry: Any) -> list[str]:

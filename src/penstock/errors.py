@@ -77,16 +77,21 @@ class NotInstalledError(PenstockError):
     def __init__(self, distribution: str, extra: str) -> None:
         self.distribution = distribution
         self.extra = extra
-        super().__init__(
-            f"this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'. 'penstock[local]' "
-            "brings all that `penstock demo` runs on one machine."
-        )
+        whole = "" if extra == "local" else " 'penstock[local]' brings all that `penstock demo` runs on one machine."
+        super().__init__(f"this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'.{whole}")
 
 
 class ContractError(PenstockError):
-    """A pipeline declaration that contradicts itself; raised while it is being declared."""
+    """A pipeline declaration that contradicts itself; raised while it is being declared.
+
+    `place` is what is to blame, if that is known: `Class.field`, or the name of an argument.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, place: str = "") -> None:
+        self.place = place
+        super().__init__(message)
 
 
 class SourceError(PenstockError):

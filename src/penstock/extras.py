@@ -4,15 +4,17 @@ The extras are those of the installed package's metadata, which pyproject.toml d
 """
 
 import re
+import traceback
 from collections import Counter
 from importlib import metadata
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from penstock.errors import NotInstalledError
 
 _DISTRIBUTIONS = {"airflow": "apache-airflow", "psycopg2": "psycopg2-binary", "py4j": "pyspark"}
 """Module -> the distribution that brings it, where the two have different names."""
+_STACK, _LOCAL = "penstock.servers.stack", "local"
+"""The module that imports every server of the stack, and the extra that brings all of them."""
 _REQUIREMENT = re.compile(r"""^([\w.-]+)(?:\[.*?\])?(?:==([\w.]+))?[^;]*;.*\bextra == ['"]([\w.-]+)['"]""")
 
 
@@ -25,11 +27,17 @@ class Requirement(NamedTuple):
 
 
 def not_installed(error: ModuleNotFoundError) -> NotInstalledError | None:
-    """What to say when the module belongs to an extra; None when it is no extra's."""
+    """The error to raise instead when an extra brings the module: the smallest one, but for the stack the whole of it.
+
+    None when no extra brings it.
+    """
     module = (error.name or "").partition(".")[0]
     wanted = _normal(_DISTRIBUTIONS.get(module, module))
     extra = next((one.extra for one in _requirements() if one.distribution == wanted), "")
-    return NotInstalledError(wanted, extra) if extra else None
+    if not extra:
+        return None
+    importers = (frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return NotInstalledError(wanted, _LOCAL if _STACK in importers else extra)
 
 
 def absent_extras() -> list[str]:
@@ -53,8 +61,11 @@ def _by_extra() -> dict[str, list[str]]:
 
 
 def _is_installed(distribution: str) -> bool:
-    modules = {name: module for module, name in _DISTRIBUTIONS.items() if name != "pyspark"}
-    return find_spec(modules.get(distribution, distribution.replace("-", "_"))) is not None
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _requirements() -> list[Requirement]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -30,7 +30,18 @@ class Seen:
     judged: Record | Rejected
 
 
-def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, count: int) -> Iterator[Seen]:
+@dataclass
+class Look:
+    """What the first questions of a run brought."""
+
+    asked: dict[ShownUrl, int] = field(default_factory=dict)
+    """Question -> items of its answer, all of them."""
+    seen: list[Seen] = field(default_factory=list)
+    following: ShownUrl | None = None
+    """The question that a run would ask next; None where there is none."""
+
+
+def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, count: int) -> Look:
     """The first `count` items of a run, or all where the API has fewer. Asks each question once, and publishes nothing.
 
     Raises:
@@ -49,9 +60,15 @@ def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, coun
         ) as api,
     ):
         pages = api.pages(interval, None if source.most_records is None else count)
-        items = ((page.url, index, item) for page in pages for index, item in enumerate(page.items))
-        for url, index, item in islice(items, count):
-            yield Seen(url, index, item, from_api(pipeline, item))
+        look = Look()
+        for page in pages:
+            look.asked[page.url] = len(page.items)
+            left = islice(enumerate(page.items), count - len(look.seen))
+            look.seen += [Seen(page.url, index, item, from_api(pipeline, item)) for index, item in left]
+            if len(look.seen) == count:
+                look.following = api.question(interval, page.following) if page.following else None
+                break
+        return look
 
 
 def check(settings: Settings, pipeline: Pipeline, interval: Interval) -> ShownUrl:

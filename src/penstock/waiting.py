@@ -1,6 +1,7 @@
-"""Asking again until the answer is the one that is waited for, or the time is over."""
+"""Asking again until the answer is the one that is waited for, or the time is over; and the pauses between attempts."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tenacity import (
@@ -32,3 +33,20 @@ def until(
         wait=wait_exponential(multiplier=_FIRST_PAUSE_S, max=longest_pause_s),
         retry_error_callback=give_up,
     )
+
+
+@dataclass
+class BackOff:
+    """How long to wait before the next attempt: doubling, and from the beginning after a healthy minute."""
+
+    first_s: float = 0.5
+    longest_s: float = 30.0
+    healthy_s: float = 60.0
+    deaths: int = 0
+
+    def next_s(self, lived_s: float) -> float:
+        """The pause after a life of `lived_s` seconds; a start that failed has lived for none."""
+        if lived_s >= self.healthy_s:
+            self.deaths = 0
+        self.deaths += 1
+        return min(self.longest_s, self.first_s * 2.0 ** min(self.deaths - 1, 30))

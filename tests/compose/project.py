@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.compose.base import ROOT, base_image
 from tests.compose.engine import Engine, EngineError, run
 
 UP_TIMEOUT_S = 900
-IMAGE = "penstock:0.1.0"
+IMAGE = f"penstock:{version('penstock')}"
 
 
 @dataclass

@@ -197,7 +197,7 @@ def _local_spark(
             "ports": settings.ports.model_copy(update={"spark_driver_ui": port}),
         }
     )
-    spark = app.session(own, base, classpath)
+    spark = app.session(own, base.app_name, classpath)
     try:
         yield spark, own
     finally:
@@ -221,8 +221,6 @@ def _carry(spark: SparkSession, settings: Settings, pipeline: Pipeline, defect: 
         sent = list(islice(messages(run, pipeline.name, expected), RECORDS))
         Random(pipeline.name).shuffle(sent)
         defect.publish(settings, sent)
-        query = start(
-            spark, Epochs(pipeline, settings, beside, seams=defect.seams), Mode.MICRO_BATCH, availableNow=True
-        )
-        query.awaitTermination()
+        epochs = Epochs(pipeline, settings, beside, seams=defect.seams)
+        start(spark.newSession(), epochs, Mode.MICRO_BATCH, availableNow=True).awaitTermination()
     return check(settings, Topic(pipeline), ledger.account(settings, pipeline, run.id), expected)

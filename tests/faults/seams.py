@@ -12,7 +12,6 @@ from pathlib import Path
 
 from penstock.config import Settings, read_settings
 from penstock.launcher.service import Service
-from penstock.pipelines.contract import load_pipeline
 from penstock.servers.stack import stack as real_stack
 
 REFERENCE = "tests.faults.seams:stack"
@@ -48,12 +47,7 @@ def main() -> None:
             order.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run(
-        settings,
-        load_pipeline(settings.pipeline),
-        application_jars(settings, find_java(settings)),
-        Seams(before=before),
-    )
+    run(settings, application_jars(settings, find_java(settings)), Seams(before=before))
 
 
 if __name__ == "__main__":

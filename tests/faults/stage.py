@@ -13,7 +13,8 @@ from penstock.config import Settings
 from penstock.errors import PenstockError
 from penstock.launcher import control
 from penstock.launcher.state import Phase
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.project import chosen
 from penstock.servers import jars
 from penstock.servers.secrets import with_credentials
 from rig.stacks import processes_of, settings_in
@@ -29,7 +30,7 @@ class Stage:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.pipeline: Pipeline = load_pipeline(settings.pipeline)
+        self.pipeline: Pipeline = chosen(settings)
         self.topic = Topic(self.pipeline)
 
     def state(self) -> control.StackState:

@@ -1,16 +1,12 @@
 """One real stack for the whole suite, started as a user starts it, stopped and checked for leftovers at the end."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
 from penstock.airflow import Airflow
-from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.kafka import Broker
 from penstock.launcher import control
-from penstock.pipelines.contract import Pipeline, load_pipeline
 from penstock.servers.secrets import with_credentials
 from rig.stacks import processes_of, settings_in, start
 from tests.hostile_environment import HOSTILE
@@ -31,33 +27,6 @@ def stack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting
     finally:
         control.down(settings)
     assert processes_of(settings.home) == []
-
-
-@pytest.fixture(scope="session")
-def pipeline() -> Pipeline:
-    """The users pipeline."""
-    return load_pipeline("penstock.users:USERS")
-
-
-@pytest.fixture(scope="module")
-def own(pipeline: Pipeline) -> Pipeline:
-    """The users pipeline with a topic and a table of this module."""
-    name = f"users_{uuid4().hex[:8]}"
-    return pipeline.model_copy(update={"topic": name, "table": name})
-
-
-@pytest.fixture
-def broker(stack_settings: Settings) -> Iterator[Broker]:
-    """The stack's Kafka."""
-    with Broker(stack_settings.kafka) as broker:
-        yield broker
-
-
-@pytest.fixture
-def store(stack_settings: Settings) -> Iterator[Store]:
-    """The stack's Cassandra."""
-    with Store(stack_settings.cassandra) as store:
-        yield store
 
 
 @pytest.fixture

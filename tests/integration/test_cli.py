@@ -21,12 +21,12 @@ def test_demo_ends_in_the_equation(stack_settings: Settings, attempt: str) -> No
     assert f"http://127.0.0.1:{stack_settings.ports.airflow}" in done.stdout
 
 
-def test_ingest_reports_in_json_and_users_shows_rows(stack_settings: Settings) -> None:
+def test_ingest_reports_in_json_and_rows_shows_them(stack_settings: Settings) -> None:
     run_id = f"test__{uuid4()}"
     ingested = penstock(stack_settings, "ingest", "--records", "10", "--run-id", run_id, "--json")
     report = json.loads(ingested.stdout)
     assert (report["run"], report["fetched"], report["acknowledged"]) == (run_id, 10, 10)
-    shown = penstock(stack_settings, "users", "--limit", "3", "--json")
+    shown = penstock(stack_settings, "rows", "--limit", "3", "--json")
     rows = [json.loads(line) for line in shown.stdout.splitlines()]
     assert [set(row) >= {"id", "email", "post_code"} for row in rows] == [True] * 3
 
@@ -55,7 +55,7 @@ def test_log_in_is_shown_by_status_and_by_nothing_else(stack_settings: Settings)
 
 def test_wrong_setting_is_one_line_and_exit_code_2(stack_settings: Settings) -> None:
     settings = stack_settings.environment() | {"PENSTOCK_KAFKA_PARTITIONS": "many"}
-    command = [sys.executable, "-m", "penstock", "users"]
+    command = [sys.executable, "-m", "penstock", "rows"]
     done = subprocess.run(command, env=child_environment(settings), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "PENSTOCK_KAFKA_PARTITIONS" in done.stderr

@@ -28,13 +28,14 @@ def _suite(name: str, *arguments: str) -> Part:
 
 
 _UNIT = _suite("unit", "tests/unit")
-# Those with a whole stack are far from one another, for two stacks take much of two processors even when idle.
+# The longest first, so that no processor is idle at the end.
 _INTEGRATION = _suite("integration", "tests/integration")
-_SMALL = (
-    _suite("sources", "tests/sources"),
-    _suite("services", "tests/services", "--ignore=tests/services/launcher"),
+_STREAMS = _suite("streams", "tests/streams")
+_SERVICES = _suite("services", "tests/services", "--ignore=tests/services/launcher")
+_SHORT = (
     _suite("spark", "tests/spark"),
     _suite("launcher", "tests/services/launcher"),
+    _suite("sources", "tests/sources"),
 )
 _CONTAINERS = _suite("containers", "tests/compose")
 
@@ -47,7 +48,8 @@ def parts(*, thorough: bool, containers: bool, unit: bool, seed: str) -> Sequenc
     """
     drawn = () if thorough else ("--drawn",)
     faults = Part("faults", ("tests.faults", "--with-defects", "--seed", seed, *drawn), pytest=False)
-    chosen = (_INTEGRATION, *([_UNIT] if unit else ()), *_SMALL, faults, *([_CONTAINERS] if containers else ()))
+    late = ([_CONTAINERS] if containers else []) + ([_UNIT] if unit else [])
+    chosen = (_INTEGRATION, _STREAMS, _SERVICES, faults, *late, *_SHORT)
     return tuple(_narrowed(part, thorough=thorough) for part in chosen)
 
 

@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 
 from penstock.config import Settings
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.project import load_pipeline
 from rig.stacks import settings_in
 from tests.secured import guarded_cassandra, guarded_kafka, let_in_by_password, secured
 from tests.services.servers import running

@@ -11,7 +11,7 @@ from penstock.errors import BrokerError, ConfigError, ContractError, RejectedErr
 
 before = set(sys.modules)
 bag = DagBag(dag_folder=sys.argv[1])
-[dag] = bag.dags.values()
+dag, *_ = bag.dags.values()
 task = next(task for task in dag.tasks if task.task_id in ("streaming_task", "ingest"))
 # As the scheduler has it; a backfill of November makes these runs.
 scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
@@ -26,6 +26,7 @@ found = {
     "schedule": dag.schedule if isinstance(dag.schedule, str) else repr(dag.timetable),
     "active": dag.max_active_runs,
     "before": sorted(task.upstream_task_ids),
+    "patience_s": {each.task_id: each.timeout for each in dag.tasks if hasattr(each, "poke_interval")},
     "catchup": dag.catchup,
     "start": dag.start_date.isoformat(),
     "owner": task.owner,

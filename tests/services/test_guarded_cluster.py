@@ -39,7 +39,7 @@ def carries(settings: Settings, own: Pipeline, folder: Path) -> None:
     (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
     conf = {**settings.spark.conf, "spark.hadoop.fs.azure.sas.container": CORE, "spark.my.pin": CORE}
     spark = {"checkpoint": str(folder / "checkpoint"), "conf": {**conf, "spark.redaction.regex": f"{SECRET}|[.]pin"}}
-    settings = changed(settings, spark=spark).model_copy(update={"pipeline": "own_pipeline:OWN"})
+    settings = changed(settings, spark=spark).model_copy(update={"pipelines": ("own_pipeline:OWN",)})
     with Broker(settings.kafka) as broker:
         publish(broker, own, [to_bytes(user(1)), b"{"])
         with streaming(settings), Store(settings.cassandra) as store:

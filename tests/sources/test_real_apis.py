@@ -10,7 +10,7 @@ import pytest
 
 from penstock.config import child_environment
 from penstock.errors import SourceAnswerError
-from penstock.source import Header, Link, NextUrl, Offset, Page, Source
+from penstock.source import Cursor, Header, Link, NextUrl, Offset, Page, Source
 from tests.apis import Read
 from tests.sources.conftest import ROWS
 
@@ -39,6 +39,12 @@ def test_datasette_by_next_url(datasette: str, size: int) -> None:
     paging = NextUrl(next_url_path="next_url", size_param="_size", size=size)
     source = Source(datasette, "rows", params={"_shape": "objects"}, paging=paging, total="filtered_table_rows_count")
     assert Read().items(source) == ROWS
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_datasette_by_cursor(datasette: str, size: int) -> None:
+    paging = Cursor(cursor_path="next", cursor_param="_next", size_param="_size", size=size)
+    assert Read().items(Source(datasette, "rows", params={"_shape": "objects"}, paging=paging)) == ROWS
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -88,6 +88,14 @@ def test_ports_of_the_mission_are_published() -> None:
     assert {port for name in SERVERS for port in ports_of(name)} >= MISSION_PORTS
 
 
+@pytest.mark.parametrize("name", ["stream", "airflow-webserver", "scheduler", "dag-processor", "triggerer", "penstock"])
+def test_who_needs_the_pipelines_sees_those_of_the_project(name: str) -> None:
+    one = COMPOSE["services"][name]
+    [mounted] = [volume for volume in one["volumes"] if volume.startswith("./pipelines:")]
+    assert mounted == f"./pipelines:{one['environment']['PENSTOCK_PROJECT']}/pipelines:ro"
+    assert (ROOT / "pipelines").is_dir()  # else the engine would make one that belongs to root
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_waits_for_all_that_it_needs(name: str) -> None:
     waits = SERVERS[name].get("depends_on", {})

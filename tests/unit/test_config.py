@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.cli.support.options import with_settings, with_stack
-from penstock.config import Settings, child_environment, read_settings
+from penstock.config import Settings, child_environment, declaring_files, read_settings
 from penstock.errors import ConfigError, FolderError
 
 SECRET = "correct horse"
@@ -134,6 +134,12 @@ def test_secrets_are_in_no_traceback(empty_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"kafka\.sasl_password .* is a secret, which is not allowed") as caught:
         read_settings({})
     assert "4711" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_unknown_setting_without_a_near_one_lists_those_there_are(empty_folder: Path) -> None:
+    assert "sections of settings are home, cache" in wrong({"PENSTOCK_XXXXXXXXXXXXXX": "1"})
+    (empty_folder / "penstock.toml").write_text("[kafka]\nzzzzqqqqq = 1\n")
+    assert "Those of kafka are kafka.bootstrap_servers, kafka.partitions" in wrong({})
 
 
 def test_unknown_variable_names_the_nearest_ones() -> None:
@@ -316,3 +322,15 @@ def test_a_folder_that_the_system_refuses_is_said_to_be_a_settings(tmp_path: Pat
     environ = {f"PENSTOCK_{setting.upper()}": str(tmp_path / "file")}
     with pytest.raises(FolderError, match=f"setting {setting} is .*file, which cannot be used: .*Not a directory"):
         CliRunner().invoke(command, env=environ, catch_exceptions=False)
+
+
+def test_a_working_folder_that_is_gone_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert read_settings({"PENSTOCK_HOME": "/tmp/x"}).project == ""  # noqa: S108 - nothing is written there
+
+
+def test_a_project_that_the_system_refuses_is_named() -> None:
+    with pytest.raises(FolderError, match=r"setting project is aaa.*, which cannot be used: .*too long"):
+        declaring_files(Settings.model_construct(project="a" * 300))

@@ -14,7 +14,9 @@ import pytest
 from pydantic import AwareDatetime, Field, ValidationError
 
 from penstock.errors import ContractError
-from penstock.pipelines.contract import From, Pipeline, Record, Text, load_pipeline
+from penstock.pipelines.contract import From, Pipeline, Record, Text
+from penstock.pipelines.flags import Is
+from penstock.pipelines.project import load_pipeline
 from penstock.pipelines.record import Reason, Rejected, from_api, from_bytes, to_bytes
 from penstock.pipelines.times import EpochMillis, Format, Iso8601
 from penstock.pipelines.types import Int32, IPAddress, JsonText
@@ -154,6 +156,10 @@ def _shortest_list() -> Pipeline:
     return declared(x=Annotated[list[str], From("x"), Field(min_length=1)])
 
 
+def _flag_that_is_text() -> Pipeline:
+    return declared(x=Annotated[str, From("x", form=Is("deleted"))])
+
+
 def _no_zone() -> Pipeline:
     return declared(x=Annotated[datetime, From("x", form=Iso8601(zone="Mars/Olympus"))])
 
@@ -193,11 +199,12 @@ def _reserved_word_of_cql() -> Pipeline:
         (_without_origin, "'x' does not say where it comes from"),
         (_without_column_type, "no column type; allowed: UUID, str, int"),
         (_form_of_time_for_text, "'x' has a form of time, and its type is str, not datetime, date"),
+        (_flag_that_is_text, "'x' has the form of a flag, and its type is str, not bool"),
         (_shortest_list, "'x' has a smallest length, which only text may have, not list"),
         (_no_zone, "'Mars/Olympus' is no zone"),
         (_no_format, "'%Q'. is no format of strptime"),
         (_nullable_without_default, "X | None = None"),
-        (_template_of_a_number, "its type is int, not str"),
+        (_template_of_a_number, "it is int, not str"),
         (_template_with_a_format, "no formats"),
         (_unbalanced_template, "is no template"),
         (_name_that_cassandra_would_change, "'postCode'"),
@@ -307,3 +314,15 @@ def test_options_of_a_table_are_named_as_in_cql() -> None:
 def test_refuses_what_a_table_cannot_be(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ContractError, match=said):
         made(**changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken"), [(Int32, False), (str, False), (JsonText, False), (Text, True), (date, True)]
+)
+def test_deleted_is_no_field_of_which_an_empty_value_would_remove_rows(kind: Any, taken: bool) -> None:
+    record = type("Item", (User,), {"__annotations__": {"gone": Annotated[kind | None, From("gone")]}, "gone": None})
+    if taken:
+        assert made(record=record, deleted="gone")
+        return
+    with pytest.raises(ContractError, match=r"an API sends 0 or an empty text.*form=Is\(1\)"):
+        made(record=record, deleted="gone")

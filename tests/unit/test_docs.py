@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -136,3 +137,16 @@ def test_every_type_of_field_has_its_line() -> None:
     text = (ROOT / "docs" / "declaration.md").read_text("utf-8")
     for kind, row in TYPES.items():
         assert re.search(rf"^\| `{re.escape(type_name(kind))}`[^|]* \| `{re.escape(row.cql)}` \|", text, re.MULTILINE)
+
+
+def test_changelog_and_tags_follow_the_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    release, _, unreleased = version.partition(".dev")
+    headings = re.findall(r"^## (\S+), (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    numbers = [tuple(map(int, number.split("."))) for number, _ in headings]
+    assert numbers == sorted(set(numbers), reverse=True)
+    assert headings[0][0] == release
+    assert (headings[0][1] == "not released yet") == bool(unreleased)
+    git = ("git", "-C", str(ROOT), "tag", "--points-at", "HEAD", "v*")
+    tags = subprocess.run(git, capture_output=True, text=True, check=True).stdout.split()
+    assert set(tags) <= {f"v{version}"}

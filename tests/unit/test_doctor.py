@@ -20,7 +20,7 @@ from penstock.config import Settings
 from penstock.doctor import Grade, downloads, examine, java, machine, ports, stream, web
 from penstock.doctor.clock import clock
 from penstock.errors import SourceError
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of, locked
 from penstock.servers.stack import stack
@@ -126,6 +126,10 @@ def test_lines_for_people_have_a_sign(settings: Settings) -> None:
     done = CliRunner().invoke(cli, ["doctor"], env=settings.environment())
     assert "✓ python: " in done.stdout
     assert "– kafka: not running" in done.stdout
+
+
+def test_parts_that_are_all_installed_are_not_called_absent() -> None:
+    assert machine.parts().grade == Grade.OK
 
 
 def test_too_little_memory_and_disk(settings: Settings) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,7 +102,10 @@ def test_a_defect_is_one_sentence_with_a_place_for_the_traceback(ended: Run, tmp
     assert (code, said) == (UNFORESEEN, "")
     assert told.startswith("penstock: `penstock defect` met an error that it does not foresee: TypeError: 'float' obj")
     assert str(kept) in told
-    assert "Please report it with the traceback, and with these versions: Penstock 0.1.0, Python 3." in told
+    assert (
+        f"Please report it with the traceback, and with these versions: Penstock {version('penstock')}, Python 3."
+        in told
+    )
     assert (told.count("\n"), "Traceback (most" in told) == (1, False)
     assert "Traceback (most recent call last)" in kept.read_text("utf-8")
     assert kept.stat().st_mode & 0o077 == 0

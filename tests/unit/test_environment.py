@@ -130,7 +130,7 @@ def test_a_process_of_ours_is_prepared_with_a_file_of_its_settings(secret: Setti
     service.prepare()
     found = read_settings(service.environment)
     assert secrets_in(found.as_json()) == NEEDED[name]
-    assert (found.ports, found.heaps, found.pipeline) == (secret.ports, secret.heaps, secret.pipeline)
+    assert (found.ports, found.heaps, found.project) == (secret.ports, secret.heaps, secret.project)
 
 
 def test_whole_settings_survive_the_file_of_the_supervisor(secret: Settings) -> None:

@@ -4,13 +4,15 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 
 from penstock import Desc, From, Key, Pipeline, Record
 from penstock.errors import ContractError
-from penstock.pipelines.identity import key_of, key_of_row, key_text, message_key, read_key
+from penstock.pipelines.identity import key_of, key_of_row, key_text, message_key, read_beginning, read_key
 from penstock.pipelines.record import Reason, Rejected, from_bytes
+from penstock.pipelines.types import TYPES, FieldType
 from penstock.users import USERS
 
 
@@ -92,3 +94,51 @@ def test_columns_of_a_partition_share_what_a_key_may_have() -> None:
 
     longest = 65_535 // 2 - 3
     assert [judged(longest), judged(longest + 1), judged(0)] == [None, Reason.INVALID_VALUE, Reason.INVALID_VALUE]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ['a"b', "2025-03-12"],
+        ['a"b', "2025-03-12", "2025-03-12T14:30:00.123Z"],
+        ['a"b', "2025-03-12", "2025-03-12T14:30:00.123Z", "7"],
+        [TEXT],
+        [],
+    ],
+)
+def test_rows_are_asked_for_by_the_beginning_of_their_key(texts: list[str]) -> None:
+    key = key_of(QUAKES, ONE)
+    assert read_beginning(QUAKES, texts) == key[: 4 if texts == [TEXT] else len(texts)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        (["berlin"], "the key is station, day, time, id, of which at least station, day must be said; 1 came"),
+        (["berlin", "yesterday"], "'yesterday' is no date, which day is"),
+        (["berlin", "2025-03-12", "2025-03-12", "1", "2"], "5 came"),
+    ],
+)
+def test_what_is_no_beginning_of_a_key_is_refused(texts: list[str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        read_beginning(QUAKES, texts)
+
+
+@pytest.mark.parametrize("row", [row for row in TYPES.values() if row.is_key], ids=lambda row: row.cql)
+def test_every_type_of_a_key_can_be_asked_for(row: FieldType) -> None:
+    assert row.from_text is not None
+    value = row.from_text(EXAMPLES[row.cql])
+    assert row.from_text(str(row.as_key(value))) == value
+
+
+EXAMPLES = {
+    "uuid": str(UUID(int=1)),
+    "text": "a",
+    "bigint": "-1",
+    "int": "7",
+    "double": "0.1",
+    "boolean": "true",
+    "timestamp": "2025-03-12T14:30:00Z",
+    "date": "2025-03-12",
+    "inet": "2001:DB8::1",
+}

@@ -20,14 +20,14 @@ from penstock.launcher.home import Home, check_paths
 from penstock.launcher.logs import follow, rotate, tail
 from penstock.launcher.process import MARKER, Process, is_of, owner
 from penstock.launcher.process_tree import Seen, belonging
-from penstock.launcher.runner import BackOff
 from penstock.launcher.selection import choose, load
 from penstock.launcher.service import Service
-from penstock.launcher.state import Failure, StackState, fingerprint, read_recorded
+from penstock.launcher.state import Failure, StackState, changed_settings, fingerprint, read_recorded
 from penstock.servers.data_format import claim
 from penstock.servers.java import properties
 from penstock.servers.nodes import brokers, cassandras, names, workers
 from penstock.servers.stack import stack as declared
+from penstock.waiting import BackOff
 
 ROOT = Process(100, 5.0)
 
@@ -247,6 +247,16 @@ def test_a_fingerprint_names_what_changed_and_tells_no_secret() -> None:
     now, then = fingerprint(other), fingerprint(settings)
     assert [name for name in now if now[name] != then[name]] == ["PENSTOCK_JAVA_HOME"]
     assert "/java" not in now.values()
+
+
+def test_another_project_is_a_change_only_where_it_declares_something(tmp_path: Path) -> None:
+    of_the_stack = fingerprint(Settings(project=str(tmp_path / "one")))
+    assert changed_settings(here := Settings(project=str(tmp_path)), of_the_stack) == []
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "orders.py").touch()
+    assert changed_settings(here, of_the_stack) == ["PENSTOCK_PROJECT"]
+    elsewhere = Settings(project=str(tmp_path / "two"), port_offset=1)
+    assert changed_settings(elsewhere, of_the_stack) == ["PENSTOCK_PORT_OFFSET", "PENSTOCK_PROJECT"]
 
 
 @pytest.mark.parametrize(

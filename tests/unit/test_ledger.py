@@ -616,3 +616,30 @@ def test_a_record_newer_than_the_deletion_that_is_not_there_is_lost(lists: Lists
     lists.publish(to_bytes(user(1)), "1/1", at_ms=AT_MS + 1)
     account = deleting.refresh({0: 1})
     assert (account.stored, account.lost) == (1, 1)
+
+
+def test_a_record_whose_row_another_run_removed_was_stored(lists: Lists, deleting: Ledger) -> None:
+    """Whichever of both is published first: the older record may come late."""
+    lists.publish(to_bytes(gone(1)), "1/0", run="another", at_ms=AT_MS + 5)
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(user(2)), "1/1")
+    lists.publish(to_bytes(gone(2)), "1/1", run="another", at_ms=AT_MS + 5)
+    accounts = deleting.refresh_all({0: 3})
+    assert list(accounts) == [RUN]
+    assert (accounts[RUN].acknowledged, accounts[RUN].stored, accounts[RUN].lost) == (2, 2, 0)
+
+
+def test_a_record_is_in_flight_until_the_stream_has_passed_the_deletion_of_another_run(
+    lists: Lists, deleting: Ledger
+) -> None:
+    lists.publish(to_bytes(user(1)), "1/0")
+    lists.publish(to_bytes(gone(1)), "1/0", run="another", at_ms=AT_MS + 5)
+    assert deleting.refresh({0: 0}).lost == 0
+    assert deleting.in_flight_examples().count("no row") == 1
+    assert deleting.refresh({0: 1}).stored == 1
+
+
+def test_a_deletion_of_another_run_that_is_older_explains_nothing(lists: Lists, deleting: Ledger) -> None:
+    lists.publish(to_bytes(gone(1)), "1/0", run="another", at_ms=AT_MS - 5)
+    lists.publish(to_bytes(user(1)), "1/0")
+    assert deleting.refresh({0: 1}).lost == 1

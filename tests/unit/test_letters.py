@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
@@ -26,7 +27,10 @@ from penstock.audit.letters import (
 )
 from penstock.errors import LetterError
 from penstock.kafka import Message, Offsets, Receipts, Received
-from penstock.pipelines.record import Header, Reason, letter_id, to_bytes
+from penstock.pipelines.contract import From, Record
+from penstock.pipelines.record import Header, Reason, Rejected, from_api, letter_id, to_bytes
+from penstock.pipelines.types import JsonText
+from penstock.source.body import reader
 from penstock.users import USERS, User
 from penstock.views.console import plain
 
@@ -285,6 +289,27 @@ def test_item_of_the_api_is_mapped_again(kafka: Kafka, read: Read) -> None:
     ]
     assert outcomes[0].letter.origin == "http://api/?page=2#13"
     assert json.loads(kafka.published[0].value)["id"] == example["login"]["uuid"]
+
+
+class Priced(Record):
+    """A record with an exact number."""
+
+    id: Annotated[int, From("id")]
+    price: Annotated[Decimal, From("price")]
+    rest: Annotated[JsonText, From("rest")]
+
+
+def test_a_replayed_item_has_the_numbers_of_the_answer(kafka: Kafka, read: Read) -> None:
+    item = b'{"id":%s,"price":0.1234567890123456789012345,"rest":[1.50]}'
+    pipeline = USERS.model_copy(update={"record": Priced, "key": "id"})
+    rejected = from_api(pipeline, reader("", ndjson=False)(item % b'"1"'))
+    assert isinstance(rejected, Rejected)
+    assert rejected.original == item % b'"1"'
+    kafka.reject("r/x#0", item % b"1", ORIGIN_URL="http://api/", ORIGIN_INDEX="0", ITEM="1/0")
+    outcomes: list[Outcome] = []
+    replay(pipeline, read().bodies(), NOW, kafka, outcomes.append)
+    assert [outcome.problem for outcome in outcomes] == [""]
+    assert kafka.published[0].value == b'{"id":1,"price":"0.1234567890123456789012345","rest":"[1.50]"}'
 
 
 @pytest.mark.parametrize(

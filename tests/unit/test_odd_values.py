@@ -22,7 +22,7 @@ from penstock.cli import cli
 from penstock.cli.support.ending import READER_LEFT, UNFORESEEN, run
 from penstock.config import Settings, read_settings
 from penstock.errors import ConfigError, ContractError
-from penstock.pipelines.contract import load_pipeline
+from penstock.pipelines.project import load_pipeline
 from rig.stacks import free_ports
 
 NUMBERS = ["0", "1", "-1", "20.0", "1e3", "2147483647", "2147483648", "9" * 30, "9" * 5_000, "NaN", "0x10", "१२"]

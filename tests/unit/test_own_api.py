@@ -50,7 +50,7 @@ def test_an_interval_has_two_ends() -> None:
 def test_question_that_cannot_be_asked_is_refused_before_anything_is_published(
     arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PENSTOCK_PIPELINE", "tests.windowed:QUAKES")
+    monkeypatch.setenv("PENSTOCK_PIPELINES", "tests.windowed:QUAKES")
     monkeypatch.setenv("PENSTOCK_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     done = CliRunner().invoke(cli, ["ingest", *arguments])
     assert isinstance(done.exception, ConfigError)

@@ -1,35 +1,41 @@
 """Every kind of paging reads a list of unknown length to its end, and no end is green with a row missing."""
 
 import json
-import tracemalloc
+import re
 from typing import Any
 
 import pytest
 
-from penstock.config import SourceSettings
 from penstock.errors import SourceAnswerError, SourceError
 from penstock.simulator import Asked, Reply
 from penstock.simulator import faults as spoil
-from penstock.source import Ask, Body, Columns, Cursor, Header, Link, NextUrl, Offset, Page, Seen, Source
-from penstock.source.api import Api
+from penstock.source import (
+    Ask,
+    Body,
+    Columns,
+    Cursor,
+    FirstPage,
+    Header,
+    Link,
+    NextUrl,
+    Offset,
+    One,
+    Page,
+    Seen,
+    Source,
+)
 from tests.apis import (
     KINDS,
-    RUN,
     Listing,
     Read,
     at_once,
     by_cursor,
-    by_link,
-    by_next_url,
-    by_offset,
     by_page,
     ids,
     json_reply,
     rows,
     serving,
 )
-
-PAGED = [name for name in KINDS if name != "none"]
 
 
 def read(kind: str, listing: Listing, **source: Any) -> list[int]:
@@ -99,6 +105,23 @@ def test_cursor_may_travel_in_the_body() -> None:
         )
         assert ids(Read().items(source)) == list(range(1, 121))
     assert [json.loads(asked.body) for asked in listing.asked[:2]] == [{"size": 50}, {"size": 50, "after": "c50"}]
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 47])
+def test_offset_may_count_from_1(count: int) -> None:
+    def from_1(listing: Listing, asked: Asked) -> Reply:
+        offset = int(asked.query["offset"])
+        return json_reply({"data": listing.part(offset - 1, 20)} if offset else {"error": "bad offset"})
+
+    listing = Listing(rows(count), from_1)
+    with serving(listing) as url:
+        assert ids(Read().items(Source(url, "data", paging=Offset(offset=1, limit=20)))) == list(range(1, count + 1))
+    assert listing.asked[0].query["offset"] == "1"
+
+
+def test_offset_below_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        Offset(offset=-1)
 
 
 def test_total_may_stand_in_a_header() -> None:
@@ -275,6 +298,41 @@ def test_total_that_is_no_number_is_an_error(total: str) -> None:
         read("none", Listing(rows(3), at_once), total=total)
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (
+            {"total": "meta.total"},
+            r"meta.total \(total\) is None, which is no whole number: the answer's keys are data",
+        ),
+        (
+            {"total": Header("X-Total")},
+            r"the header X-Total \(total\) is not there: the answer's headers are .*content-type",
+        ),
+        ({"paging": Page(pages_path="pages")}, r"pages \(pages_path\) is None, .*: the answer's keys are data"),
+        (
+            {"paging": Offset(has_more_path="more")},
+            "more is None, which is neither true nor false: the answer's keys are data",
+        ),
+    ],
+)
+def test_what_came_is_told_where_something_is_not_there(source: dict[str, Any], says: str) -> None:
+    with (
+        serving(lambda _asked: json_reply({"data": [{"id": 1}]})) as url,
+        pytest.raises(SourceAnswerError, match=says),
+    ):
+        Read().items(Source(url, "data", **source))
+
+
+def test_the_one_object_of_an_answer_is_its_item() -> None:
+    with serving(lambda _asked: json_reply({"now": {"id": 1}, "list": [1]})) as url:
+        assert Read().items(Source(url, One("now"))) == [{"id": 1}]
+        with pytest.raises(
+            SourceAnswerError, match=r"items is One\('list'\), which is a list of 1: the answer's keys are"
+        ):
+            Read().items(Source(url, One("list")))
+
+
 def insert_in_front(listing: Listing) -> Listing:
     """New rows come to the front of the list while it is read: others move under an offset, and come twice."""
 
@@ -370,6 +428,25 @@ def test_next_page_of_another_kind_is_not_followed(target: str) -> None:
         Read().items(Source(url, "data", paging=NextUrl()))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        '<{}>; rel="Next"',
+        "<{}>; REL=next",
+        '<{}>; title="a=b"; rel="next"',
+        '<{}>; rel="next last"',
+        '</first>; title="<x>; rel=next"; rel="first", <{}> ; rel = next',
+    ],
+)
+def test_link_is_followed_in_every_form_that_it_may_have(header: str) -> None:
+    def paged(asked: Asked) -> Reply:
+        more = {"Link": header.format("/items?f=a;b,c&page=2")} if asked.query.get("page") != "2" else {}
+        return json_reply(rows(2, 3 if asked.query.get("page") == "2" else 1), **more)
+
+    with serving(paged) as url:
+        assert ids(Read().items(Source(url, "", paging=Link()))) == [1, 2, 3, 4]
+
+
 def test_declared_origin_is_followed() -> None:
     with serving(Listing(rows(3, 10), at_once)) as elsewhere, serving(leading_to(elsewhere)) as url:
         source = Source(url, "data", paging=Link(), origins=(elsewhere.removesuffix("/items"),))
@@ -385,92 +462,49 @@ def test_relative_address_is_that_of_the_answer() -> None:
         assert len(Read().pages(Source(url, "data", paging=NextUrl()))) == 3
 
 
-# --- hostile answers ---
+# --- an answer that names another page, where no paging is declared ---
 
-HOSTILE = {
-    "429": spoil.failing(429, Retry_After="1"),
-    "403": spoil.failing(403),
-    "500": spoil.failing(500),
-    "503": spoil.failing(503),
-    "reset": spoil.reset,
-    "body cut": spoil.cut_body,
-    "JSON cut": spoil.cut_json,
-    "HTML": spoil.page_of_html,
-    "dripping": spoil.dripping(20, pause_s=0.001),
-    "empty object": lambda reply: spoil.whole(200, b"{}", reply.headers),
-    "null": lambda reply: spoil.whole(200, b"null", reply.headers),
-}
-ENDING = {
-    "huge": spoil.huge(64, announced=False),
-    "huge and announced": spoil.huge(1024, announced=True),
-    "bomb": spoil.bomb(1024),
-    "moved": spoil.moved("http://penstock.invalid/"),
-    "404": spoil.failing(404),
-}
-BUILDERS = {"page": by_page, "offset": by_offset, "cursor": by_cursor, "next url": by_next_url, "link": by_link}
+MORE: list[tuple[Any, dict[str, str], str]] = [
+    ({"data": rows(3), "next": "https://api.example.com/things?page=2"}, {}, "next"),
+    ({"data": rows(3), "meta": {"next_cursor": "abc"}}, {}, "meta.next_cursor"),
+    ({"data": rows(3), "links": {"next": {"href": "/things?page=2"}}}, {}, "links.next"),
+    ({"data": rows(3), "has_more": True}, {}, "has_more"),
+    ({"data": rows(3), "@odata.nextLink": "https://api.example.com/things?$skip=3"}, {}, "@odata.nextLink"),
+    ({"data": rows(3)}, {"Link": '<https://api.example.com/things?page=2>; rel="next"'}, "the header Link"),
+]
+LAST: list[Any] = [
+    {"data": rows(3), "next": None, "next_page": "", "has_more": False, "links": {"next": None, "prev": "/things"}},
+    {"data": [{"id": 1, "next": "a field of an item", "has_more": True}]},
+]
 
 
-@pytest.mark.parametrize("fault", HOSTILE)
-@pytest.mark.parametrize("kind", PAGED)
-def test_answer_that_is_spoiled_now_and_then_loses_and_repeats_nothing(kind: str, fault: str) -> None:
-    listing = Listing(rows(247), BUILDERS[kind])
-    with serving(listing, faults=lambda number: HOSTILE[fault] if number % 2 else None) as url:
-        source = Source(url, "data", paging=KINDS[kind][1], total="total")
-        assert ids(Read().items(source)) == list(range(1, 248))
+@pytest.mark.parametrize(("document", "headers", "place"), MORE)
+def test_answer_that_names_another_page_is_refused_without_paging(
+    document: Any, headers: dict[str, str], place: str
+) -> None:
+    with serving(lambda _asked: json_reply(document, **headers)) as url:
+        with pytest.raises(SourceAnswerError, match=re.escape(f"the name of another page in {place}, which")):
+            Read().items(Source(url, "data"))
+        assert ids(Read().items(Source(url, "data", paging=FirstPage()))) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("fault", ENDING)
-@pytest.mark.parametrize("kind", PAGED)
-def test_answer_that_cannot_be_used_ends_a_run_within_the_limit_of_memory(kind: str, fault: str) -> None:
-    listing = Listing(rows(247), BUILDERS[kind])
-    with serving(listing, faults=lambda number: ENDING[fault] if number == 2 else None) as url:
-        with pytest.raises(SourceAnswerError, match=r"max_response_bytes|no redirect is followed|404 Not Found"):
-            Read(settings={"max_response_bytes": 1_000_000}).items(Source(url, "data", paging=KINDS[kind][1]))
-        assert ids(Read().items(Source(url, "data", paging=KINDS[kind][1]))) == list(range(1, 248))
+@pytest.mark.parametrize("paging", [Link(), NextUrl(next_url_path="nxt"), Cursor(cursor_path="meta.cursor")])
+@pytest.mark.parametrize("document", [document for document, headers, _ in MORE if not headers])
+def test_path_that_is_written_wrong_is_told_where_the_answer_names_another_page(document: Any, paging: Any) -> None:
+    document = {"meta": {}, **document}
+    with (
+        serving(lambda _asked: json_reply(document)) as url,
+        pytest.raises(SourceAnswerError, match="the name of another page in"),
+    ):
+        Read().items(Source(url, "data", paging=paging))
 
 
-def test_pages_are_asked_for_one_by_one() -> None:
-    listing = Listing(rows(500), by_page)
-    with serving(listing) as url, Api(Source(url, "data", paging=Page()), SourceSettings()) as api:
-        next(api.pages(RUN))
-    assert len(listing.asked) == 1
+@pytest.mark.parametrize("document", LAST)
+def test_answer_that_names_no_other_page_is_whole(document: Any) -> None:
+    with serving(lambda _asked: json_reply(document)) as url:
+        assert Read().items(Source(url, "data")) == document["data"]
 
 
-@pytest.mark.parametrize("kind", PAGED)
-def test_silence_is_asked_again(kind: str) -> None:
-    listing = Listing(rows(147), BUILDERS[kind])
-    with serving(listing, faults=lambda number: spoil.silent if number == 2 else None) as url:
-        read = Read(settings={"read_timeout_s": 0.4})
-        assert ids(read.items(Source(url, "data", paging=KINDS[kind][1]))) == list(range(1, 148))
-    assert len(read.waits) == 1
-
-
-@pytest.mark.parametrize("kind", PAGED)
-def test_answer_to_the_request_before_is_an_error(kind: str) -> None:
-    """A bad cache: the second request gets the first one's answer."""
-    answers: list[Reply] = []
-
-    def cached(listing: Listing, asked: Asked) -> Reply:
-        answers.append(BUILDERS[kind](listing, asked))
-        return answers[0] if len(answers) == 2 else answers[-1]
-
-    with pytest.raises(SourceAnswerError, match=r"page 2 holds the same \d+ items as page 1"):
-        read(kind, Listing(rows(247), cached))
-
-
-def test_list_without_end_costs_no_memory() -> None:
-    def endless(asked: Asked) -> Reply:
-        return json_reply({"data": rows(100, int(asked.query["page"]) * 100), "total": 10**9})
-
-    with serving(endless) as url, Api(Source(url, "data", paging=Page(), total="total"), SourceSettings()) as api:
-        pages = api.pages(RUN)
-        for _ in range(5):
-            next(pages)
-        tracemalloc.start()
-        try:
-            for _ in range(100):
-                next(pages)
-            grown, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    assert grown < 2_000_000  # 10,000 hashes, no items
+def test_fields_of_the_one_item_are_its_own() -> None:
+    with serving(lambda _asked: json_reply({"id": 1, "next": "/things/2"})) as url:
+        assert len(Read().items(Source(url, One("")))) == 1

@@ -17,7 +17,7 @@ PEOPLE = answer(Question("seed", 1, 3))["results"]
 
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PENSTOCK_PIPELINE", "tests.windowed:QUAKES")
+    monkeypatch.setenv("PENSTOCK_PIPELINES", "tests.windowed:QUAKES")
     for server in ("KAFKA_BOOTSTRAP_SERVERS", "CASSANDRA_CONTACT_POINTS"):
         monkeypatch.setenv(f"PENSTOCK_{server}", "127.0.0.1:1" if server.startswith("KAFKA") else "127.0.0.1")
 
@@ -35,7 +35,7 @@ def test_first_items_are_shown_as_rows_and_the_rejected_with_their_reasons(monke
     done, asked = previewed(monkeypatch, "--from", "2026-11-01", "--to", "2026-11-02")
     assert (done.exit_code, asked) == (0, ["2026-11-01T00:00:00Z"])
     assert "since=2026-11-01T00:00:00Z" in done.stderr.replace("%3A", ":")
-    assert "3 items looked at" in done.stderr
+    assert "3 of 3 items looked at" in done.stderr
     assert PEOPLE[0]["login"]["uuid"] in done.stdout
     assert "item 1 would be a dead letter, wrong_type: email:" in done.stdout
 
@@ -47,8 +47,20 @@ def test_no_more_items_than_asked_for_are_shown_in_json(monkeypatch: pytest.Monk
     assert len(asked) == 1
 
 
+def test_the_questions_are_shown_also_where_there_are_no_items_and_with_the_one_that_would_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter([json_reply({"features": PEOPLE}, Link='<?page=2>; rel="next"'), json_reply({"features": []})])
+    with Simulator(api=lambda _asked: next(answers)) as api:
+        monkeypatch.setenv("PENSTOCK_SOURCE_URL_QUAKES", api.url)
+        some = CliRunner().invoke(cli, ["preview", "--limit", "2"])
+        none = CliRunner().invoke(cli, ["preview"])
+    assert "2 of 3 items looked at\nGET ?page=***: would be the next question" in some.stderr
+    assert "0 of 0 items looked at\nthe API has no items" in none.stderr
+
+
 def test_users_are_shown_though_no_simulator_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PENSTOCK_PIPELINE", "penstock.users:USERS")
+    monkeypatch.setenv("PENSTOCK_PIPELINES", "penstock.users:USERS")
     done = CliRunner().invoke(cli, ["preview", "--json"])
     assert (done.exit_code, len(done.stdout.splitlines())) == (0, 5)
 

@@ -110,6 +110,22 @@ def test_rejects_user_without_email() -> None:
     assert "'email' of the API's answer" in rejected.message
 
 
+@pytest.mark.parametrize(
+    ("changes", "came"),
+    [
+        ({"email": None}, "there is nothing: the item's keys are "),
+        ({"email": 5}, "there is a whole number)"),
+        ({"email": ["hush"]}, "there is a list of 1)"),
+        ({"email": {"hush": 1}}, "there is an object)"),
+        ({"email": True}, "there is true or false)"),
+    ],
+)
+def test_rejection_says_what_came_and_no_value_of_it(changes: dict[str, Any], came: str) -> None:
+    message = rejection(from_api(USERS, person(**changes))).message
+    assert f"(from 'email' of the API's answer, where {came}" in message
+    assert "hush" not in message
+
+
 def test_rejection_keeps_the_whole_item() -> None:
     item = person(email=7)
     assert json.loads(rejection(from_api(USERS, item)).original) == item

@@ -162,7 +162,7 @@ def test_failed_run_shows_the_end_of_its_log(script: Script, airflow: Airflow) -
     run_is(script, "failed", ("t", "failed", 2))
     log = [{"event": "Task failed", "level": "error", "error_detail": [{"exc_type": "E", "exc_value": "no broker"}]}]
     script.on("GET", f"{RUNS}/{RUN}/taskInstances/t/logs/2", (200, {"content": log}))
-    with pytest.raises(ScheduleError, match=r"(?s)failed.*t, try 2:\nerror Task failed\n  E: no broker"):
+    with pytest.raises(ScheduleError, match=r"(?s)failed.*t, attempt 2:\nerror Task failed\n  E: no broker"):
         airflow.wait("d", RUN, lambda _: None, timeout_s=10)
 
 

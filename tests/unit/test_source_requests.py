@@ -107,6 +107,13 @@ def test_run_without_an_interval_is_told_how_to_get_one() -> None:
         asked_by(Interval(NOW), params={"since": "{start}"})
 
 
+def test_empty_interval_is_no_question_for_what_lies_before_its_end() -> None:
+    empty = Interval(NOW, NOW, NOW)
+    assert empty.filled("{start}") == "2025-03-12T14:30:00Z"
+    with pytest.raises(ConfigError, match=r"data interval is empty: it begins and ends at 2025-03-12T14:30:00\+00:00"):
+        empty.filled({"until": "{end}"})
+
+
 def test_interval_that_ends_before_it_starts_is_none() -> None:
     with pytest.raises(ConfigError, match="ends before it starts"):
         Interval(NOW, NOW, NOW - timedelta(days=1))

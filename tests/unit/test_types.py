@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from penstock.pipelines.types import TYPES, FieldType, IPAddress, JsonText, plain_type, told, type_name
+from penstock.source.body import json_text, reader
 
 SOURCE = Path(__file__).parents[2] / "src" / "penstock"
 
@@ -109,3 +110,29 @@ def test_a_time_in_a_key_is_the_one_that_cassandra_keeps(moment: datetime) -> No
     found = TYPES[datetime].as_key(moment)
     assert timedelta(0) <= moment - found < timedelta(milliseconds=1)
     assert found.microsecond % 1_000 == 0
+
+
+@pytest.mark.parametrize("written", ["12.50", "0.12345678901234567890123", "1E-7", "1.00E+400"])
+@pytest.mark.parametrize("ndjson", [False, True])
+def test_a_decimal_loses_no_digit_that_stands_in_the_answer(written: str, ndjson: bool) -> None:
+    read, body = TYPES[Decimal].from_item, reader("application/json", ndjson=ndjson)(f"[{written}]".encode())
+    [item] = body[0] if ndjson else body
+    assert read
+    assert read(item) == str(Decimal(written))
+    assert isinstance(item, float)
+    assert float(item) == float(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['{"a":[1.50,{"b":1E+3,"c":[]}],"d":{},"e":null,"f":true,"g":"é\\"\\n"}', "0.1234567890123456789012345", "1e400"],
+)
+def test_json_text_has_the_numbers_of_the_answer(written: str) -> None:
+    read = TYPES[JsonText].from_item
+    assert read
+    assert read(reader("", ndjson=False)(written.encode())) == written
+
+
+def test_what_is_deep_can_be_written_as_it_was_read() -> None:
+    deep = "[" * 500 + "1.0" + "]" * 500
+    assert json_text(reader("", ndjson=False)(deep.encode())) == deep

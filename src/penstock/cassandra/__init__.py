@@ -5,7 +5,7 @@ how it writes the table is in `stream.connectors`. Nor does the server of the lo
 """
 
 from penstock.cassandra.commitlog import confirm, durable, starts
-from penstock.cassandra.counts import Batch, Counts, Flow, Report, RunCounts, Tally
+from penstock.cassandra.counts import Batch, Counts, Flow, Newest, Report, RunCounts, Tally
 from penstock.cassandra.properties import Property, properties
 from penstock.cassandra.table import Row, Store
 
@@ -13,6 +13,7 @@ __all__ = [
     "Batch",
     "Counts",
     "Flow",
+    "Newest",
     "Property",
     "Report",
     "Row",

@@ -6,7 +6,7 @@ messages of which attempt it took: after rows and dead letters are acknowledged,
 that is done again replaces its report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -77,6 +77,14 @@ class RunCounts:
     """When it was last reported on."""
 
 
+@dataclass(frozen=True)
+class Newest:
+    """The micro-batch that a stream reported last; known for a week."""
+
+    number: int
+    at: datetime
+
+
 class Counts:
     """The counts of one pipeline, in an open `Store`."""
 
@@ -94,6 +102,13 @@ class Counts:
         for name, column, kind in _ADDED:
             if not self._store.has_column(self._pipeline.keyspace, name, column):
                 self._store.define(f"ALTER TABLE {self._pipeline.keyspace}.{name} ADD {column} {kind}")
+
+    def exist(self) -> bool:
+        """Whether the tables are there as this version has them; before the first ingest or stream they are not."""
+        keyspace, store = self._pipeline.keyspace, self._store
+        return all(store.has_table(keyspace, name) for name in _TABLES) and all(
+            store.has_column(keyspace, name, column) for name, column, _ in _ADDED
+        )
 
     def report(self, flow: Flow, report: Report) -> None:
         """Keeps the report of ingest on an attempt."""
@@ -153,27 +168,40 @@ class Counts:
         """Statement that keeps that the dead letter of an item was replayed and stored: topic, run, item."""
         return self._cql(_RESOLVE)
 
-    def runs(self, run: str | None = None) -> list[RunCounts]:
-        """What is known of each run, or of the named one; the newest first."""
+    def runs(self, run: str | None = None, newest: int | None = None) -> list[RunCounts]:
+        """What is known of each run, or of the named one, or of so many of the newest; the newest first."""
         which, values = ("AND run = ?", (run,)) if run is not None else ("", ())
         reported = list(self._execute(f"{_REPORTS_OF} {which}", *values))
         taken = list(self._execute(f"{_TALLIES_OF} {which}", *values))
-        names = {row["run"] for row in (*reported, *taken)}
-        found = [self._run(name, _of(reported, name), _of(taken, name)) for name in names]
+        seen: dict[str, datetime] = {}
+        for name, at in (*((r["run"], r["reported"]) for r in reported), *((t["run"], t["seen"]) for t in taken)):
+            seen[name] = max(_aware(at), seen.get(name, _aware(at)))
         # One micro-batch may say the last of several.
-        return sorted(found, key=lambda counts: (counts.seen, counts.run), reverse=True)
+        names = sorted(seen, key=lambda name: (seen[name], name), reverse=True)[:newest]
+        of_reports, of_tallies = _by_run(reported), _by_run(taken)
+        return [self._run(name, of_reports.get(name, []), of_tallies.get(name, []), seen[name]) for name in names]
 
     def position(self, topic_id: str) -> dict[int, int]:
         """Partition -> last offset that a stream passed, a message or not; without partitions of which it passed none.
 
         Of the topic with that identity: in one that was made again offsets begin anew.
         """
-        position: dict[int, int] = {}
+        return self.positions().get(topic_id, {})
+
+    def positions(self) -> dict[str, dict[int, int]]:
+        """Identity of a topic -> its position, for each topic of the name that a stream has read."""
+        found: dict[str, dict[int, int]] = {}
         for row in self._execute(_STREAMS_BOUND):
-            if row["topic_id"] == topic_id:
-                for partition, last in (row["position"] or {}).items():
-                    position[partition] = max(last, position.get(partition, last))
-        return position
+            position = found.setdefault(row["topic_id"] or "", {})
+            for partition, last in (row["position"] or {}).items():
+                position[partition] = max(last, position.get(partition, last))
+        return found
+
+    def newest_batch(self, partitions: Iterable[int]) -> Newest | None:
+        """The micro-batch of these partitions that was reported last."""
+        rows = [row for partition in partitions for row in self._execute(_LAST_SPAN, partition)]
+        last = max(rows, key=lambda row: row["written"], default=None)
+        return Newest(last["number"], datetime.fromtimestamp(last["written"] / 1e6, UTC)) if last else None
 
     def batch_of(self, partition: int, offset: int) -> int | None:
         """The micro-batch that took a message, the latest if several did; known for a week."""
@@ -194,15 +222,18 @@ class Counts:
         for row in self._execute(_STREAMS_BOUND):
             self._execute(_BIND, row["stream"], row["topic_id"], table_id)
 
-    def _run(self, run: str, reported: list[Mapping[str, Any]], taken: list[Mapping[str, Any]]) -> RunCounts:
-        [resolved] = self._execute(_RESOLVED, run)
+    def _run(
+        self, run: str, reported: list[Mapping[str, Any]], taken: list[Mapping[str, Any]], seen: datetime
+    ) -> RunCounts:
         reports = sorted(((row["attempt"], _report(row)) for row in reported), key=lambda pair: pair[1].at)
         tallies: dict[str, Tally] = {}
         for row in taken:
             tally = Tally(row["read_before"] + row["read"], row["rejected_before"] + row["rejected"])
             tallies[row["attempt"]] = max(tally, tallies.get(row["attempt"], Tally()), key=lambda each: each.read)
-        seen = max([*(report.at for _, report in reports), *(_aware(row["seen"]) for row in taken)])
-        return RunCounts(run, dict(reports), tallies, resolved["n"], seen)
+        # Only what was rejected can be resolved.
+        rejected = any(report.rejected for _, report in reports) or any(tally.rejected for tally in tallies.values())
+        resolved = self._execute(_RESOLVED, run)[0]["n"] if rejected else 0
+        return RunCounts(run, dict(reports), tallies, resolved, seen)
 
     def _execute(self, cql: str, *values: Any) -> list[Mapping[str, Any]]:
         return self._store.execute(self._cql(cql), (self.topic, *values))
@@ -221,8 +252,11 @@ def _before(known: Mapping[str, Any], number: int) -> Tally | None:
     return Tally(before.read + known["read"], before.rejected + known["rejected"]) if known["number"] < number else None
 
 
-def _of(rows: list[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
-    return [row for row in rows if row["run"] == run]
+def _by_run(rows: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["run"], []).append(row)
+    return found
 
 
 def _report(row: Mapping[str, Any]) -> Report:
@@ -283,6 +317,10 @@ UPDATE {keyspace}.penstock_streams USING TIMESTAMP 1 SET position = position + ?
 _SPANS = """
 SELECT first, number, writetime(number) AS written FROM {keyspace}.penstock_batches
 WHERE topic = ? AND partition = ? AND last >= ? LIMIT ?
+"""
+_LAST_SPAN = """
+SELECT number, writetime(number) AS written FROM {keyspace}.penstock_batches
+WHERE topic = ? AND partition = ? ORDER BY last DESC LIMIT 1
 """
 _BOUND = "SELECT * FROM {keyspace}.penstock_streams WHERE topic = ? AND stream = ?"
 _STREAMS_BOUND = "SELECT * FROM {keyspace}.penstock_streams WHERE topic = ?"

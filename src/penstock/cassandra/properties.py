@@ -1,17 +1,21 @@
-"""Properties of the table by which rows or values can disappear, whoever set them.
+"""Properties of the table by which rows or values can disappear, whoever set them, or that are not the declared ones.
 
-Columns, types and key are compared with the declaration by `Store.check_table`; these here are nobody's declaration.
+Columns, types and key are compared with the declaration by `Store.check_table`. Of these here only the options may be
+declared: they count when a table is made, so that one that is there may have others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from typing import Any
 
+from penstock.cassandra.options import alteration, other_options
 from penstock.cassandra.table import Store
 from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.cql import in_cql
 
 _TABLE = """
-SELECT default_time_to_live AS ttl, gc_grace_seconds AS grace FROM system_schema.tables
+SELECT * FROM system_schema.tables
 WHERE keyspace_name = ? AND table_name = ?
 """
 _KEYSPACE = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?"
@@ -41,8 +45,9 @@ def properties(store: Store, pipeline: Pipeline, retention: timedelta) -> list[P
         return []
     [table] = found
     return [
-        *_expiry(pipeline, 0 if pipeline.ttl else table["ttl"]),
-        *_grace(pipeline, table["grace"], retention),
+        *_expiry(pipeline, 0 if pipeline.ttl else table["default_time_to_live"]),
+        *_grace(pipeline, table["gc_grace_seconds"], retention),
+        *_options(pipeline, table),
         *_durability(store, pipeline),
         *_added_again(store, pipeline),
     ]
@@ -71,6 +76,17 @@ def _grace(pipeline: Pipeline, grace_s: int, retention: timedelta) -> Iterator[P
             f"{_duration(retention_s)}: an older message that is written after that brings its values back",
             f"ALTER TABLE {_name(pipeline)} WITH gc_grace_seconds = {retention_s}, or more; Cassandra's default is "
             "864000.",
+        )
+
+
+def _options(pipeline: Pipeline, table: Mapping[str, Any]) -> Iterator[Property]:
+    others = other_options(pipeline, table)
+    for name, found in others.items():
+        yield Property(
+            f"{name} = {found}",
+            f"declared is {in_cql(name, pipeline.options[name])}: declared options count when a table is "
+            "made, and this one was there",
+            f"To have it as declared: {alteration(pipeline, {name: found})}; else declare what it has.",
         )
 
 

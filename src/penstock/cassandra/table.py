@@ -196,11 +196,20 @@ class Store:
             for found in self._concurrently(select, batch, f"reading {len(batch)} rows of {pipeline.table}"):
                 yield from (_row(pipeline, row) for row in found)
 
-    def any_rows(self, pipeline: Pipeline, limit: int) -> list[Row]:
-        """Up to `limit` rows; which ones is Cassandra's choice (the order of the keys' hashes)."""
-        select = self._select(pipeline, _cells(pipeline), "LIMIT ?")
+    def any_rows(self, pipeline: Pipeline, limit: int, key: tuple[Any, ...] = ()) -> list[Row]:
+        """Up to `limit` rows: of all, in the order of the keys' hashes; or, in that of the table, of those whose key
+        begins with these values, which are the partition's at least.
+
+        Raises:
+            StoreError: there is no table, or no answer.
+        """
+        if not self.has_table(pipeline.keyspace, pipeline.table):
+            name = f"{pipeline.keyspace}.{pipeline.table}"
+            raise StoreError(f"table {name} is not there on {self._address}; `penstock stream` makes it")
+        where = " AND ".join(f"{name} = ?" for name in pipeline.keys.names[: len(key)])
+        select = self._select(pipeline, _cells(pipeline), f"{where and f'WHERE {where} '}LIMIT ?")
         with self._translated(f"reading {limit} rows of {pipeline.table}"):
-            return [_row(pipeline, row) for row in self._session.execute(select, (limit,))]
+            return [_row(pipeline, row) for row in self._session.execute(select, (*key, limit))]
 
     def count(self, pipeline: Pipeline) -> int:
         """The number of rows. Reads the whole table: meant for tests and small tables."""
@@ -340,7 +349,7 @@ def _differences(pipeline: Pipeline, table: TableMetadata) -> list[str]:
 
 
 def _cells(pipeline: Pipeline) -> str:
-    """What a SELECT asks for to make a `Row`."""
+    """The columns that a SELECT names to make a `Row`: the values, and the write time of each cell."""
     names = [column.name for column in pipeline.columns]
     times = (f"writetime({column.name}) AS {_written(column.name)}" for column in pipeline.cells)
     return ", ".join([*names, *times])

@@ -26,9 +26,11 @@ def cli(verbose: bool) -> None:
     Start everything and run the pipeline once:   penstock demo
     Whether it could run, and what is wrong:      penstock doctor
     Only the servers:                             penstock up, status, logs, down
+    Where records are now, in one sentence:       penstock overview
     On servers that run already:                  penstock run
-    Your own declaration, before anything runs:   penstock check, preview, schema
-    One stage by hand, against any cluster:       penstock ingest, stream, users
+    A declaration for your own API:               penstock new NAME --from URL
+    Whether it is sound, and its first rows:      penstock check, preview, schema
+    One stage by hand, against any cluster:       penstock ingest, stream, rows
     What was rejected, and bringing it home:      penstock dead-letters list, show, export, replay
     Where one record is:                          penstock trace ID or e-mail
     """

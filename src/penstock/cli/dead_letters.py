@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_pipeline, with_settings
 from penstock.cli.support.values import COUNT, NAME, NOTE
 
 if TYPE_CHECKING:
@@ -35,8 +35,15 @@ def dead_letters() -> None:
 @click.option("--limit", type=COUNT, default=50, show_default=True, help="Most letters of the table.")
 @click.option("--json", "as_json", is_flag=True, help="All of them, one JSON object a line.")
 @with_settings
+@with_pipeline
 def list_letters(
-    settings: "Settings", reason: str | None, run: str | None, resolved: bool, limit: int, as_json: bool
+    settings: "Settings",
+    pipeline: "Pipeline",
+    reason: str | None,
+    run: str | None,
+    resolved: bool,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """Which records were rejected, why and where from; the newest first."""
     from dataclasses import asdict
@@ -45,7 +52,7 @@ def list_letters(
     from penstock.views.letters import letters_table
 
     choice = _choice(reason, run, resolved=resolved)
-    with _opened(settings) as (_, _, index):
+    with _opened(settings, pipeline) as (_, index):
         if as_json:
             for letter in index.letters(choice):
                 click.echo(json.dumps(asdict(letter), ensure_ascii=False))
@@ -58,12 +65,13 @@ def list_letters(
 @click.argument("identity", metavar="ID", type=NAME)
 @click.option("--json", "as_json", is_flag=True, help="For scripts, with all bytes.")
 @with_settings
-def show(settings: "Settings", identity: str, as_json: bool) -> None:
+@with_pipeline
+def show(settings: "Settings", pipeline: "Pipeline", identity: str, as_json: bool) -> None:
     """Everything of one letter: its headers, what became of it, its original bytes."""
     from penstock.audit.letters import exported
     from penstock.views.letters import show_letter
 
-    with _opened(settings) as (_, _, index):
+    with _opened(settings, pipeline) as (_, index):
         choice = _choice(None, None, (identity,), resolved=True)
         for letter, message, _ in index.bodies(choice):
             if as_json:
@@ -78,11 +86,14 @@ def show(settings: "Settings", identity: str, as_json: bool) -> None:
 @_all
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A new file.")
 @with_settings
-def export(settings: "Settings", reason: str | None, run: str | None, resolved: bool, file: Path) -> None:
+@with_pipeline
+def export(
+    settings: "Settings", pipeline: "Pipeline", reason: str | None, run: str | None, resolved: bool, file: Path
+) -> None:
     """Write letters to a file, one JSON object a line; edit `value`, then replay the file."""
     from penstock.audit import letters
 
-    with _opened(settings) as (_, _, index):
+    with _opened(settings, pipeline) as (_, index):
         count = letters.export(index.bodies(_choice(reason, run, resolved=resolved)), file)
     click.echo(f"{count} dead letters written to {file}")
 
@@ -95,7 +106,15 @@ def export(settings: "Settings", reason: str | None, run: str | None, resolved: 
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="An export with corrected values.")
 @click.option("--dry-run", is_flag=True, help="Only report what would happen.")
 @with_settings
-def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file: Path | None, dry_run: bool) -> None:
+@with_pipeline
+def replay(
+    settings: "Settings",
+    pipeline: "Pipeline",
+    ids: tuple[str, ...],
+    reason: str | None,
+    file: Path | None,
+    dry_run: bool,
+) -> None:
     """Publish letters again whose value is a record by now; the stream stores them and marks them as resolved.
 
     A letter that is still bad stays what it is. Replaying twice is harmless: a letter is resolved once, and the row
@@ -115,7 +134,7 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
         if outcome.problem:
             click.echo(f"{outcome.letter.short} {outcome.state}: {plain(outcome.problem)}")
 
-    with _opened(settings) as (pipeline, broker, index):
+    with _opened(settings, pipeline) as (broker, index):
         chosen = (
             index.corrected(letters.corrections(file))
             if file
@@ -130,7 +149,8 @@ def replay(settings: "Settings", ids: tuple[str, ...], reason: str | None, file:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, type=NAME)
 @click.option("--reason-text", type=NOTE, help="Why, for whoever looks at the letter later.")
 @with_settings
-def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str | None) -> None:
+@with_pipeline
+def dismiss(settings: "Settings", pipeline: "Pipeline", ids: tuple[str, ...], reason_text: str | None) -> None:
     """Close letters that need no replay. They stay where they are, and no row is made of them.
 
     A later replay, by ID or from a file, takes the decision back.
@@ -139,25 +159,23 @@ def dismiss(settings: "Settings", ids: tuple[str, ...], reason_text: str | None)
 
     from penstock.audit import letters
 
-    with _opened(settings) as (pipeline, broker, index):
+    with _opened(settings, pipeline) as (broker, index):
         chosen = list(index.letters(_choice(None, None, ids, resolved=True)))
         closed = letters.dismiss(pipeline, chosen, reason_text or "", datetime.now(UTC), broker)
     click.echo(f"{len(closed)} dismissed, {len(chosen) - len(closed)} resolved before")
 
 
 @contextmanager
-def _opened(settings: "Settings") -> "Iterator[tuple[Pipeline, Broker, LetterIndex]]":
-    """The pipeline, its Kafka, and its dead letters as they are now."""
+def _opened(settings: "Settings", pipeline: "Pipeline") -> "Iterator[tuple[Broker, LetterIndex]]":
+    """The pipeline's Kafka, and its dead letters as they are now."""
     from penstock.audit.letters import LetterIndex
     from penstock.kafka import Broker
-    from penstock.pipelines.contract import load_pipeline
     from penstock.views.progress import record_bar
 
-    pipeline = load_pipeline(settings.pipeline)
     with Broker(settings.kafka) as broker, LetterIndex(pipeline, broker) as index:
         with record_bar(f"{pipeline.dead_letter_topic}: reading", index.messages) as show_progress:
             index.read(show_progress)
-        yield pipeline, broker, index
+        yield broker, index
 
 
 def _choice(reason: str | None, run: str | None, ids: tuple[str, ...] = (), *, resolved: bool) -> "Filter":

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_interval, with_pipeline, with_settings
 from penstock.cli.support.values import COUNT, LOGICAL_DATE, NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
+    from penstock.pipelines.contract import Pipeline
     from penstock.source import Interval
 
 
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     )
 )
 @click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
-@click.option(
-    "--from", "start", type=LOGICAL_DATE, help="Begin of the data interval: ISO 8601, in UTC unless it names a zone."
-)
-@click.option("--to", "end", type=LOGICAL_DATE, help="Its end, which is no part of it.")
+@with_interval
 @click.option(
     "--logical-date",
     type=LOGICAL_DATE,
@@ -34,11 +32,12 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @with_settings
+@with_pipeline
 def ingest(
     settings: "Settings",
+    pipeline: "Pipeline",
     records: int | None,
-    start: datetime | None,
-    end: datetime | None,
+    ends: tuple[datetime, datetime] | None,
     logical_date: datetime | None,
     run_id: str | None,
     as_json: bool,
@@ -46,13 +45,10 @@ def ingest(
     """Fetch records from the API and publish them to Kafka: what the DAG's task does."""
 
     from penstock.ingest import run_ingest
-    from penstock.pipelines.contract import load_pipeline
     from penstock.source import Interval
     from penstock.views.progress import record_bar
 
-    if (start is None) != (end is None):
-        raise click.UsageError("a data interval has two ends: give both --from and --to.")
-    pipeline = load_pipeline(settings.pipeline)
+    start, end = ends or (None, None)
     interval = Interval(logical_date or start or datetime.now(UTC).replace(microsecond=0), start, end)
     wanted = pipeline.source.asked(records)
     with record_bar(f"{pipeline.topic}: publishing", wanted) as advance:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_pipeline, with_settings
 from penstock.cli.support.values import NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
+    from penstock.pipelines.contract import Pipeline
 
 
 @click.command(epilog=example("penstock reconcile", "penstock reconcile --deep", "penstock reconcile --json | jq ."))
@@ -20,15 +21,14 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @with_settings
-def reconcile(settings: "Settings", run_id: str | None, deep: bool, as_json: bool) -> None:
+@with_pipeline
+def reconcile(settings: "Settings", pipeline: "Pipeline", run_id: str | None, deep: bool, as_json: bool) -> None:
     """Per run: fetched = acknowledged = stored + dead-lettered + in flight. Exit code 7 when it cannot balance."""
     from penstock.audit import ledger
     from penstock.errors import LedgerError
-    from penstock.pipelines.contract import load_pipeline
     from penstock.views.balances import show_balances
     from penstock.views.progress import message_bar
 
-    pipeline = load_pipeline(settings.pipeline)
     if deep:
         with message_bar(f"{pipeline.topic}: comparing") as advance:
             balances = ledger.reconcile_deeply(settings, pipeline, run_id, advance)

@@ -1,5 +1,7 @@
 """`penstock status`."""
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
 def status(settings: "Settings", as_json: bool) -> None:
     """What runs, since when, on which ports, with how much memory, and the credentials for Airflow."""
     from penstock.launcher import control
+    from penstock.servers.apps import pipelines
     from penstock.views.services import show_status
 
     state = control.status(settings)
+    runs = any(one.name == "stream" and one.pid for one in state.services)
+    found = pipelines(settings) if runs else []
     if as_json:
-        click.echo(state.to_json())
+        told = [{**asdict(one), "since": one.since.isoformat()} for one in found]
+        click.echo(json.dumps({**json.loads(state.to_json()), "pipelines": told}, indent=2))
     else:
-        show_status(state, settings)
+        show_status(state, settings, found)

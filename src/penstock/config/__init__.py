@@ -18,7 +18,15 @@ from penstock.config.environment import (
     pipeline_environment,
     variable,
 )
-from penstock.config.reader import FILE_NAME, FILE_VARIABLE, markdown_table, read_settings
+from penstock.config.reader import (
+    FILE_NAME,
+    FILE_VARIABLE,
+    declaring_files,
+    markdown_table,
+    project_file,
+    read_settings,
+    references,
+)
 from penstock.config.sections import (
     CLUSTER,
     LAST_OFFSET,
@@ -63,12 +71,15 @@ __all__ = [
     "SparkSettings",
     "StackSettings",
     "child_environment",
+    "declaring_files",
     "forget",
     "ignored",
     "is_url",
     "markdown_table",
     "passed",
     "pipeline_environment",
+    "project_file",
     "read_settings",
+    "references",
     "variable",
 ]

@@ -25,6 +25,8 @@ def variable_of(path: tuple[str, ...]) -> str:
 
 
 def as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
     if isinstance(value, dict):
         return json.dumps({name: as_text(part) for name, part in value.items()}) if value else ""
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from penstock.config.names import PREFIX, as_text, leaves, variable_of
 from penstock.config.sections import Section
 from penstock.config.settings import Settings
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, FolderError
 
 FILE_VARIABLE = "PENSTOCK_CONFIG"
 FILE_NAME = "penstock.toml"
@@ -40,10 +40,54 @@ def read_settings(
     from_environment = _read_environment(environ)
     origins = [("the command line", overrides or {}), ("environment", from_environment), (f"file {file}", from_file)]
     merged = _merge(_merge(from_file, from_environment), overrides or {})
+    merged.setdefault("project", str(file.parent) if file else _working_folder())
     try:
-        return Settings.model_validate(merged).resolved()
+        settings = Settings.model_validate(merged).resolved()
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(problem, origins) for problem in error.errors())) from error
+    listed = "pipelines" in from_file and "pipelines" not in {**from_environment, **(overrides or {})}
+    # The project's own list is read where it stands, each time: it may grow while the stack runs.
+    return settings.model_copy(update={"pipelines": ()}) if listed and file == project_file(settings) else settings
+
+
+def project_file(settings: Settings) -> Path:
+    """Where the project's list of pipelines may stand."""
+    return Path(settings.project, FILE_NAME).absolute()
+
+
+def references(settings: Settings) -> tuple[str, ...]:
+    """module:NAME of each pipeline that is listed: by the settings, else by the project's `penstock.toml` as it is now.
+
+    Raises:
+        ConfigError: that file cannot be read, or what it says is no list.
+    """
+    if settings.pipelines:
+        return settings.pipelines
+    file = project_file(settings)
+    listed = (_content(file) if file.exists() else {}).get("pipelines", ())
+    try:
+        return Settings.model_validate({"pipelines": listed}).pipelines
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_explain(each, [(f"file {file}", {"pipelines": listed})]) for each in error.errors())
+        ) from error
+
+
+def declaring_files(settings: Settings) -> list[Path]:
+    """`pipelines/*.py` of the project in the order of their names, without those that begin with an underscore."""
+    folder = Path(settings.project, "pipelines").absolute()
+    try:
+        return sorted(path for path in folder.glob("*.py") if not path.name.startswith(("_", ".")))
+    except OSError as error:
+        raise FolderError("project", Path(settings.project), error) from error
+
+
+def _working_folder() -> str:
+    """Empty where it was deleted meanwhile."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def markdown_table() -> str:
@@ -73,16 +117,23 @@ def _shown(value: Any) -> str:
 
 def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
     named = environ.get(FILE_VARIABLE)
-    file = Path(named or FILE_NAME)
+    try:
+        file = Path(named or FILE_NAME).expanduser().absolute()
+        there = file.exists()
+    except (RuntimeError, OSError, ValueError) as error:  # a home that nobody has, a working folder that is gone
+        if named:
+            raise ConfigError(f"{FILE_VARIABLE} names {named!a}, which cannot be read: {error}") from error
+        return None, {}
+    return (file, _content(file)) if named or there else (None, {})
+
+
+def _content(file: Path) -> dict[str, Any]:
     form = "JSON" if file.suffix == ".json" else "TOML"
     try:
-        file = file.expanduser().absolute()
-        return file, _parsed(file.read_text("utf-8"), form)
+        return _parsed(file.read_text("utf-8"), form)
     except FileNotFoundError as error:
-        if named:
-            raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist") from error
-        return None, {}
-    except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested without end, or a home that nobody has
+        raise ConfigError(f"{FILE_VARIABLE} names {file}, which does not exist") from error
+    except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: nested without end
         raise ConfigError(f"{file} cannot be read as {form}: {error}") from error
 
 
@@ -117,7 +168,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    """What is no such object is left to the validation, which says so."""
+    """Parses a JSON object. Other text is kept under an empty name, and the validation then refuses it by its text."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -155,6 +206,8 @@ def _explain(problem: Any, origins: list[tuple[str, Mapping[str, Any]]]) -> str:
 
 def _stands_in(values: Any, path: tuple[str, ...]) -> bool:
     for part in path:
+        if isinstance(values, list):
+            return True  # the path goes on with the number of an item
         if not isinstance(values, Mapping) or part not in values:
             return False
         values = values[part]
@@ -178,4 +231,13 @@ def _is_secret(path: tuple[str, ...], value: Any) -> bool:
 
 def _nearest(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ". All settings are in docs/operations.md"
+    return f"; did you mean {' or '.join(close)}?" if close else f". {_listed(name)}"
+
+
+def _listed(name: str) -> str:
+    """The settings of the section that was meant, else the sections: whoever installed a wheel has no page of them."""
+    section = name.partition(".")[0]
+    of_section = [".".join(path) for path, _ in _defaults() if path[0] == section]
+    if of_section:
+        return f"Those of {section} are {', '.join(of_section)}"
+    return f"Settings and sections of settings are {', '.join(Settings.model_fields)}"

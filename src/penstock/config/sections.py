@@ -69,7 +69,7 @@ File = Annotated[str, BeforeValidator(_somebodys), AfterValidator(_from_everywhe
 
 
 def is_url(place: str) -> bool:
-    """Whether a `Place` is not a folder of this machine."""
+    """Whether a `Place` is an address such as `s3a://bucket/folder`, not a folder of this machine."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) is not None
 
 
@@ -108,6 +108,12 @@ def _table(value: object) -> object:
     return json.loads(value or "{}") if isinstance(value, str) else value
 
 
+def _names(value: object) -> object:
+    """A list in the file, names with commas between in the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+References = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Urls = Annotated[dict[str, str], BeforeValidator(_table)]
 NamedSecrets = Annotated[dict[str, Secret], BeforeValidator(_table)]
 
@@ -347,7 +353,7 @@ class SparkSettings(Section):
     executors: int = Field(default=1, ge=1)
     """Executors of the stream. 2 with the cluster profile."""
     executor_cores: int = Field(default=0, ge=0)
-    """Tasks that one executor runs at a time, however many cores it has; 0 means one a partition (kafka.partitions)."""
+    """Tasks that one executor runs at a time, however many cores it has; 0 means one a partition of every pipeline."""
     mode: Literal["real-time", "micro-batch"] = "real-time"
     """real-time writes each record as it comes; with too few tasks for the partitions it goes on in micro-batches."""
     epoch_s: float = Field(default=5, ge=1, allow_inf_nan=False)

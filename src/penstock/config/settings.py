@@ -22,6 +22,7 @@ from penstock.config.sections import (
     Hosts,
     KafkaSettings,
     Ports,
+    References,
     SecretSettings,
     Section,
     SourceSettings,
@@ -37,7 +38,7 @@ _OF_A_CLUSTER: Mapping[str, Mapping[str, Any]] = {
     "heaps": {"cassandra": "512m", "spark_executor": "512m"},
     "spark": {"executors": 2},
 }
-"""What the cluster profile makes of settings that nobody gave."""
+"""The cluster profile's defaults of settings that were not given."""
 
 
 class Settings(Section):
@@ -49,8 +50,10 @@ class Settings(Section):
     """Downloaded jars; shared by every `home`."""
     java_home: File = ""
     """A Java 17 of your own; empty means the packaged one."""
-    pipeline: str = "penstock.users:USERS"
-    """module:NAME of the declaration."""
+    project: File = ""
+    """Folder of your pipelines, with `pipelines/*.py`; by default that of `penstock.toml`, else the working folder."""
+    pipelines: References = ()
+    """module:NAME of each pipeline in place of those in `project`, with commas between; in the file a list."""
     port_offset: int = Field(default=0, ge=0, le=LAST_OFFSET)
     """Added to every port of the local stack."""
     ports: Ports = Ports()
@@ -71,6 +74,11 @@ class Settings(Section):
         """The offset that `ports` have been moved by already; `port_offset` is what is still to come."""
         return self._moved_by
 
+    @property
+    def has_own_master(self) -> bool:
+        """Whether Spark's master is that of the local stack, where a task slot is a number and no core."""
+        return self.spark.master in ("", _own_master(self.hosts, self.ports))
+
     def resolved(self) -> Self:
         """The same settings with every default that depends on another one filled in, and the offset applied.
 
@@ -87,9 +95,8 @@ class Settings(Section):
             "kafka": {"bootstrap_servers": ",".join(f"{host}:{kafka_port}" for host in brokers)},
             "cassandra": {"contact_points": ",".join(nodes), "port": ports.cassandra},
             "spark": {
-                "master": f"spark://{hosts.spark_master}:{ports.spark_master}",
+                "master": _own_master(hosts, ports),
                 "checkpoint": str(home / "data" / "checkpoint"),
-                "executor_cores": self.kafka.partitions,
             },
             "airflow": {"url": f"http://{hosts.airflow}:{ports.airflow}"},
         }
@@ -114,6 +121,10 @@ class Settings(Section):
             if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
                 raise ValueError(f"{'.'.join(path)} holds a zero character, or bytes that are not UTF-8")
         return self
+
+    def of_local_stack(self) -> "Settings":
+        """Those of the local stack with the same ports, whatever servers these settings name."""
+        return Settings(ports=self.ports, hosts=self.hosts, stack=self.stack).resolved()
 
     def own_hosts(self) -> frozenset[str]:
         """The hosts of the stack's own servers: no proxy stands before them."""
@@ -175,3 +186,7 @@ def _unless_given(section: Section, sizes: Mapping[str, Any]) -> Section:
     return section.model_copy(
         update={name: size for name, size in sizes.items() if name not in section.model_fields_set}
     )
+
+
+def _own_master(hosts: Hosts, ports: Ports) -> str:
+    return f"spark://{hosts.spark_master}:{ports.spark_master}"

@@ -7,7 +7,8 @@ elsewhere is.
 A check that a command makes before it starts something is in the package of that thing, and called from here.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -27,22 +28,27 @@ from penstock.doctor import (
     web,
 )
 from penstock.doctor.finding import Finding, Grade, failed, note
-from penstock.doctor.reach import Server, addresses, reached
-from penstock.errors import ConfigError, NetworkError, PenstockError
+from penstock.doctor.reach import Server, reached
+from penstock.errors import ConfigError, ContractError, NetworkError, PenstockError
 from penstock.extras import not_installed
 from penstock.network import http
+from penstock.network.listening import addresses
 from penstock.network.proxies import proxy_of
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.project import declarations
 from penstock.servers.stack import stack
 from penstock.source.api import address
 from penstock.urls import shown
+
+Check = Callable[[Settings, Pipeline], Iterable[Finding]]
+"""Of one pipeline at one server."""
 
 __all__ = ["Finding", "Grade", "examine", "of_web"]
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Every check, the quick ones first."""
-    local = _local(settings)
+    local = settings.of_local_stack()
     stands = settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers
     yield machine.python()
     yield machine.parts()
@@ -61,18 +67,37 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from docker.docker()
     if stands:
         yield from _stack(settings)
-    try:
-        pipeline = load_pipeline(settings.pipeline)
-    except PenstockError as error:
-        yield failed("pipeline", str(error), "Correct PENSTOCK_PIPELINE, or the declaration")
+    pipelines = yield from _declared(settings)
+    if not pipelines:
         return
-    yield from _servers(settings, local, pipeline)
-    yield stream.checkpoint_of(settings, pipeline)
+    yield from _servers(settings, local, pipelines)
+    for pipeline in pipelines:
+        yield from _named(pipeline, pipelines, [stream.checkpoint_of(settings, pipeline)])
+    yield from stream.queries(settings, pipelines)
 
 
-def _local(settings: Settings) -> Settings:
-    """Those of the local stack with the same ports."""
-    return Settings(ports=settings.ports, hosts=settings.hosts, stack=settings.stack).resolved()
+def _declared(settings: Settings) -> Generator[Finding, None, list[Pipeline]]:
+    """What is wrong with the project's declarations; returns the sound ones."""
+    try:
+        found = declarations(settings)
+    except (ConfigError, ContractError) as error:
+        yield failed("pipelines", str(error), "Correct pipelines, or what is in the project's folder")
+        return []
+    for each in found:
+        if each.error:
+            yield failed("pipeline", str(each.error), f"Correct {each.place}; penstock check says whether it is sound")
+    return [each.pipeline for each in found if each.pipeline]
+
+
+def _named(pipeline: Pipeline, all_of_them: Sequence[Pipeline], findings: Iterable[Finding]) -> Iterator[Finding]:
+    """With the pipeline's name in the subject, where there are several."""
+    for one in findings:
+        yield replace(one, subject=f"{one.subject} of {pipeline.name}") if len(all_of_them) > 1 else one
+
+
+def _once(settings: Settings, check: Check, pipelines: Sequence[Pipeline]) -> Iterator[Finding]:
+    """What a server is asked for each pipeline; what is found for several of them is told once."""
+    yield from dict.fromkeys(finding for pipeline in pipelines for finding in check(settings, pipeline))
 
 
 def _stack(settings: Settings) -> Iterator[Finding]:
@@ -88,27 +113,27 @@ def _stack(settings: Settings) -> Iterator[Finding]:
     yield ports.leftovers(settings)
 
 
-def _servers(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Finding]:
-    for server in _of_data(settings, local, pipeline):
+def _servers(settings: Settings, local: Settings, pipelines: Sequence[Pipeline]) -> Iterator[Finding]:
+    for server in _of_data(settings, local, pipelines):
         yield from reached(server)
-    yield from of_web(settings, pipeline)
+    yield from of_web(settings, *pipelines)
 
 
-def _of_data(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterator[Server]:
+def _of_data(settings: Settings, local: Settings, pipelines: Sequence[Pipeline]) -> Iterator[Server]:
     brokers, nodes, master = settings.kafka.bootstrap_servers, settings.cassandra.contact_points, settings.spark.master
     yield Server(
         name="kafka",
         addresses=addresses(brokers, Ports().kafka),
         setting="kafka.bootstrap_servers",
         local=brokers == local.kafka.bootstrap_servers,
-        check=partial(kafka.kafka, settings, pipeline),
+        check=partial(_once, settings, kafka.kafka, pipelines),
     )
     yield Server(
         name="cassandra",
         addresses=addresses(nodes, settings.cassandra.port),
         setting="cassandra.contact_points",
         local=(nodes, settings.cassandra.port) == (local.cassandra.contact_points, local.cassandra.port),
-        check=partial(cassandra.cassandra, settings, pipeline),
+        check=partial(_once, settings, cassandra.cassandra, pipelines),
     )
     if master.startswith("spark://"):
         yield Server(
@@ -127,13 +152,16 @@ def _of_data(settings: Settings, local: Settings, pipeline: Pipeline) -> Iterato
     )
 
 
-def of_web(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
-    """Airflow and the API. Whoever names one of their own expects it to be there; only the local ones may be down."""
-    local = _local(settings)
-    airflow, api = settings.airflow, address(pipeline.name, pipeline.source, settings.source)
+def of_web(settings: Settings, *pipelines: Pipeline) -> Iterator[Finding]:
+    """Airflow and the APIs. Whoever names one of their own expects it to be there; only the local ones may be down."""
+    local = settings.of_local_stack()
+    airflow = settings.airflow
     stands = airflow.url == local.airflow.url
     yield from _asked(settings, "airflow", airflow.url, partial(web.airflow, settings), stands, airflow.ssl_ca_location)
-    yield from _asked(settings, "api", api, partial(web.api, settings, pipeline), api == local.source.simulator)
+    for pipeline in pipelines:
+        api = address(pipeline.name, pipeline.source, settings.source)
+        found = _asked(settings, "api", api, partial(web.api, settings, pipeline), api == local.source.simulator)
+        yield from _named(pipeline, pipelines, found)
 
 
 def _asked(

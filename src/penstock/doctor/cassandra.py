@@ -17,7 +17,7 @@ _KEYSPACE = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name
 
 
 def cassandra(settings: Settings, pipeline: Pipeline, line: Line = CASSANDRA) -> Iterator[Finding]:
-    """Of a Cassandra that runs."""
+    """Checks a Cassandra that runs: its version, its nodes, the pipeline's table."""
     try:
         with Store(settings.cassandra) as store:
             [local] = store.execute(_LOCAL, ())

@@ -5,16 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
-from penstock.doctor.reach import TIMEOUT_S, problem
+from penstock.doctor.reach import TIMEOUT_S
 from penstock.doctor.versions import KAFKA, Line
 from penstock.errors import BrokerError
 from penstock.kafka import Broker, Flaw, View
+from penstock.network.listening import problem
 from penstock.pipelines.contract import Pipeline
+
+_PATIENCE_S = 3 * TIMEOUT_S
+"""Somebody listens there, so an answer will come: librdkafka calls misleading addresses too before it comes back."""
 
 
 def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterator[Finding]:
-    """Of a Kafka that runs."""
-    patient = settings.kafka.model_copy(update={"delivery_timeout_s": TIMEOUT_S})
+    """Checks a Kafka that runs: its brokers, their versions, the pipeline's topics."""
+    patient = settings.kafka.model_copy(update={"delivery_timeout_s": _PATIENCE_S})
     topics = [pipeline.topic, pipeline.dead_letter_topic]
     try:
         with Broker(patient) as broker:

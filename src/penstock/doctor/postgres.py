@@ -9,7 +9,7 @@ from penstock.servers.secrets import FILE_NAME, load_secrets, made
 
 
 def postgres(settings: Settings, line: Line = POSTGRES) -> Finding:
-    """Of a Postgres that runs. Makes no password where there is none yet."""
+    """Checks the version of a Postgres that runs. Makes no password where there is none yet."""
     if not made(settings):
         return note("postgres", "something answers, but no password for it was made yet; `penstock up` makes it")
     try:

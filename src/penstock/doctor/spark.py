@@ -10,9 +10,9 @@ from http import HTTPStatus
 from penstock import extras
 from penstock.config import Ports, Settings
 from penstock.doctor.finding import Finding, failed, fine, note
-from penstock.doctor.reach import addresses
 from penstock.doctor.versions import parsed, shown
 from penstock.doctor.web import get
+from penstock.network.listening import addresses
 
 PAGE_PORT = "spark.master.ui.port"
 """Spark's own name for the port of the master's page, from which alone its version is learnt."""
@@ -30,7 +30,7 @@ def pages(settings: Settings, *, local: bool) -> list[str]:
 
 
 def spark(settings: Settings, asked: Sequence[str], wheel: str | None = None) -> Iterator[Finding]:
-    """Of a master that answers, or several; `asked` are their pages."""
+    """Compares the version of a master that answers with the installed one; `asked` are the pages of the masters."""
     wheel = wheel or extras.version("pyspark")
     yield fine("spark", f"{settings.spark.master} answers")
     told = sorted({version for page in asked if (version := _version(settings, page))})

@@ -1,10 +1,14 @@
-"""The stream: whether its checkpoint is whole, and that of the topic."""
+"""The stream: whether each pipeline's checkpoint is whole, and that of its topic, and whether its query runs."""
+
+from collections.abc import Iterator, Sequence
 
 from penstock.config import Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.errors import StreamError
 from penstock.extras import not_installed
+from penstock.launcher.service import NotReady
 from penstock.pipelines.contract import Pipeline
+from penstock.servers import apps
 
 
 def checkpoint_of(settings: Settings, pipeline: Pipeline) -> Finding:
@@ -22,3 +26,23 @@ def checkpoint_of(settings: Settings, pipeline: Pipeline) -> Finding:
     except StreamError as error:
         return failed("checkpoint", str(error), f"mv {place} {place}.old")
     return fine("checkpoint", place)
+
+
+def queries(settings: Settings, pipelines: Sequence[Pipeline]) -> Iterator[Finding]:
+    """Of a stream that runs: each pipeline that has no query in it, and why."""
+    try:
+        running = apps.queries(settings.ports.spark_driver_ui, settings.hosts.stream)
+    except NotReady:
+        return  # `penstock up` starts it, or it is elsewhere
+    told = {one.name: one for one in apps.pipelines(settings)}
+    if not running and not told:
+        return  # some other application of Spark
+    for pipeline in pipelines:
+        subject, state = f"query of {pipeline.name}", told.get(pipeline.name)
+        if pipeline.name in running:
+            yield fine(subject, "runs")
+        elif state and state.is_well:
+            yield note(subject, "is starting")
+        else:
+            why = f"{state.state}: {state.error}" if state else "the stream carries other pipelines"
+            yield failed(subject, why, "Correct what it names; penstock logs stream has the whole story")

@@ -45,6 +45,7 @@ class Broker:
         self._client = Client(settings)
         self._topics = Administration(self._client)
         self._consumers = read.Consumers(partial(read.open_consumer, self._client))
+        self._heads = read.Consumers(partial(read.open_for_heads, self._client))
         self._uncommitted = read.Consumers(
             partial(read.open_consumer, self._client, isolation_level="read_uncommitted")
         )
@@ -55,6 +56,7 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         """Nothing is buffered between two calls; the other connections close with the object."""
         self._consumers.close()
+        self._heads.close()
         self._uncommitted.close()
 
     def ensure_topics(self, pipeline: Pipeline) -> None:
@@ -133,6 +135,12 @@ class Broker:
             if end is None or number in end
         }
         return read.read(self._client, self._consumers, topic, spans)
+
+    def heads(self, topic: str, spans: Mapping[int, Offsets]) -> dict[int, Received]:
+        """Partition -> the first message of its span, which must lie in what the partition holds; without partitions
+        that have none there. Fetches little, however long the span is.
+        """
+        return read.heads(self._client, self._heads, topic, dict(spans))
 
     def tail(self, topic: str, count: int) -> list[Received]:
         """The newest `count` messages of all partitions, the newest first."""

@@ -47,7 +47,7 @@ class Consumers:
 
     @contextmanager
     def one(self) -> Iterator[Consumer]:
-        """A consumer to which nothing is assigned, to be left so."""
+        """Lends a consumer to which nothing is assigned. The block has to unassign again what it assigned."""
         consumer = self._idle.pop() if self._idle else self._open_one()
         try:
             yield consumer
@@ -116,6 +116,37 @@ def read(client: Client, consumers: Consumers, topic: str, spans: dict[int, Offs
             elif span:
                 del left[partition]
                 consumer.incremental_unassign([TopicPartition(topic, partition)])
+
+
+def heads(client: Client, consumers: Consumers, topic: str, spans: dict[int, Offsets]) -> dict[int, Received]:
+    """Partition -> the first message that stands in its span; without partitions whose span holds no message.
+
+    For consumers of `open_for_heads`, which fetch no more than a batch of each partition.
+    """
+    left = {number: span for number, span in spans.items() if span.first < span.end}
+    found: dict[int, Received] = {}
+    with consumers.one() as consumer:
+        consumer.assign([TopicPartition(topic, number, span.first) for number, span in left.items()])
+        heard_s = time.monotonic()
+        while left:
+            message = consumer.poll(0.2)
+            if message is None:
+                if time.monotonic() - heard_s > client.timeout_s:
+                    raise client.error("reading", KafkaError(KafkaError._TIMED_OUT, "no message came"))
+                continue
+            heard_s = time.monotonic()
+            at_end, partition = _is_end(client, message), _number(message.partition())
+            if partition in left:
+                if not at_end and _number(message.offset()) < left[partition].end:
+                    found[partition] = _received(message)
+                del left[partition]
+                consumer.incremental_unassign([TopicPartition(topic, partition)])
+    return found
+
+
+def open_for_heads(client: Client) -> Consumer:
+    """A consumer that is given one batch of a partition at a time, however little of it is wanted."""
+    return open_consumer(client, fetch_message_max_bytes="1", queued_min_messages="1")
 
 
 def open_consumer(client: Client, **more: str) -> Consumer:

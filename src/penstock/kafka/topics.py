@@ -155,7 +155,7 @@ class Administration:
         return {name: partitions for name, partitions in found.items() if partitions is not None}
 
     def _answer(self, doing: str, future: Future[Any], *expected: int) -> Any:
-        """What a request gave; None where it failed in one of the `expected` ways."""
+        """The result of a request; None where it failed with one of the `expected` error codes."""
         try:
             return future.result()
         except KafkaException as exception:

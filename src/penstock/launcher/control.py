@@ -28,8 +28,8 @@ from penstock.launcher.state import (
     Request,
     ServiceState,
     StackState,
+    changed_settings,
     clock_time,
-    fingerprint,
     living_supervisor,
     living_watchdog,
     read_recorded,
@@ -190,8 +190,7 @@ def _all_ready(recorded: Recorded, names: Sequence[str]) -> bool:
 
 
 def _check_settings(settings: Settings, recorded: Recorded) -> None:
-    now = fingerprint(settings)
-    changed = sorted(name for name in {*now, *recorded.settings} if now.get(name) != recorded.settings.get(name))
+    changed = changed_settings(settings, recorded.settings)
     if changed:
         raise ServiceError(
             f"the stack in {settings.home} runs with other settings than these: {', '.join(changed)} changed. "
@@ -362,7 +361,7 @@ def _with_memory(state: StackState, recorded: Sequence[RecordedService], supervi
 
 
 def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
-    """What is so, where the record may be older than the last kill."""
+    """The state of a service. Its record may be older than the end of its process, so the process is looked at too."""
     if service.lives:
         return service.public()
     gone = service.model_copy(update={"process": None})

@@ -92,7 +92,7 @@ def lent_ports() -> range:
 
 
 def _sockets(host: str, port: int) -> list[Any]:  # psutil has no public name for their type
-    """Those that stand in the way of a server there."""
+    """Sockets on this port because of which a server could not listen at the address."""
     ours = {(ip, port) for ip in (host, f"::ffff:{host}", "0.0.0.0", "::")}
     try:
         return [one for one in psutil.net_connections("tcp") if tuple(one.laddr) in ours]

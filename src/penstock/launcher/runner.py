@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +22,7 @@ from penstock.launcher.silence import Silence, Watch
 from penstock.launcher.state import ONCE_READY, Failure, Phase, RecordedService, clock_time
 from penstock.launcher.state_store import StateStore
 from penstock.launcher.threads import in_thread
+from penstock.waiting import BackOff
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +38,6 @@ class StartFailed(Exception):  # noqa: N818 - ends a start inside this package; 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
         super().__init__(str(failure.error()))
-
-
-@dataclass
-class BackOff:
-    """How long to wait before the next start: doubling, and from the beginning after a healthy minute."""
-
-    first_s: float = 0.5
-    longest_s: float = 30.0
-    healthy_s: float = 60.0
-    deaths: int = 0
-
-    def next_s(self, lived_s: float) -> float:
-        """The pause after a life of `lived_s` seconds; a start that failed has lived for none."""
-        if lived_s >= self.healthy_s:
-            self.deaths = 0
-        self.deaths += 1
-        return min(self.longest_s, self.first_s * 2.0 ** min(self.deaths - 1, 30))
 
 
 class Running:

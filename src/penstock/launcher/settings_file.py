@@ -40,5 +40,5 @@ class SettingsFile:
 
 
 def delete_settings_files(home: Home) -> None:
-    """When no process of the home runs any more."""
+    """Deletes the settings that child processes read. Call it when no process of the home runs any more."""
     shutil.rmtree(home.settings, ignore_errors=True)

@@ -42,17 +42,17 @@ class Silence:
     counted_s: float = 0
 
     def goes_on(self, now_s: float, answer: str) -> None:
-        """One more probe without a good answer."""
+        """Counts one more probe that got no good answer."""
         self.counted_s += min(now_s - self.asked_s, _LONGEST_GAP_S)
         self.asked_s, self.answer, self.probes = now_s, answer, self.probes + 1
 
     @property
     def confirmed(self) -> bool:
-        """Whether it is more than a moment."""
+        """Whether enough probes in a row got no good answer."""
         return self.probes >= _CONFIRMED_BY
 
     def is_longer_than(self, longest_s: float) -> bool:
-        """Whether it is long enough to restart the server; never if that is 0."""
+        """Whether the silence is confirmed and longer than this; never longer than 0, which turns restarts off."""
         return self.confirmed and 0 < longest_s <= self.counted_s
 
 

@@ -12,7 +12,8 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from penstock.config import LOOPBACK, Settings
+from penstock.config import LOOPBACK, Settings, declaring_files, references
+from penstock.config.names import variable_of
 from penstock.errors import PortTakenError, ServiceError, ServiceExitedError, ServiceNotReadyError
 from penstock.launcher.home import Home
 from penstock.launcher.process import Process, boot_id
@@ -205,6 +206,17 @@ def fingerprint(settings: Settings) -> dict[str, str]:
     # Validated again, for a default of 20 seconds is 20.0 once it has been through an environment.
     plain = Settings.model_validate(settings.model_dump())
     return {name: hashlib.sha256(value.encode()).hexdigest()[:16] for name, value in plain.environment().items()}
+
+
+def changed_settings(settings: Settings, then: Mapping[str, str]) -> list[str]:
+    """The variables whose value is another one than that of a fingerprint.
+
+    A folder that declares nothing is no other project: who calls from there means the stack with the project it has.
+    """
+    now = fingerprint(settings)
+    changed = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+    declares = declaring_files(settings) or references(settings)
+    return changed if declares or changed != [variable_of(("project",))] else []
 
 
 def read_recorded(home: Home) -> Recorded | None:

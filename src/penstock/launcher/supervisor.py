@@ -21,7 +21,7 @@ from penstock.errors import PenstockError, ServiceError
 from penstock.launcher import logs, process_tree
 from penstock.launcher.home import Home
 from penstock.launcher.process import SUPERVISOR, Process
-from penstock.launcher.runner import BackOff, Runner, Running
+from penstock.launcher.runner import Runner, Running
 from penstock.launcher.selection import load
 from penstock.launcher.service import Service
 from penstock.launcher.state import (
@@ -38,6 +38,7 @@ from penstock.launcher.state_store import StateStore
 from penstock.launcher.threads import in_thread
 from penstock.launcher.watchdog import WATCHDOG, Watchdog
 from penstock.locks import HeldError, held
+from penstock.waiting import BackOff
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
-    """Runs blocking work beside the loop. Cancelling abandons it: it may hang, and delays the end of nobody."""
+    """Runs blocking work in a thread. Cancelling abandons the thread: the process can end while it still hangs."""
     future: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
     def run() -> None:

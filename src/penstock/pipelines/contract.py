@@ -5,26 +5,24 @@ that says where records come from and go to. Derived here, without any client li
 the Kafka value, Spark's schema as DDL, the `CREATE TABLE` and the table for the documentation.
 """
 
-import importlib
+import inspect
 import re
 import string
-import sysconfig
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from annotated_types import MinLen
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -32,7 +30,9 @@ from pydantic.fields import FieldInfo
 
 from penstock.errors import ContractError
 from penstock.pipelines.cql import check_name, check_options, in_cql
+from penstock.pipelines.flags import Is
 from penstock.pipelines.keys import Key
+from penstock.pipelines.schedule import check_interval, checked
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
 from penstock.source import Source
@@ -46,11 +46,12 @@ class From:
     its integers are written in decimal. If all its parts are absent or null, so is the field; if only some are, the
     record is rejected, for the rest of the text would be lost. In a path, `tags.0.name` is the first item of a list.
 
-    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339.
+    `form` says how the API writes a time (`penstock.pipelines.times`); without it that is RFC 3339. Or it says which
+    value makes a `bool` true: `Is("deleted")`.
     """
 
     path: str
-    form: TimeForm | None = None
+    form: TimeForm | Is | None = None
 
     @property
     def template(self) -> "Template | None":
@@ -130,6 +131,11 @@ class Column:
         return self.kind.python
 
     @property
+    def can_say_deleted(self) -> bool:
+        """Whether being there says it, or being true: no value of the type means that there is nothing."""
+        return self.kind.is_flag or self.kind.is_time or (self.python is str and self.min_length > 0)
+
+    @property
     def cql(self) -> str:
         return self.kind.cql
 
@@ -147,9 +153,9 @@ class Schedule(BaseModel):
     task_id: str = "ingest"
     owner: str = "airflow"
     start: AwareDatetime
-    every: str | timedelta | None = "@daily"
-    """A cron expression in UTC, one of Airflow's names such as `@daily`, or a length of time; None: only by hand. A
-    source that asks for {start} and {end} gets the interval from the last such time to this one."""
+    every: Annotated[str | timedelta | None, AfterValidator(checked)] = "@daily"
+    """A cron expression in UTC, one of Airflow's names such as `@daily`, or a length of time; None: only by hand.
+    {start} and {end} of a source are the last such time and this one."""
     catchup: bool = False
     """Whether Airflow also runs the intervals since `start` that are over already."""
     max_active_runs: int = Field(default=16, gt=0)
@@ -188,42 +194,61 @@ class Pipeline(BaseModel):
     def _key_is_of_required_columns(self) -> Self:
         names, said = self.keys.names, f"pipeline {self.name}: key"
         if not self.keys.partition or len(set(names)) < len(names):
-            raise ContractError(f"{said} {names} has no partition, or a column twice")
+            raise ContractError(f"{said} {names} has no partition, or a column twice", place="key")
         columns = {column.name: column for column in self.columns}
         for name in names:
             if name not in columns or not columns[name].required:
-                raise ContractError(f"{said} {name!r} is not a required field of {self.record.__name__}")
+                raise ContractError(f"{said} {name!r} is not a required field of {self.record.__name__}", place="key")
             if not columns[name].kind.is_key:
                 kind = type_name(columns[name].python)
-                raise ContractError(f"{said} {name!r} is a {kind}, of which Cassandra makes no key that Python has too")
+                raise ContractError(
+                    f"{said} {name!r} is a {kind}, of which Cassandra makes no key that Python has too", place="key"
+                )
         return self
 
     @model_validator(mode="after")
     def _deleted_is_a_field_that_can_be_absent(self) -> Self:
         column = next((each for each in self.cells if each.name == self.deleted), None)
         if self.deleted and (column is None or (column.required and not column.kind.is_flag)):
-            raise ContractError(
-                f"pipeline {self.name}: deleted={self.deleted!r} is no field beside the key that may be absent, or true"
-            )
+            said = f"deleted={self.deleted!r} is no field beside the key that may be absent, or true"
+            raise ContractError(f"pipeline {self.name}: {said}", place="deleted")
+        if column and not column.can_say_deleted:
+            said = f"deleted={self.deleted!r} is a {type_name(column.python)}, of which an API sends 0 or an empty text"
+            remedy = "Let it be a time, a Text, or a bool of the value that says it, e.g. form=Is(1)"
+            raise ContractError(f"pipeline {self.name}: {said} for what is there. {remedy}", place="deleted")
+        return self
+
+    @model_validator(mode="after")
+    def _runs_have_the_interval_that_is_asked_for(self) -> Self:
+        if self.source.needs_interval:
+            check_interval(self.schedule.every)
         return self
 
     @field_validator("ttl")
     @classmethod
     def _is_a_time_to_live(cls, ttl: timedelta | None) -> timedelta | None:
         if ttl is not None and not (timedelta(seconds=1) <= ttl <= LONGEST_TTL and not ttl.microseconds):
-            raise ContractError(f"ttl {ttl} is not a number of whole seconds from 1 to {LONGEST_TTL.days} days")
+            raise ContractError(
+                f"ttl {ttl} is not a number of whole seconds from 1 to {LONGEST_TTL.days} days", place="ttl"
+            )
         return ttl
 
     @field_validator("options")
     @classmethod
     def _are_options_of_a_table(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        check_options(options)
+        try:
+            check_options(options)
+        except ContractError as error:
+            raise ContractError(str(error), place="options") from error
         return options
 
     @field_validator("keyspace", "table")
     @classmethod
-    def _is_no_word_of_cql(cls, name: str) -> str:
-        return check_name("keyspace or table", name)
+    def _is_no_word_of_cql(cls, name: str, info: ValidationInfo) -> str:
+        try:
+            return check_name("keyspace or table", name)
+        except ContractError as error:
+            raise ContractError(str(error), place=info.field_name or "") from error
 
     @property
     def keys(self) -> Key:
@@ -279,56 +304,10 @@ class Pipeline(BaseModel):
         return "\n".join(["| column | type | required | from the API | meaning |", "|---|---|---|---|---|", *rows])
 
 
-def load_pipeline(reference: str) -> Pipeline:
-    """The pipeline that `module:NAME` names.
-
-    Raises:
-        ContractError: no such module, it cannot be imported, or the name in it is not a `Pipeline`.
-    """
-    module_name, _, attribute = reference.partition(":")
-    try:
-        pipeline = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
-        # The module is the user's, and may fail in any way while it is imported.
-        where = _line_of(error)
-        if isinstance(error, (ContractError, ValidationError)):
-            raise ContractError(f"{where}{_sentence(error)}") from error
-        raise ContractError(
-            f"no pipeline at {reference!r}: {where}{type(error).__name__}: {error}. "
-            "Give module:NAME, e.g. penstock.users:USERS; a module of your own must be importable (PYTHONPATH)."
-        ) from error
-    if not isinstance(pipeline, Pipeline):
-        raise ContractError(f"{reference!r} is a {type(pipeline).__name__}, not a penstock.Pipeline")
-    return pipeline
-
-
-_OURS = str(Path(__file__).parents[1])
-
-
-def _line_of(error: BaseException) -> str:
-    """`file:line: ` of the declaration's line that failed; empty where no line of a declaration is to blame."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}: "
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = (_OURS, *sysconfig.get_paths().values(), "<")
-    found = [frame for frame in frames if not frame.filename.startswith(libraries)]
-    return f"{found[-1].filename}:{found[-1].lineno}: " if found else ""
-
-
-def _sentence(error: ContractError | ValidationError) -> str:
-    if isinstance(error, ContractError):
-        return str(error)
-    problems = (
-        f"{'.'.join(map(str, each['loc'])) or error.title}: {each['msg']}"
-        for each in error.errors(include_url=False, include_input=False)
-    )
-    return f"{error.title}: {'; '.join(problems)}"
-
-
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.
 @cache
 def _columns(record: type[Record], key: Key) -> tuple[Column, ...]:
-    columns = (_column(name, field) for name, field in record.model_fields.items())
+    columns = (_column(record, name, field) for name, field in record.model_fields.items())
     return tuple(_as_key(column, key) if column.name in key.names else column for column in columns)
 
 
@@ -348,7 +327,19 @@ def _as_key(column: Column, key: Key) -> Column:
     return replace(column, min_length=max(1, column.min_length), max_bytes=longest)
 
 
-def _column(name: str, field: FieldInfo) -> Column:
+def _column(record: type[Record], name: str, field: FieldInfo) -> Column:
+    try:
+        return _declared(name, field)
+    except ContractError as error:
+        raise ContractError(str(error), place=f"{_owner(record, name).__name__}.{name}") from error
+
+
+def _owner(record: type[Record], name: str) -> type[Record]:
+    """The class that declares the field: the record, or one that it extends."""
+    return next(each for each in record.__mro__ if name in inspect.get_annotations(each) or each is Record)
+
+
+def _declared(name: str, field: FieldInfo) -> Column:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ContractError(f"field {name!r}: a column's name is lower-case letters, digits and underscores")
     check_name("field", name)
@@ -360,13 +351,14 @@ def _column(name: str, field: FieldInfo) -> Column:
         allowed = ", ".join(map(type_name, TYPES))
         raise ContractError(f"field {name!r} has type {field.annotation}, which has no column type; allowed: {allowed}")
     kind = TYPES[python]
-    if origin.form and not kind.is_time:
+    if isinstance(origin.form, Is):
+        if not kind.is_flag:
+            raise ContractError(f"field {name!r} has the form of a flag, and its type is {type_name(python)}, not bool")
+    elif origin.form and not kind.is_time:
         times = ", ".join(type_name(each) for each, row in TYPES.items() if row.is_time)
         raise ContractError(f"field {name!r} has a form of time, and its type is {type_name(python)}, not {times}")
     if origin.template and python is not str:
-        raise ContractError(
-            f"field {name!r} is a template, which writes text; its type is {type_name(python)}, not str"
-        )
+        raise ContractError(f"field {name!r} is a template, which writes text; it is {type_name(python)}, not str")
     if nullable == field.is_required():
         raise ContractError(f"field {name!r}: write `X | None = None` if it may be absent, else `X` without a default")
     if _min_length(field) and kind.least_bytes is not None:

@@ -1,7 +1,7 @@
 """Which row a record is, and whether it removes it: the values of its key, also as text for messages and people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.pipelines.contract import Column, Pipeline, Record
@@ -13,7 +13,7 @@ def key_of(pipeline: Pipeline, record: Record) -> Any:
 
 
 def key_of_row(pipeline: Pipeline, values: Mapping[str, Any]) -> Any:
-    """The same of a row's values."""
+    """The key of a row, from its values by column; equal to that of its record."""
     return _one(tuple(values[column.name] for column in _columns(pipeline)))
 
 
@@ -25,7 +25,7 @@ def key_text(key: Any) -> str:
 def is_deleted(pipeline: Pipeline, record: Record) -> bool:
     """Whether the record says that its row is to be removed."""
     value = getattr(record, pipeline.deleted) if pipeline.deleted else None
-    return value not in (None, False)
+    return value is not None and value is not False
 
 
 def message_key(pipeline: Pipeline, record: Record) -> bytes:
@@ -45,6 +45,33 @@ def read_key(pipeline: Pipeline, text: str) -> Any:
     except (ValueError, RecursionError):
         return None
     return None if None in values else _one(values)
+
+
+def read_beginning(pipeline: Pipeline, texts: Sequence[str]) -> tuple[Any, ...]:
+    """The values of the key's first columns, each as people write it; or of all, of a whole key as `key_text` shows it.
+
+    None of them is a beginning too; else the partition is the least of which rows can be found.
+
+    Raises:
+        ValueError: a column is missing, or a text is no value of its column; says which.
+    """
+    columns, least = _columns(pipeline), len(pipeline.keys.partition)
+    if len(texts) == 1 and len(columns) > 1 and (whole := read_key(pipeline, texts[0])) is not None:
+        return tuple(whole)
+    if texts and not least <= len(texts) <= len(columns):
+        partition, names = ", ".join(pipeline.keys.partition), ", ".join(pipeline.keys.names)
+        raise ValueError(f"the key is {names}, of which at least {partition} must be said; {len(texts)} came")
+    return tuple(_read_or_refuse(column, text) for column, text in zip(columns, texts, strict=False))
+
+
+def _read_or_refuse(column: Column, text: str) -> Any:
+    try:
+        value = _read(column, text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no {column.cql}, which {column.name} is: {error}") from error
+    if value is None:
+        raise ValueError(f"{column.name} is a {column.cql}, which cannot be searched for")
+    return value
 
 
 def _read(column: Column, text: Any) -> Any:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from penstock.errors import ContractError
+
 
 @dataclass(frozen=True)
 class Desc:
@@ -20,6 +22,12 @@ class Key:
 
     partition: tuple[str, ...]
     clustering: tuple[str | Desc, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("partition", "clustering"):
+            given = getattr(self, name)
+            if isinstance(given, (str, Desc)):  # the letters of a text would be taken for columns
+                raise ContractError(f"Key: {name} is {given!r}, and is a tuple: ({given!r},)", place=name)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from pydantic_core import to_json
 
 from penstock.pipelines.contract import Column, From, Pipeline, Record, Template
 from penstock.pipelines.types import plain_type
+from penstock.source.body import json_text
+from penstock.source.places import came, kind_came
 
 
 class Reason(StrEnum):
@@ -152,7 +154,9 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
     text = _quick_json(values)
     checked = _too_large(text) or _checked(pipeline, text, values)
     if isinstance(checked, _Problem):
-        return Rejected(checked.reason, _with_origin(pipeline.columns, checked.message), canonical_json(item))
+        return Rejected(
+            checked.reason, _with_origin(pipeline.columns, checked.message, values, item), canonical_json(item)
+        )
     return checked
 
 
@@ -262,11 +266,11 @@ def _children(part: Any) -> Iterable[Any]:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON; lone surrogates, which UTF-8 cannot carry, stay escaped."""
+    """Compact UTF-8 JSON, numbers as the API wrote them; lone surrogates, which UTF-8 cannot carry, stay escaped."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return json_text(value).encode()
     except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+        return json_text(value, ensure_ascii=True).encode()
 
 
 def _quick_json(value: Any) -> bytes:
@@ -361,13 +365,9 @@ def _written(written: str, template: Template, places: Iterable[Iterable[str]], 
             return None
         raise _PartsMissingError(f"{', '.join(absent)} absent, while other parts of {written!r} are there")
     for part in parts:
-        if type(part) not in _PLAIN:
+        if type(part) not in (str, int):  # a bool is an int for `isinstance`
             return part
     return template.form.format(*parts)
-
-
-_PLAIN = (str, int)
-"""What a template writes; a bool is an int for `isinstance`."""
 
 
 def _at(names: Iterable[str], item: Any) -> Any:
@@ -392,7 +392,9 @@ def _reason(kind: str) -> Reason:
     return Reason.WRONG_TYPE if kind.endswith("_type") else Reason.INVALID_VALUE
 
 
-def _with_origin(columns: tuple[Column, ...], message: str) -> str:
-    name = message.partition(":")[0]
-    origin = next((column.origin.path for column in columns if column.name == name), None)
-    return f"{message} (from {origin!r} of the API's answer)" if origin else message
+def _with_origin(columns: tuple[Column, ...], message: str, values: Mapping[str, Any], item: Any) -> str:
+    """The message with where the value should have stood, and what stood there: its kind, not the value."""
+    name = message.partition(":")[0].partition(".")[0]
+    found = kind_came(values[name]) if name in values else f"nothing: {came(item, 'the item')}"
+    paths = (column.origin.path for column in columns if column.name == name)
+    return next((f"{message} (from {path!r} of the API's answer, where there is {found})" for path in paths), message)

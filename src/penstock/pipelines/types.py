@@ -4,7 +4,6 @@ To add a type, add its row to `TYPES`. Nothing else asks for a type: the declara
 table, Spark's reading and writing, the comparison of a row with its message and the search by key read the row.
 """
 
-import json
 import operator
 import re
 from base64 import b64decode, urlsafe_b64encode
@@ -20,6 +19,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import AwareDatetime
+
+from penstock.source.body import json_text
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,12 @@ def _time_of_text(text: str) -> datetime:
     return _to_the_millisecond(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
+def _flag_of_text(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
 def _time_of_item(value: Any) -> Any:
     """Text in RFC 3339 of a time that a form of times made; other values as they are."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
@@ -162,7 +169,7 @@ def _date_of_item(value: Any) -> Any:
 
 
 def _decimal_of_item(value: Any) -> Any:
-    """A number of JSON as the text that names it: of 0.1, which Python read as a double, 0.1."""
+    """A number of JSON as the text that names it; the source's numbers still know theirs, to the last digit."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return value
     try:
@@ -191,7 +198,7 @@ def _base64_of_item(value: Any) -> Any:
 
 
 def _json_of_item(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json_text(value)
 
 
 def _groups(pattern: str) -> str:
@@ -257,7 +264,9 @@ _ROWS = (
         from_item=_decimal_of_item,
         is_key=False,  # 1.0 and 1.00 are two keys
     ),
-    FieldType(bool, cql="boolean", spark="BOOLEAN", json="BOOLEAN", least_bytes=1, is_flag=True),
+    FieldType(
+        bool, cql="boolean", spark="BOOLEAN", json="BOOLEAN", least_bytes=1, is_flag=True, from_text=_flag_of_text
+    ),
     FieldType(
         datetime,
         cql="timestamp",
@@ -394,7 +403,7 @@ def plain_type(annotation: Any, metadata: Iterable[Any] = ()) -> tuple[Any, bool
 
 
 def told(value: Any) -> Any:
-    """A value of a row for JSON that people read."""
+    """A value of a row as people read it, in JSON too: what JSON has no value for is text, or a list of texts."""
     if isinstance(value, set):
         return sorted(value)
     return urlsafe_b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -69,7 +69,7 @@ def dags_folder() -> Path:
 
 @dataclass(frozen=True)
 class Components:
-    """What the components have in common."""
+    """Command, environment and folders that all processes of Airflow share."""
 
     settings: Settings
     secrets: Secrets

@@ -1,8 +1,13 @@
 """Our own commands as services: the simulator of the users API, and the streaming app."""
 
+import json
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from penstock.config import LOOPBACK, Settings, pipeline_environment
 from penstock.launcher.service import NotReady, Service
@@ -35,20 +40,29 @@ def simulator(settings: Settings) -> Service:
 
 
 def stream(settings: Settings, java: Java) -> Service:
-    """`penstock stream`: the driver of the streaming app; ready once its query runs on the local master."""
+    """`penstock stream`: the driver of the streaming app; ready once its queries run on the local master.
+
+    A query that fails does not make it unready, as long as another one runs: a restart would stop that one too.
+    """
     ports = _ports_of_a_driver(settings)
     port = ports["ui"]
     given = SettingsFile("stream", settings.with_credentials_of("kafka", "cassandra", "spark"))
+    report = _report_of(settings)
+
+    def prepare() -> None:
+        given.write()
+        report.unlink(missing_ok=True)  # of a former life
+
     return Service(
         name="stream",
-        command=_command("--verbose", "stream"),
+        command=_command("--verbose", "stream", "--report", str(report)),
         log=_log(settings, "stream"),
         folder=settings.home / "run" / "stream",
         environment={**pipeline_environment(settings), **given.environment, **driver_environment(settings, java)},
         ports=ports,
-        prepare=given.write,
+        prepare=prepare,
         needs=("spark-master", *names((*brokers(settings), *cassandras(settings), *workers(settings)))),
-        probe=partial(_runs_a_query, port),
+        probe=partial(_runs_its_queries, port, report),
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
         start_timeout_s=240,
         page=f"http://{LOOPBACK}:{port}/StreamingQuery/",
@@ -78,7 +92,54 @@ def _answers(port: int, path: str) -> None:
     json_answer(port, path)
 
 
-def _runs_a_query(ui_port: int) -> None:
-    gauges = json_answer(ui_port, "/metrics/json/")["gauges"]
-    if not any(_STREAM_GAUGE in name for name in gauges):
+def _runs_its_queries(ui_port: int, report: Path) -> None:
+    if not queries(ui_port):
         raise NotReady(f"Spark answers on port {ui_port}, but no streaming query runs yet")
+    starting = [name for name, one in _reported(report)["pipelines"].items() if one["state"] == "starting"]
+    if starting and not _reported(report)["ready"]:
+        raise NotReady(f"these pipelines are still starting: {', '.join(starting)}")
+
+
+def queries(ui_port: int, host: str = LOOPBACK) -> set[str]:
+    """The pipelines whose query runs, as the driver's page says.
+
+    Raises:
+        NotReady: no driver answers there.
+    """
+    gauges = json_answer(ui_port, "/metrics/json/", host).get("gauges", {})
+    # Named <application>.driver.spark.streaming.<query>.<gauge>
+    return {name.partition(_STREAM_GAUGE)[2].partition(".")[0] for name in gauges if _STREAM_GAUGE in name}
+
+
+@dataclass(frozen=True)
+class PipelineState:
+    """How a pipeline of the running stream stands, by its own report (`stream.report`)."""
+
+    name: str
+    state: str
+    since: datetime
+    error: str
+
+    @property
+    def is_well(self) -> bool:
+        return self.state in ("starting", "running")
+
+
+def pipelines(settings: Settings) -> list[PipelineState]:
+    """Of the stream of this home, as it last reported; none where it never did."""
+    found = _reported(_report_of(settings))["pipelines"]
+    return [
+        PipelineState(name, **{**one, "since": datetime.fromisoformat(one["since"])}) for name, one in found.items()
+    ]
+
+
+def _report_of(settings: Settings) -> Path:
+    return settings.home / "run" / "stream" / "pipelines.json"
+
+
+def _reported(report: Path) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads(report.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {"ready": True, "pipelines": {}}
+    return found

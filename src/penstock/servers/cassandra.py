@@ -17,7 +17,7 @@ from penstock.launcher.service import Service
 from penstock.servers import cql
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
-from penstock.servers.java import Java
+from penstock.servers.java import LATE_SECOND_COMPILER, Java
 from penstock.servers.nodes import Node, cassandras
 
 _LEAST_ROOM_BYTES = 64 * 1024 * 1024
@@ -46,6 +46,7 @@ _OPENED = (
 )
 
 _JVM = (
+    *LATE_SECOND_COMPILER,
     "-Xms64m",  # else 1/64 of the machine's memory is taken at once: measured 310 MB more when idle
     "-Xss256k",  # upstream's jvm-server.options
     "-XX:MaxDirectMemorySize=256m",  # request and response buffers

@@ -18,6 +18,16 @@ from penstock.errors import ConfigError
 # once. The packaged runtime has no such module, and Java refuses a stand-in for it.
 _UNWANTED = "--add-modules=jdk.incubator.vector"
 
+LATE_SECOND_COMPILER = (
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+)
+"""For a server that starts often and idles much: ten times Java 17's own thresholds, so that only code that is hot for
+long is compiled a second time. Under a load that is after seconds. See docs/decisions/162.
+"""
+
 _WRAPPER = """\
 #!/bin/sh
 # Written by Penstock: the real java, without the one argument that Spark adds and not every runtime knows.

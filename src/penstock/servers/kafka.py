@@ -20,7 +20,7 @@ from penstock.launcher.service import NotReady, Service
 from penstock.launcher.state import write_once
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
-from penstock.servers.java import Java, properties
+from penstock.servers.java import LATE_SECOND_COMPILER, Java, properties
 from penstock.servers.kafka_properties import ZOOKEEPER_SESSION_MS, configuration, data, kept_topics
 from penstock.servers.nodes import Node, brokers
 from penstock.servers.zookeeper import wait_until_gone
@@ -33,6 +33,7 @@ _FORMAT_TIMEOUT_S = 60
 _PLACES, _PLACE_TIMEOUT_S = "/brokers/ids", 10 * ZOOKEEPER_SESSION_MS / 1_000
 
 _JVM = (
+    *LATE_SECOND_COMPILER,
     "-Xms48m",  # else 1/64 of the machine's memory is taken at once
     "-XX:MaxDirectMemorySize=128m",
     "-Djava.awt.headless=true",

@@ -42,7 +42,7 @@ def workers(settings: Settings) -> tuple[Node, ...]:
 
 
 def names(nodes: tuple[Node, ...]) -> tuple[str, ...]:
-    """What the services of these nodes are called."""
+    """The names of the services that are these nodes."""
     return tuple(node.name for node in nodes)
 
 

@@ -52,6 +52,9 @@ _WORKER: Mapping[str, str] = {
     "spark.worker.preferConfiguredMasterAddress": "true",
 }
 
+_SLOTS = 64
+"""Tasks at a time that a worker offers: a number, no cores. How many the executor has is the app's choice."""
+
 
 def spark_master(settings: Settings, java: Java) -> Service:
     """The standalone master."""
@@ -81,7 +84,7 @@ def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Se
     arguments = (
         *("--host", node.host, "--port", str(ports.spark_worker)),
         *("--webui-port", str(ports.spark_worker_ui)),
-        *("--cores", str(settings.spark.executor_cores), "--memory", settings.heaps.spark_executor),
+        *("--cores", str(settings.spark.executor_cores or _SLOTS), "--memory", settings.heaps.spark_executor),
         *("--work-dir", str(settings.home / "data" / "spark" / node.name.replace("spark-worker", "work"))),
         f"spark://{settings.hosts.spark_master}:{ports.spark_master}",
     )

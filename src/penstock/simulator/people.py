@@ -53,7 +53,7 @@ class Question:
 
 
 def question(query: Mapping[str, str]) -> Question:
-    """What the API makes of a query: what it cannot use becomes 1 or is ignored, without a word.
+    """One query as the API understands it: values that it cannot use become 1 or are ignored without an error.
 
     Raises:
         RefusedError: a parameter of the real API that is not simulated, or a seed that it does not survive.

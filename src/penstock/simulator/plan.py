@@ -32,7 +32,7 @@ PASSING: Mapping[str, Fault] = {
     "another seed": faults.wrong_echo(seed="other"),
     "another version": faults.wrong_echo(version="1.5"),
 }
-"""What the next attempt mends."""
+"""Faults that are over with the next attempt."""
 
 ENDING: Mapping[str, Fault] = {
     "huge": faults.huge(_GIGABYTE_MIB, announced=False),
@@ -40,10 +40,10 @@ ENDING: Mapping[str, Fault] = {
     "bomb": faults.bomb(_GIGABYTE_MIB),
     "moved": faults.moved("http://penstock.invalid/api/"),
 }
-"""What ends a run at once; the next attempt of the task corrects it."""
+"""Faults that end a run at once; the task's next attempt meets none."""
 
 LYING: Mapping[str, Fault] = {"one bad person": faults.bad_person, "page before": faults.page_before}
-"""What nobody can see through: it is taken for what the API has to say."""
+"""Faults that nobody can notice: the answer is taken for the API's."""
 
 
 class Plan:

@@ -119,8 +119,11 @@ def serve(
     limit: RateLimit | None = None,
     faults: Faults = no_faults,
     ready: Callable[[int], None] | None = None,
+    api: Callable[[Asked], Reply] | None = None,
 ) -> None:
     """Serves until SIGTERM or Ctrl-C, from the main thread. Without a `limit`, nobody is turned away.
+
+    With an `api` it serves that one in place of the users API.
 
     Raises:
         PortTakenError: another process listens on this port.
@@ -130,8 +133,9 @@ def serve(
     # Blocked before a thread starts, so that every thread leaves them to the wait below.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     try:
-        with Simulator(port, host=host, limit=limit, faults=faults) as simulator:
-            log.info("the users API is simulated at %s", simulator.url)
+        with Simulator(port, host=host, limit=limit, faults=faults, api=api) as simulator:
+            where = simulator.url.removesuffix("api/") if api else simulator.url
+            log.info("%s is simulated at %s", "an API" if api else "the users API", where)
             if ready is not None:
                 ready(simulator.port)
             signal.sigwait(stopping)

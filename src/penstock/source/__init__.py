@@ -11,6 +11,7 @@ from penstock.source.paging import (
     Ask,
     Body,
     Cursor,
+    FirstPage,
     Generated,
     Link,
     NextUrl,
@@ -20,7 +21,7 @@ from penstock.source.paging import (
     Seen,
     WrongAnswerError,
 )
-from penstock.source.places import Columns, Header
+from penstock.source.places import Columns, Header, One
 from penstock.source.rate import PerSecond
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Body",
     "Columns",
     "Cursor",
+    "FirstPage",
     "Generated",
     "Header",
     "Interval",
@@ -38,6 +40,7 @@ __all__ = [
     "NextUrl",
     "OAuth2ClientCredentials",
     "Offset",
+    "One",
     "Page",
     "Paging",
     "PerSecond",

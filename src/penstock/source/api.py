@@ -20,14 +20,15 @@ from penstock.source.auth import OAuth2ClientCredentials
 from penstock.source.client import Client, Reply, UnauthorizedError, UnusableError
 from penstock.source.declaration import Source
 from penstock.source.distinct import Distinct
+from penstock.source.following import following_page
 from penstock.source.interval import Interval
 from penstock.source.pace import Clock, Pace
-from penstock.source.paging import Ask, Seen, WrongAnswerError
-from penstock.source.places import AbsentError, Header, at, items_in, whole_number
+from penstock.source.paging import Ask, Seen, WrongAnswerError, may_end_unnoticed
+from penstock.source.places import AbsentError, Header, One, at, came, items_in, whole_number
 from penstock.source.requests import Request, Requests
 from penstock.source.secrets import Secrets
 from penstock.source.token import Token, no_token
-from penstock.urls import ShownUrl
+from penstock.urls import ShownUrl, shown
 
 USERS_API = "https://randomuser.me/api/"
 """What the simulator stands for."""
@@ -43,6 +44,8 @@ class Answer:
     received_at: datetime
     body_bytes: int
     """Size of the decoded body."""
+    following: Ask | None = None
+    """What is asked next; None at the end."""
 
 
 def address(name: str, source: Source, settings: SourceSettings) -> str:
@@ -103,9 +106,28 @@ class Api:
                 walk.asks(request)
                 reply, seen, following = self._page(requests, request, ask, walk)
                 walk.took(request, seen)
-                yield Answer(request.shown, walk.pages, seen.items, reply.received_at, reply.body_bytes)
+                if following is None:
+                    walk.is_last(request, seen)
+                yield Answer(request.shown, walk.pages, seen.items, reply.received_at, reply.body_bytes, following)
                 ask = following
             walk.ends(requests.address)
+
+    def reply(self, interval: Interval, ask: Ask) -> Reply:
+        """The whole answer to one request, whatever it holds.
+
+        Raises:
+            SourceUnavailableError: no usable answer within the budget of attempts; caused by a `NotJsonError` where one
+                came that is not JSON.
+            SourceAnswerError: an answer, but none that asking again would change.
+            ConfigError: the request cannot be made.
+        """
+        requests = self._requests(interval)
+        request = requests.of(ask)
+        return self._client.until_usable(lambda: self._sent(requests.signed(request)))
+
+    def question(self, interval: Interval, ask: Ask) -> ShownUrl:
+        """The address of a request, as it may be shown; nothing is sent."""
+        return shown(ask.url) if ask.url else self._requests(interval).of(ask).shown
 
     def look(self, interval: Interval) -> httpx.Response:
         """The head of the answer to the first request, whatever it is.
@@ -204,6 +226,20 @@ class _Walk:
                 "parameters? One that repeats its last page needs a declared end: Source.total, or pages_path",
             )
 
+    def is_last(self, request: Request, seen: Seen) -> None:
+        """Refuses an end with the first page where the answer names another one: its items would be missing."""
+        source = self._source
+        if self.pages > 1 or seen.total is not None or not may_end_unnoticed(source.paging):
+            return
+        # Where the answer itself is the item, its fields are the item's own.
+        if place := following_page(None if isinstance(source.items, One) else seen.document, seen.links):
+            raise SourceAnswerError(
+                request.shown,
+                f"with {len(seen.items)} items and the name of another page in {place}, which the declared paging "
+                f"({source.paging}) does not follow. Declare it so that it does, as penstock new proposes; if this "
+                "page is all that is wanted: paging=FirstPage()",
+            )
+
     def ends(self, url: ShownUrl) -> None:
         """Refuses an end before the total that the API states."""
         if self._total is not None and self._items < self._total:
@@ -218,8 +254,14 @@ class _Walk:
         if where is None:
             return None
         if isinstance(where, Header):
-            return whole_number(reply.headers.get(where.name), f"the header {where.name} (total)")
-        return whole_number(at(reply.document, where), f"{where} (total)")
+            if where.name not in reply.headers:
+                names = ", ".join(sorted(reply.headers.keys()))
+                raise AbsentError(f"the header {where.name} (total) is not there: the answer's headers are {names}")
+            return whole_number(reply.headers[where.name], f"the header {where.name} (total)")
+        try:
+            return whole_number(at(reply.document, where), f"{where} (total)")
+        except AbsentError as error:
+            raise AbsentError(f"{error}: {came(reply.document)}") from error
 
 
 def _hash(value: Any) -> int:

@@ -2,7 +2,8 @@
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 ASKED_ENCODING = "gzip"
@@ -56,8 +57,57 @@ def reader(content_type: str, *, ndjson: bool) -> Callable[[bytes], Any]:
     return _lines if ndjson or content_type.partition(";")[0].strip().lower() in _NDJSON else _document
 
 
+class _AsWritten(float):
+    """A number with a fraction or an exponent, whose `repr` is what stands in the body: a `Decimal` loses no digit."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def json_text(value: Any, *, ensure_ascii: bool = False) -> str:
+    """Compact JSON of what a `reader` read, each number as it stood in the body; `json.dumps` writes it as a double.
+
+    Does not descend into itself: what could be read can be written, however deep.
+    """
+    write, pieces, left = json.JSONEncoder(ensure_ascii=ensure_ascii).encode, list[str](), [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, _Piece):
+            pieces.append(part.text)
+        elif isinstance(part, Mapping):
+            names = ((_Piece(f"{write(str(name))}:"), each) for name, each in part.items())
+            left += reversed(_around("{", list(names), "}"))
+        elif isinstance(part, (list, tuple)):
+            left += reversed(_around("[", [(each,) for each in part], "]"))
+        else:
+            pieces.append(repr(part) if isinstance(part, _AsWritten) else write(part))
+    return "".join(pieces)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Text that is JSON already."""
+
+    text: str
+
+
+def _around(begin: str, groups: Sequence[tuple[Any, ...]], end: str) -> list[Any]:
+    comma = _Piece(",")
+    parts = [part for group in groups for part in (comma, *group)]
+    return [_Piece(begin), *parts[1:], _Piece(end)]
+
+
 def _document(body: bytes) -> Any:
-    return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    return _parsed(body.decode("utf-8-sig"))
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_float=_AsWritten, parse_constant=_refuse_constant)
 
 
 def _lines(body: bytes) -> list[Any]:
@@ -66,7 +116,7 @@ def _lines(body: bytes) -> list[Any]:
     for number, line in enumerate(body.decode("utf-8-sig").split("\n"), start=1):
         if line.strip():
             try:
-                found.append(json.loads(line, parse_constant=_refuse_constant))
+                found.append(_parsed(line))
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
     return found

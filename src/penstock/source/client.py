@@ -14,6 +14,7 @@ from penstock.config import SourceSettings
 from penstock.errors import SourceAnswerError, SourceUnavailableError
 from penstock.network import http
 from penstock.source.body import ASKED_ENCODING, Decoder, UndecodableError, reader
+from penstock.source.links import links_of
 from penstock.source.pace import Clock, Pace, asked_pause_s
 from penstock.source.requests import Request
 from penstock.urls import ShownUrl, shown
@@ -73,6 +74,10 @@ class UnusableError(Exception):
         """The pause that the API asks for."""
 
 
+class NotJsonError(UnusableError):
+    """A whole answer that is neither JSON nor what else was asked for."""
+
+
 class UnauthorizedError(SourceAnswerError):
     """The credentials are not taken."""
 
@@ -97,7 +102,7 @@ class Client:
         self._client.close()
 
     def until_usable(self, attempt: Callable[[], _T]) -> _T:
-        """What the attempt returns, asked for again after each `UnusableError`.
+        """Makes the attempt, again after each `UnusableError`, and returns its result.
 
         Raises:
             SourceUnavailableError, SourceAnswerError: the attempts are spent.
@@ -127,7 +132,6 @@ class Client:
                 self._pace.hears(response.headers)
                 self._check_status(request.shown, response)
                 body = self._body(request.shown, response)
-                links = {name: link["url"] for name, link in response.links.items() if "url" in link}
                 headers = response.headers
         except httpx.RequestError as error:
             if remedy := http.untrusted(error):
@@ -135,7 +139,7 @@ class Client:
             raise UnusableError(request.shown, f"{type(error).__name__}: {error}") from error
         received_at = self._clock.now()
         document = _parsed(request.shown, body, headers.get("Content-Type", "no content type"), ndjson=ndjson)
-        return Reply(document, links, headers, received_at, len(body))
+        return Reply(document, links_of(headers.get("Link", "")), headers, received_at, len(body))
 
     def look(self, request: Request) -> httpx.Response:
         """The head of the answer to a request, whatever it is; for people who want to know whether the API is there.
@@ -242,4 +246,4 @@ def _parsed(url: ShownUrl, body: bytes, content_type: str, *, ndjson: bool) -> A
         return reader(content_type, ndjson=ndjson)(body)
     except (ValueError, RecursionError) as error:
         cause = f"200 with {len(body)} bytes of {content_type}, which are not JSON ({error})"
-        raise UnusableError(url, cause) from error
+        raise NotJsonError(url, cause) from error

@@ -9,8 +9,8 @@ from pydantic.dataclasses import dataclass
 from penstock.errors import ConfigError, ContractError
 from penstock.source.auth import Auth
 from penstock.source.interval import check_marks, needs_interval
-from penstock.source.paging import Generated, Paging, Single
-from penstock.source.places import Columns, Header
+from penstock.source.paging import FirstPage, Generated, Paging
+from penstock.source.places import Header, Items
 from penstock.source.rate import PerSecond
 
 Param = str | int | float | bool | list[str]
@@ -25,9 +25,10 @@ class Source:
     """
 
     url: str
-    items: str | Columns
+    items: Items
     """Dotted path of the list of records in the answer; "" is the answer itself. `Columns("hourly")` takes the object
-    of lists at that path, and makes one item of the values that stand beside each other."""
+    of lists at that path, and makes one item of the values that stand beside each other. `One("current")` takes the
+    object at that path for the only item."""
     params: Mapping[str, Param] = Field(default_factory=dict)
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Nothing secret: that is what `auth` is for. Other hosts do not get them."""
@@ -36,7 +37,7 @@ class Source:
     """Body of the request."""
     auth: Auth | None = None
     paging: Paging | None = None
-    """None: one answer holds everything."""
+    """None: one answer holds everything, and one that names another page is an error."""
     rate: PerSecond | None = None
     total: str | Header | None = None
     """Where the answer states how many items there are in all. Fewer than that is an error."""
@@ -51,17 +52,23 @@ class Source:
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
-        for value in (self.url, self.params, self.headers, self.json):
-            check_marks(value)
+        for name in ("url", "params", "headers", "json"):
+            _check_marks(name, getattr(self, name))
+        given: object = self.paging  # as it was written, whatever its type says
+        if isinstance(given, type):
+            name = given.__name__
+            raise ContractError(f"paging is the class {name}, and not one of its kind: {name}(…)", place="paging")
         if self.json is not None and self.method == "GET":
-            raise ContractError('a source with json is asked with method="POST"')
+            raise ContractError('a source with json is asked with method="POST"', place="json")
         if self.ndjson and self.items != "":
-            raise ContractError(f'a source of NDJSON has its items at the root: items="", not {self.items!r}')
+            raise ContractError(
+                f'a source of NDJSON has its items at the root: items="", not {self.items!r}', place="items"
+            )
         return self
 
     @property
     def pages(self) -> Paging:
-        return self.paging or Single()
+        return self.paging or FirstPage()
 
     @property
     def needs_interval(self) -> bool:
@@ -87,3 +94,10 @@ class Source:
                 "Leave the number out; a data interval (--from, --to) narrows what is asked, where the source uses it"
             )
         return None
+
+
+def _check_marks(name: str, value: Any) -> None:
+    try:
+        check_marks(value)
+    except ContractError as error:
+        raise ContractError(str(error), place=name) from error

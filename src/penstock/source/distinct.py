@@ -45,7 +45,7 @@ class Distinct:
         return self._stored + len(self._recent)
 
     def new_in(self, hashes: Iterable[int]) -> int:
-        """How many different ones of them were not added yet."""
+        """The number of different hashes among these that were not added before."""
         unknown = set(hashes) - self._recent
         if not self._stored:
             return len(unknown)

@@ -76,6 +76,11 @@ class Interval:
                 f"the source asks for {mark[0]}, but this run has no data interval: say which one, with --from and "
                 "--to, or give the DAG's run a logical date"
             )
+        if mark["name"] == "end" and self.start == self.end:
+            raise ConfigError(
+                f"the source asks for what lies before {mark[0]}, but this run's data interval is empty: it begins and "
+                f"ends at {value.isoformat()}. By hand: --from and --to; a DAG without a schedule has no intervals"
+            )
         return value if isinstance(value, str) else _formatted(value, mark["format"] or "")
 
 

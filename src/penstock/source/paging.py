@@ -56,7 +56,7 @@ class Seen:
     """The parsed body."""
     items: list[Any]
     links: Mapping[str, str]
-    """Relation -> address, from the header `Link`."""
+    """Relation in small letters -> address, from the header `Link`."""
     total: int | None = None
     """What the API states, if `Source.total` says where."""
     items_so_far: int = 0
@@ -89,8 +89,8 @@ class Paging(Protocol):
 
 
 @dataclass(frozen=True)
-class Single:
-    """No paging: one answer holds everything."""
+class FirstPage:
+    """One page, whatever the answer says of others: for who wants the newest items only, say."""
 
     def first(self, seed: str, records: int | None) -> Ask:
         return Ask()
@@ -135,25 +135,31 @@ class Page:
 class Offset:
     """An offset and a limit, until a page is empty; or while the answer says that there are more (`has_more_path`).
 
-    The next offset counts what came, not what was asked for. Where rows are added or removed meanwhile, others move
-    under the offset: what comes twice is counted, and what is skipped is only noticed where `Source.total` is declared.
+    The first offset is `offset`: 1 for an API that counts from there. The next one adds what came, not what was asked
+    for. Where rows are added or removed meanwhile, others move under the offset: what comes twice is counted, and what
+    is skipped is only noticed where `Source.total` is declared.
     """
 
     limit: Size = 100
+    offset: Annotated[int, Field(ge=0)] = 0
     offset_param: Place = "offset"
     limit_param: Place = "limit"
     has_more_path: str = ""
 
     def first(self, seed: str, records: int | None) -> Ask:
-        return Ask({self.offset_param: 0, **_sized(self.limit_param, self.limit)})
+        return Ask({self.offset_param: self.offset, **_sized(self.limit_param, self.limit)})
 
     def next(self, seen: Seen) -> Ask | None:
         if not _flag(seen, self.has_more_path) if self.has_more_path else _ends(seen):
             return None
         if not seen.items:
             raise WrongAnswerError("the page is empty, while it says that there are more")
-        offset = int(seen.ask.params[self.offset_param]) + len(seen.items)
+        offset = int(seen.ask.params[self.offset_param]) + self._moved_by(seen.items)
         return replace(seen.ask, params={**seen.ask.params, self.offset_param: offset})
+
+    def _moved_by(self, items: list[Any]) -> int:
+        """Of more items than were asked for, one that comes twice does not count: it would make us skip another one."""
+        return len(items) if len(items) <= self.limit else len({repr(item) for item in items})
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_EXACT, kw_only=True)
@@ -214,7 +220,7 @@ class Link:
         return Ask(_sized(self.size_param, self.size))
 
     def next(self, seen: Seen) -> Ask | None:
-        url = seen.links.get(self.links_next_key)
+        url = seen.links.get(self.links_next_key.lower())
         return Ask(url=url) if url else None
 
 
@@ -309,15 +315,26 @@ def _whole(seen: Seen, path: str, what: str) -> int:
     try:
         return whole_number(at(seen.document, path), f"{path} ({what})")
     except AbsentError as error:
-        _wrong(error)
+        raise WrongAnswerError(f"{error}: {came(seen.document)}") from error
 
 
 def _flag(seen: Seen, path: str) -> bool:
     found = at(seen.document, path)
     if not isinstance(found, bool):
-        raise WrongAnswerError(f"{path} is {shown_value(found)}, which is neither true nor false")
+        raise WrongAnswerError(
+            f"{path} is {shown_value(found)}, which is neither true nor false: {came(seen.document)}"
+        )
     return found
 
 
 def _wrong(error: AbsentError) -> NoReturn:
     raise WrongAnswerError(str(error)) from error
+
+
+def may_end_unnoticed(paging: Paging | None) -> bool:
+    """Whether a list ends where nothing says that it goes on, and a path that is written wrong finds nothing."""
+    return (
+        paging is None
+        or isinstance(paging, (NextUrl, Link))
+        or (isinstance(paging, Cursor) and not paging.has_more_path)
+    )

@@ -1,7 +1,11 @@
-"""Where something stands in an answer, and what to say when it does not stand there."""
+"""Where something stands in an answer, and what to say when it does not stand there.
 
+A path is names with dots between them; a dot that is part of a name has a backslash before it: `@odata\\.nextLink`.
+"""
+
+import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -17,6 +21,17 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class One:
+    """The object at this path, "" for the answer itself, is the one item that there is."""
+
+    path: str
+
+
+Items = str | Columns | One
+"""Where the items of an answer are: the dotted path of a list, or one of the other forms."""
+
+
+@dataclass(frozen=True)
 class Header:
     """A header of the answer, in place of a path in its body."""
 
@@ -29,17 +44,13 @@ class AbsentError(Exception):
 
 def at(document: Any, path: str) -> Any:
     """What stands at a dotted path of nested objects; "" is the root, and None is what is absent or null."""
-    for name in _names(path):
-        if not isinstance(document, Mapping) or name not in document:
-            return None
-        document = document[name]
-    return document
+    return _at(document, _names(path))
 
 
 def is_there(document: Any, path: str) -> bool:
     """Whether the path leads to something, even if that is null."""
     *around, name = _names(path)
-    parent = at(document, ".".join(around))
+    parent = _at(document, around)
     return isinstance(parent, Mapping) and name in parent
 
 
@@ -50,7 +61,7 @@ def at_in_an_object(document: Any, path: str, what: str) -> Any:
         AbsentError: nothing leads there.
     """
     *around, _ = _names(path)
-    parent = at(document, ".".join(around))
+    parent = _at(document, around)
     if not isinstance(parent, Mapping):
         raise AbsentError(f"{what} is {path!r}, and there is no object for it: {came(document)}")
     return at(document, path)
@@ -69,27 +80,37 @@ def whole_number(value: Any, what: str) -> int:
     return value
 
 
-def items_in(document: Any, items: str | Columns) -> list[Any]:
+def items_in(document: Any, items: Items) -> list[Any]:
     """The items of an answer.
 
     Raises:
-        AbsentError: no list, or columns that do not fit together.
+        AbsentError: no list, or columns that do not fit together, or no object.
     """
     if isinstance(items, Columns):
         return _zipped(document, items.path)
+    if isinstance(items, One):
+        return [_object(document, items.path)]
     found = at(document, items)
     if not isinstance(found, list):
         raise AbsentError(f"items is {items!r}, which is {_kind(found)}: {came(document)}")
     return found
 
 
-def came(document: Any) -> str:
-    """What an answer consists of, in words: names of keys, never values."""
+def came(document: Any, what: str = "the answer") -> str:
+    """What an answer or an item consists of, in words: names of keys, never values."""
     if isinstance(document, Mapping):
         names = [reprlib.repr(name)[1:-1] for name in list(document)[:_MOST_KEYS]]
         more = f" and {len(document) - _MOST_KEYS} more" if len(document) > _MOST_KEYS else ""
-        return f"the answer's keys are {', '.join(names)}{more}" if names else "the answer is an empty object"
-    return f"the answer is {_kind(document)}"
+        return f"{what}'s keys are {', '.join(names)}{more}" if names else f"{what} is an empty object"
+    return f"{what} is {_kind(document)}"
+
+
+def kind_came(value: Any) -> str:
+    """What a value of JSON is, never the value."""
+    for kind, name in ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    return _kind(value)
 
 
 def shown_value(value: Any) -> str:
@@ -106,8 +127,31 @@ def _zipped(document: Any, path: str) -> list[Any]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
+def _object(document: Any, path: str) -> Any:
+    found = at(document, path)
+    if not isinstance(found, Mapping):
+        raise AbsentError(f"items is One({path!r}), which is {_kind(found)}: {came(document)}")
+    return found
+
+
+def _at(document: Any, names: Iterable[str]) -> Any:
+    for name in names:
+        if not isinstance(document, Mapping) or name not in document:
+            return None
+        document = document[name]
+    return document
+
+
+def as_name(name: str) -> str:
+    """A name as it stands in a path."""
+    return name.replace(".", r"\.")
+
+
 def _names(path: str) -> list[str]:
-    return path.split(".") if path else []
+    return [name.replace(r"\.", ".") for name in _DOT.split(path)] if path else []
+
+
+_DOT = re.compile(r"(?<!\\)\.")
 
 
 def _kind(value: Any) -> str:

@@ -1,36 +1,38 @@
-"""The app: Spark's session, the query over Kafka's topic, and its life until it is told to stop."""
+"""The application: Spark's session, a query for each of the project's pipelines, and its life until it is told to stop.
+
+What each pipeline goes through is in `stream.carrier`, its query in `stream.query`.
+"""
 
 import logging
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
 
-from penstock.cassandra import Store
 from penstock.config import Settings
-from penstock.errors import BrokerError, StalledError, StreamError
-from penstock.kafka import Broker
-from penstock.pipelines.contract import Pipeline
+from penstock.errors import ConfigError, ContractError, PenstockError, StalledError, StreamError
+from penstock.pipelines.project import Declaration, declarations, stamp
+from penstock.stream.carrier import Carrier, Driver
 from penstock.stream.connectors.cassandra import spark_conf
-from penstock.stream.epochs import Epochs, Seams, prepare
-from penstock.stream.failures import FOREIGN, check_checkpoint, check_room, first_cause, is_local, only_one
+from penstock.stream.epochs import Seams
+from penstock.stream.failures import FOREIGN, first_cause, is_local
 from penstock.stream.jvm import REDACTION, SECRET, launch
-from penstock.stream.mode import Mode, Modes, Room
-from penstock.stream.progress import checkpoint
-from penstock.stream.query import LOOK_S, Running
-from penstock.stream.stall import Watch
+from penstock.stream.query import LOOK_S
+from penstock.stream.report import Standing, State, report
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 3.0
-"""How long Kafka is asked for the number of partitions, while the query runs on."""
+_DECLARATIONS_S = 5.0
+"""Between two looks at the project's files."""
+_WHAT_NOW = {
+    State.FAILING: "is attempted again while another one runs",
+    State.FAILED: "stays so until the stream is started again or its declaration is changed",
+}
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
 # a heap begins with a 64th of the machine's memory.
@@ -39,7 +41,7 @@ _JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 _DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
 # What an executor allocates dies with the row or with its batch, in a young generation that holds what is in flight.
 _EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
-# One app, one query, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
+# One app, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
 _FIXED = {
     "spark.driver.extraJavaOptions": _DRIVER_JVM,
     "spark.executor.extraJavaOptions": _EXECUTOR_JVM,
@@ -75,79 +77,164 @@ _LOCAL_CHECKPOINT = {
 }
 
 
-def run(settings: Settings, pipeline: Pipeline, jars: Sequence[Path], seams: Seams | None = None) -> None:
-    """Carries records until SIGTERM or SIGINT; an epoch that they interrupt is done again after a restart.
+@dataclass(frozen=True)
+class Options:
+    """What the caller of a stream may ask for."""
 
-    Makes topics and table where they are absent. The environment must name a Java 17 (`JAVA_HOME`), and the main
-    thread must be the caller's: it is where signals arrive. `seams` are for tests.
+    only: str = ""
+    """The name of the one pipeline that is carried; empty means all."""
+    report: Path | None = None
+    """A file that says how each pipeline stands: JSON, written anew at each change."""
+
+
+def run(settings: Settings, jars: Sequence[Path], seams: Seams | None = None, options: Options | None = None) -> None:
+    """Carries the records of every pipeline of the project until SIGTERM or SIGINT; see `Application`.
+
+    An epoch that they interrupt is done again after a restart. Makes topics and tables where they are absent. The
+    environment must name a Java 17 (`JAVA_HOME`), and the main thread must be the caller's: it is where signals arrive.
+    `seams` are for tests.
 
     Raises:
-        StreamError: Spark could not be started, or the query ended by itself.
-        BrokerError, StoreError: topics or table could not be made, or are not what the declaration needs.
+        ContractError: no declaration of the project is sound.
+        StreamError: Spark could not be started, or a query ended by itself and none runs any more.
+        BrokerError, StoreError: the same; topics or table could not be made, or are not what the declaration needs.
     """
-    place = checkpoint(settings, pipeline)
-    check_room(place)
-    with stop_requests() as stopping, only_one(place), Store(settings.cassandra) as store:
-        check_checkpoint(place, pipeline)
-        epochs = Epochs(pipeline, settings, prepare(settings, pipeline, store), stopping, seams or Seams())
+    with stop_requests() as stopping:
+        Application(settings, jars, seams or Seams(), options or Options()).run(stopping)
+    log.info("stopped")
+
+
+class Application:
+    """One driver, in which each pipeline of the project has a query of its own.
+
+    A query that ends by itself is attempted again while another one runs; the others carry on. Declarations that are
+    added, changed or removed meanwhile are taken up; while one is broken, nothing is stopped for its sake.
+    """
+
+    def __init__(self, settings: Settings, jars: Sequence[Path], seams: Seams, options: Options) -> None:
+        self._settings, self._seams, self._options = settings, seams, options
+        self._driver = Driver(lambda: session(settings, self._name(), jars, len(self._wanted)))
+        self._wanted: dict[str, Declaration] = {}
+        self._refused: dict[str, Standing] = {}
+        self._carriers: dict[str, Carrier] = {}
+        self._stamp: object = None
+        self._look_at_s = 0.0
+        self._told: dict[str, Standing] = {}
+        self._ready = False
+        self._reported = ""
+
+    def run(self, stopping: Event) -> None:
+        """Returns when a stop was requested and nothing of Spark runs any more; raises what ended it otherwise."""
+        self._look()
+        if not self._wanted:
+            raise ContractError(" ".join(each.error for each in self._refused.values()))
         try:
-            with ExitStack() as closing:
-                spark = session(settings, pipeline, jars)
-                closing.callback(spark.stop)
-                _listen(stopping)  # a new SparkContext takes SIGINT for itself
-                try:
-                    _running(spark, epochs, closing).until_stopped(partial(_note_beginning, spark, epochs))
-                except StalledError:
-                    closing.pop_all()  # stopping would wait for what waits; the JVM ends with this process
-                    raise
-        except FOREIGN as error:
-            if not stopping.is_set():
-                raise StreamError(f"{pipeline.app_name}: the driver's JVM ended or is out of reach: {error}") from error
-            log.warning("%s: Spark was gone before it could be stopped: %s", pipeline.app_name, first_cause(error))
-    log.info("%s: stopped", pipeline.app_name)
+            while not stopping.is_set():
+                self._watch()
+                stopping.wait(LOOK_S)
+        except StalledError:
+            raise  # stopping would wait for what waits; the JVM ends with this process
+        except BaseException:
+            self._stop()
+            raise
+        self._stop()
+
+    def _name(self) -> str:
+        return " + ".join(dict.fromkeys(each.pipeline.app_name for each in self._wanted.values() if each.pipeline))
+
+    def _watch(self) -> None:
+        if time.monotonic() >= self._look_at_s:
+            self._look()
+        self._follow_declarations()
+        carriers = self._carriers.values()
+        if stalled := next((each.stalled for each in carriers if each.stalled), None):
+            raise stalled
+        self._ready = self._ready or not any(each.standing.state is State.STARTING for each in carriers)
+        over = bool(carriers) and not any(each.at_work for each in carriers)
+        self._report()
+        if over:
+            raise _ended({each.pipeline.name: each.failure for each in carriers if each.failure})
+        self._tell()
+
+    def _tell(self) -> None:
+        """Logs each failure beside which others carry on; that of the last one is raised."""
+        for name, carrier in self._carriers.items():
+            now = carrier.standing
+            if now.state in _WHAT_NOW and self._told.get(name) is not now:
+                unforeseen = None if isinstance(carrier.failure, PenstockError) else carrier.failure
+                log.error("pipeline %s ended, and %s: %s", name, _WHAT_NOW[now.state], now.error, exc_info=unforeseen)
+            self._told[name] = now
+
+    def _look(self) -> None:
+        """Reads the declarations again if a file of theirs is another one, or one of them could not be read."""
+        self._look_at_s = time.monotonic() + _DECLARATIONS_S
+        now = stamp(self._settings)
+        if now == self._stamp and not self._refused:
+            return
+        self._stamp = now
+        try:
+            found = declarations(self._settings)
+        except (ConfigError, ContractError) as error:
+            self._refuse({str(self._settings.project): error})
+            return
+        self._refuse({each.place: each.error for each in found if each.error})
+        sound = {each.pipeline.name: each for each in found if each.pipeline}
+        if self._options.only:
+            sound = {name: each for name, each in sound.items() if name == self._options.only}
+        known = {name: old for name, old in self._wanted.items() if old.is_still(sound.get(name))}
+        # What is broken now may be what a query runs by: nothing is stopped until it can be read again.
+        self._wanted = {**(self._wanted if self._refused else {}), **sound, **known}
+
+    def _refuse(self, errors: Mapping[str, PenstockError]) -> None:
+        """Keeps what is broken by its place, and logs what was not known to be."""
+        known, self._refused = self._refused, {}
+        for place, error in errors.items():
+            if place in known and known[place].error == str(error):
+                self._refused[place] = known[place]
+            else:
+                log.error("a declaration is refused, and its pipeline not carried: %s", error)
+                self._refused[place] = Standing(State.REFUSED, str(error))
+
+    def _follow_declarations(self) -> None:
+        """Has a carrier for each declaration, and stops those of declarations that are gone or others now."""
+        for name, carrier in list(self._carriers.items()):
+            if self._wanted.get(name) is not carrier.declaration:
+                carrier.stop()
+                if not carrier.alive:
+                    del self._carriers[name]
+        for name, declaration in self._wanted.items():
+            if name not in self._carriers:
+                self._carriers[name] = Carrier(declaration, self._settings, self._driver, self._seams)
+                self._carriers[name].start()
+
+    def _stop(self) -> None:
+        for carrier in self._carriers.values():
+            carrier.stop()
+        for carrier in self._carriers.values():
+            carrier.join()
+        self._driver.stop()
+
+    def _report(self) -> None:
+        standings = {name: each.standing for name, each in self._carriers.items()}
+        every = {**standings, **self._refused}
+        self._reported = report(self._options.report, every, ready=self._ready, last=self._reported)
 
 
-def _running(spark: SparkSession, epochs: Epochs, closing: ExitStack) -> Running:
-    name, kafka = epochs.pipeline.app_name, epochs.settings.kafka
-    broker = closing.enter_context(Broker(kafka.model_copy(update={"delivery_timeout_s": _LOOK_S})))
-    room = _Room(spark, broker, epochs.pipeline.topic)
-    modes = Modes(Mode(epochs.settings.spark.mode), room.look, name)
-    return Running(spark, epochs, modes, Watch(name, spark.sparkContext.statusTracker().getActiveJobsIds))
+def _ended(failures: Mapping[str, Exception]) -> Exception:
+    """Of one pipeline its own error, with its exit code."""
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    return StreamError("no query runs any more. " + " ".join(f"{name}: {each}" for name, each in failures.items()))
 
 
-@dataclass
-class _Room:
-    """Task slots and partitions; a Kafka that does not answer has as many as it had."""
-
-    spark: SparkSession
-    broker: Broker
-    topic: str
-    partitions: int = 1
-
-    def look(self) -> Room:
-        with suppress(BrokerError):
-            self.partitions = self.broker.partitions(self.topic)
-        return Room(slots(self.spark), self.partitions)
-
-
-def slots(spark: SparkSession) -> int:
-    """How many tasks all living executors run at a time."""
-    context: Any = spark.sparkContext._jsc.sc()
-    return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
-
-
-def session(
-    settings: Settings, pipeline: Pipeline, jars: Sequence[Path], more: Mapping[str, str] | None = None
-) -> SparkSession:
-    """The app on the master of the settings, with `more` options of Spark, over which the settings' own win; starts the
-    driver's JVM.
-    """
-    per_executor = settings.spark.executor_cores
+def session(settings: Settings, name: str, jars: Sequence[Path], pipelines: int = 1) -> SparkSession:
+    """The application of that name, for so many pipelines, on the master of the settings; starts the driver's JVM."""
+    per_executor = _slots(settings, pipelines)
     cores = str(per_executor * settings.spark.executors)
     master = settings.spark.master
     options = {
         "spark.master": master,
-        "spark.app.name": pipeline.app_name,
+        "spark.app.name": name,
         **_FIXED,
         **(_LOCAL_CHECKPOINT if is_local(settings.spark.checkpoint) else {}),
         **spark_conf(settings.cassandra, settings.home / "run" / "tls"),
@@ -161,7 +248,6 @@ def session(
         "spark.ui.port": str(settings.ports.spark_driver_ui),
         "spark.driver.host": settings.hosts.stream,
         "spark.driver.bindAddress": settings.stack.listen,
-        **(more or {}),
         **settings.spark.conf,
     }
     try:
@@ -169,9 +255,18 @@ def session(
         return SparkSession.builder.config(map={**options}).getOrCreate()
     except FOREIGN as error:
         raise StreamError(
-            f"{pipeline.app_name} could not start with spark.master {master}: {first_cause(error)}. Is the master up "
+            f"{name} could not start with spark.master {master}: {first_cause(error)}. Is the master up "
             f"(`penstock status`), is port {settings.ports.spark_driver_ui} free, does JAVA_HOME name a Java 17?"
         ) from error
+
+
+def _slots(settings: Settings, pipelines: int) -> int:
+    """Of each executor: where the settings say nothing, as many as so many pipelines have partitions.
+
+    On the local stack, where a slot is no core, with room for a pipeline that is added while the stream runs.
+    """
+    added = 1 if settings.has_own_master else 0
+    return settings.spark.executor_cores or settings.kafka.partitions * (pipelines + added)
 
 
 @contextmanager
@@ -190,11 +285,3 @@ def stop_requests() -> Iterator[Event]:
 def _listen(stopping: Event) -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: stopping.set())
-
-
-def _note_beginning(spark: SparkSession, epochs: Epochs, query: StreamingQuery) -> None:
-    """Returns when that is done; or the query ended or was told to stop, which its follower sees to."""
-    if epochs.settings.spark.starting_offsets == "latest":
-        while query.isActive and not epochs.note_beginning(spark, str(query.id)):
-            if epochs.stopping.wait(LOOK_S):
-                return

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 _LOOK_S = 15.0
 """How long an epoch waits for the broker that it asks whether the topic is still the same."""
 _START_S = 60.0
+
+_DEFINING = Lock()
+"""Pipelines share keyspaces and the tables of counts, and Cassandra wants changes of a schema one after the other."""
 
 BEFORE_ROWS, BEFORE_COUNTS, BEFORE_COMMIT = "rows", "counts", "commit"
 """The points of an epoch at which `Seams.before` is called."""
@@ -64,10 +67,11 @@ def prepare(settings: Settings, pipeline: Pipeline, store: Store) -> Resources:
     with Broker(settings.kafka) as broker:
         broker.ensure_topics(pipeline)
         topic_id = broker.identity(pipeline.topic)
-    store.ensure_table(pipeline)
+    with _DEFINING:
+        store.ensure_table(pipeline)
+        counts.ensure()
     for each in properties(store, pipeline, timedelta(hours=settings.kafka.retention_hours)):
         log.warning("table %s.%s: %s", pipeline.keyspace, pipeline.table, each)
-    counts.ensure()
     impatient = Broker(settings.kafka.model_copy(update={"delivery_timeout_s": _LOOK_S}))
     return Resources(store, impatient, counts, topic_id, store.table_id(pipeline))
 
@@ -145,14 +149,15 @@ class Epochs:
         self._resumes = False
         before(BEFORE_COMMIT)
         if seen["read"]:
-            log.info("batch %d: stored %d rows, %d rejected", number, seen["read"] - seen["rejected"], seen["rejected"])
+            stored, rejected = seen["read"] - seen["rejected"], seen["rejected"]
+            log.info("%s: batch %d: stored %d rows, %d rejected", self.pipeline.name, number, stored, rejected)
 
     def _bind(self) -> None:
         """Before the first epoch of a query: is this the topic, and the table, that the checkpoint speaks of?"""
         if self._bound:
             return
         if not self._known.wait(_START_S):
-            raise StreamError(f"{self.pipeline.app_name}: Spark began an epoch and did not say of which query")
+            raise StreamError(f"{self.pipeline.name}: Spark began an epoch and did not say of which query")
         resources = self.resources
         if bound := resources.counts.bound_to(self.stream):
             self._check_same(*bound)

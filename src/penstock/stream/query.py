@@ -2,16 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from py4j.protocol import Py4JNetworkError
-from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from penstock.errors import BrokerError, PenstockError, StoreError
+from penstock.errors import BrokerError, PenstockError, StalledError, StoreError
 from penstock.stream.connectors.cassandra import batch_limit
 from penstock.stream.connectors.kafka import source_options
 from penstock.stream.epochs import Epochs
@@ -53,7 +53,7 @@ def start(spark: SparkSession, epochs: Epochs, mode: Mode, **trigger: Any) -> St
         .start()
     )
     epochs.follow(spark, str(query.id))
-    log.info("%s: reading %s, %s, checkpoint %s", pipeline.app_name, pipeline.topic, mode, place)
+    log.info("%s: reading %s, %s, checkpoint %s", pipeline.name, pipeline.topic, mode, place)
     return query
 
 
@@ -81,9 +81,14 @@ def _trigger(epochs: Epochs, mode: Mode) -> Mapping[str, str]:
 
 def _register(spark: SparkSession, epochs: Epochs) -> None:
     """Lets the sink, which is in the driver's JVM, find these epochs."""
-    gateway: Any = spark.sparkContext._gateway
-    ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call] # pyspark's own
-    getattr(gateway.jvm.penstock.stream, "Epochs$Registry").register(epochs.pipeline.name, epochs)
+    jvm: Any = spark.sparkContext._jvm
+    getattr(jvm.penstock.stream, "Epochs$Registry").register(epochs.pipeline.name, epochs)
+
+
+def _jobs(spark: SparkSession, query: StreamingQuery) -> Collection[int]:
+    """The active jobs of this query: Spark groups them by the run of it."""
+    tracker = spark.sparkContext.statusTracker()
+    return set(tracker.getActiveJobsIds()) & set(tracker.getJobIdsForGroup(str(query.runId)))
 
 
 @dataclass
@@ -95,12 +100,11 @@ class Running:
     spark: SparkSession
     epochs: Epochs
     modes: Modes
-    watch: Watch
     _failed: int = 0
     _started_s: float = 0
 
-    def until_stopped(self, started: Callable[[StreamingQuery], None] = lambda _: None) -> None:
-        """Returns when a stop was requested, and no query runs any more; `started` gets the first query.
+    def until_stopped(self, started: Callable[[StreamingQuery], None]) -> None:
+        """Returns when a stop was requested, and no query runs any more; `started` is called with each query.
 
         Raises:
             PenstockError: the query ended for a reason that does not pass, or failed too often, or has stalled.
@@ -110,28 +114,36 @@ class Running:
         self.modes.settle(lambda: stopping.wait(LOOK_S), all_there=local)
         while not stopping.is_set():
             committed = self.epochs.committed
-            self._started_s = time.monotonic()
-            query = start(self.spark, self.epochs, self.modes.mode)
-            started(query)
-            started = _nothing
-            failed: _FailedError | None = None
-            try:
-                self._follow(query)
-            except _FailedError as error:
-                failed = error
-            query.stop()  # not when it has stalled: it would be waited for
-            if failed:
+            failed = self._one(started)
+            if failed and not stopping.is_set():
                 self._failed = 1 if self.epochs.committed > committed else self._failed + 1
                 self._pause(failed)
             self.epochs.forget()
 
+    def _one(self, started: Callable[[StreamingQuery], None]) -> "_FailedError | None":
+        """Starts a query, and returns when none runs any more: why it failed, if it did."""
+        self._started_s = time.monotonic()
+        query = start(self.spark, self.epochs, self.modes.mode)
+        with ExitStack() as closing:
+            closing.callback(query.stop)
+            try:
+                started(query)
+                self._follow(query)
+            except _FailedError as failed:
+                return failed
+            except StalledError:
+                closing.pop_all()  # stopping would wait for what waits
+                raise
+        return None
+
     def _follow(self, query: StreamingQuery) -> None:
         """Returns when a stop was requested or the mode has changed.
 
-        Looks again and again instead of waiting in the JVM, where a signal would not be noticed.
+        Looks again and again instead of waiting in the JVM, where a stop would not be noticed.
         """
+        watch = Watch(self.epochs.pipeline.name, lambda: _jobs(self.spark, query))
         while not self.epochs.stopping.wait(LOOK_S):
-            self.watch.look(self._under_way_s())
+            watch.look(self._under_way_s())
             if not query.isActive:
                 raise _FailedError(self.epochs.failure or query.exception())
             if self.modes.changes():
@@ -153,9 +165,7 @@ class Running:
             if isinstance(cause, PenstockError):
                 raise cause
             raise ended(epochs.pipeline.name, cause, place, epochs.pipeline) from cause
-        log.warning(
-            "%s: attempt %d of %d failed: %s", epochs.pipeline.app_name, self._failed, ATTEMPTS, first_cause(cause)
-        )
+        log.warning("%s: attempt %d of %d failed: %s", epochs.pipeline.name, self._failed, ATTEMPTS, first_cause(cause))
         # A table that is not the declared one any more does not become it by waiting.
         epochs.resources.store.check_table(epochs.pipeline)
         epochs.stopping.wait(min(2.0 ** (self._failed - 2), _LONGEST_PAUSE_S))
@@ -174,7 +184,3 @@ def may_pass(cause: BaseException | None, place: str) -> bool:
     if cause is None or isinstance(cause, Py4JNetworkError) or is_full(place):
         return False
     return isinstance(cause, (StoreError, BrokerError)) or not (isinstance(cause, PenstockError) or is_final(cause))
-
-
-def _nothing(_: StreamingQuery) -> None:
-    """Later queries are the same stream's."""

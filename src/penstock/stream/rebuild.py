@@ -43,8 +43,11 @@ def rebuild(
         total = _messages(settings, pipeline)
         batches = _Rows(pipeline, alone, prepare(settings, pipeline, store), lambda done: on_progress(done, total))
         try:
-            spark = session(alone, pipeline, jars, batch_conf(store, pipeline))
+            spark = session(alone, pipeline.app_name, jars)
             try:
+                for name, value in batch_conf(store, pipeline).items():
+                    if name not in settings.spark.conf:
+                        spark.conf.set(name, value)
                 _follow(batches.start(spark, place), batches, stopping, place)
             finally:
                 spark.stop()
@@ -114,7 +117,7 @@ def _follow(query: StreamingQuery, batches: _Rows, stopping: Event, place: str) 
 def _alone(settings: Settings) -> Settings:
     """Without the cluster, whose cores the stream has; what an executor needs, the driver then needs."""
     spark = {
-        "master": f"local[{settings.spark.executor_cores}]",
+        "master": f"local[{settings.spark.executor_cores or settings.kafka.partitions}]",
         "conf": {**settings.spark.conf, "spark.ui.enabled": "false"},
     }
     heaps = {"spark_driver": settings.heaps.spark_executor}

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from rich.text import Text
 from penstock.config import LOOPBACK, Settings
 from penstock.launcher.control import Phase, ServiceState, StackState
 from penstock.launcher.state import clock_time
+from penstock.servers.apps import PipelineState
 from penstock.servers.secrets import load_secrets
 from penstock.views.console import can_be_redrawn, err, out
 
@@ -52,8 +54,8 @@ def services_table(state: StackState) -> Table:
     return table
 
 
-def show_status(state: StackState, settings: Settings) -> None:
-    """`penstock status`: the services, then why one is not well, then where to look, and the credentials."""
+def show_status(state: StackState, settings: Settings, pipelines: Sequence[PipelineState] = ()) -> None:
+    """`penstock status`: the services, then what is not well and why, then where to look, and the credentials."""
     if not state.services:
         out.print(f"Nothing has been started in {state.home}. Start it: penstock up")
         return
@@ -61,6 +63,12 @@ def show_status(state: StackState, settings: Settings) -> None:
     for service in state.services:
         if service.error and service.state is not Phase.READY:
             out.print(f"{service.name}: {service.error}", markup=False)
+    for one in pipelines:
+        if one.is_well:
+            out.print(f"pipeline {one.name}: {one.state}", markup=False)
+        else:
+            since = clock_time(one.since)
+            out.print(f"pipeline {one.name}: {one.state} since {since}: {one.error}", markup=False, style="red")
     if state.supervisor_pid is None:
         out.print("No supervisor watches the services: penstock up starts one, penstock down stops what still runs.")
         return

@@ -85,7 +85,7 @@ class Ledger:
 
     def in_flight_examples(self) -> str:
         """Some of what is in flight, for people."""
-        return _told(self._book.execute(_FLYING_EXAMPLES, (_EXAMPLES,)))
+        return _told(self._book.execute(_FLYING_EXAMPLES, (self._run_id, _EXAMPLES)))
 
     def lost_examples(self, run_id: str) -> str:
         """Some of what the run's last account calls lost, for people."""
@@ -138,13 +138,22 @@ class Ledger:
                 self._book.execute(_AWAIT_DELETIONS)
 
     def _new(self, topic: str, count: Callable[[], None]) -> Iterator[Received]:
-        """The run's messages in the topic that were not read before."""
+        """The run's messages that were not read before, and deletions of other runs, which may remove its rows."""
         end = {number: span.end for number, span in self._broker.offsets(topic).items()}
         for message in self._broker.read(topic, start=self._read_to.get(topic), end=end):
             count()
-            if self._run_id is None or message.headers.get(Header.RUN) == self._run_id:
+            if self._is_wanted(message.headers.get(Header.RUN, "")) or self._deletes(message):
                 yield message
         self._read_to[topic] = end
+
+    def _is_wanted(self, run: str) -> bool:
+        return self._run_id in (None, run)
+
+    def _deletes(self, message: Received) -> bool:
+        if not self._pipeline.deleted or message.topic != self._pipeline.topic:
+            return False
+        record = message.judged(self._pipeline)
+        return not isinstance(record, Rejected) and is_deleted(self._pipeline, record)
 
     def _count_read(self) -> None:
         self._read += 1
@@ -198,7 +207,8 @@ class Ledger:
         items = {row[0]: row[1:] for row in self._book.execute(_COUNT_ITEMS, (self._expired_ms,))}
         messages = {row[0]: row[1:] for row in self._book.execute(_COUNT_MESSAGES)}
         found = {}
-        for run, (in_flight, dead_lettered, stored, lost, past_ttl) in items.items():
+        for run in filter(self._is_wanted, items):
+            in_flight, dead_lettered, stored, lost, past_ttl = items[run]
             sent, on_topic, keyed, keys = messages.get(run, (0, 0, 0, 0))
             counted = (on_topic, stored, dead_lettered, in_flight, keyed - keys, sent - on_topic)
             found[run] = Account(run, *counted, lost=lost, past_ttl=past_ttl)
@@ -295,7 +305,7 @@ UPDATE entry SET awaits = unset AND key IN (
     WHERE state = 0 AND deletes AND coalesce(offset > last, 1)
 ) WHERE state = 0
 """
-_FLYING_EXAMPLES = "SELECT key, origin, why FROM entry WHERE state = 0 LIMIT ?"
+_FLYING_EXAMPLES = "SELECT key, origin, why FROM entry WHERE state = 0 AND run = coalesce(?, run) LIMIT ?"
 _LOST_EXAMPLES = """
 SELECT key, origin, why FROM entry JOIN position USING (partition)
 WHERE state = 0 AND run = ? AND offset <= last AND NOT awaits AND NOT (unset AND coalesce(written_ms <= ?, 0)) LIMIT ?

@@ -26,7 +26,7 @@ class Kept(Generic[Opened]):
 
     @contextmanager
     def look(self) -> Iterator[Opened]:
-        """What is open, for one look; whatever is raised in it closes it."""
+        """Lends what is open to the block. An exception in the block closes it, and the next look opens it anew."""
         try:
             if not self._opened:
                 self._opened.append(self._closing.enter_context(self._opening()))

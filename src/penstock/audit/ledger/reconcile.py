@@ -289,7 +289,7 @@ def _known(found: list[Balance], pipeline: Pipeline, run_id: str | None) -> list
 
 @dataclass(frozen=True)
 class _Counted:
-    """What the counts are read with, open."""
+    """The open connections with which balances are read from the counts."""
 
     pipeline: Pipeline
     broker: Broker
@@ -314,7 +314,7 @@ def _counting(settings: Settings, pipeline: Pipeline) -> Iterator[_Counted]:
 def _following(
     settings: Settings, pipeline: Pipeline, run_id: str
 ) -> Iterator[tuple[Ledger, Callable[[], Mapping[int, int]]]]:
-    """What follows the run in the data, and how to ask where the stream is."""
+    """A ledger that follows the run in the data, and a function that asks for the stream's position."""
     with (
         Broker(settings.kafka) as broker,
         Store(settings.cassandra) as store,

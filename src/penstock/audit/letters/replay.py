@@ -1,6 +1,5 @@
 """Letters on their way again: judged by the declaration of today, then published to the topic as ordinary messages."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from penstock.kafka.messages import EPOCH, MILLISECOND
 from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.identity import message_key
 from penstock.pipelines.record import Header, Reason, Rejected, from_api, from_bytes, to_bytes
+from penstock.source.body import reader
 
 
 class State(StrEnum):
@@ -113,7 +113,7 @@ def _from_item(pipeline: Pipeline, value: bytes | None) -> Record | Rejected:
     if value is None:
         return Rejected(Reason.NO_VALUE, "the letter has no value", b"")
     try:
-        return from_api(pipeline, json.loads(value))
+        return from_api(pipeline, reader("", ndjson=False)(value))
     except UnicodeDecodeError as error:
         return Rejected(Reason.NOT_UTF8, str(error), value)
     except (ValueError, RecursionError) as error:

@@ -29,7 +29,7 @@ _ESCAPING = "penstock.escape"
 
 
 class UnforeseenError(Exception):
-    """What a command raised and no one expected: the cause is the news."""
+    """Wraps an exception that a command raised and that is none of our error classes; `cause` is that exception."""
 
     def __init__(self, cause: Exception, command: str, *, verbose: bool) -> None:
         self.cause = cause

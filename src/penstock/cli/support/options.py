@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from penstock.cli.support.values import LOGICAL_DATE, NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -32,6 +35,33 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         settings = read_settings(overrides={key: value for key, value in given.items() if value is not None})
         with _usable_folders(settings):
             command(settings=settings, **options)
+
+    return wrapped
+
+
+def with_pipeline(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command `--pipeline` and hands it the pipeline that is meant. Stands below `with_settings`."""
+
+    @click.option("--pipeline", "name", metavar="NAME", type=NAME, help="Which one, where the project has several.")
+    @wraps(command)
+    def wrapped(settings: "Settings", name: str | None, **options: Any) -> None:
+        from penstock.pipelines.project import chosen
+
+        command(settings=settings, pipeline=chosen(settings, name), **options)
+
+    return wrapped
+
+
+def with_interval(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command `--from` and `--to` and hands it both as `ends`, or None."""
+
+    @click.option("--from", "start", type=LOGICAL_DATE, help="Begin of the data interval: ISO 8601, UTC by default.")
+    @click.option("--to", "end", type=LOGICAL_DATE, help="Its end, which is no part of it.")
+    @wraps(command)
+    def wrapped(start: datetime | None, end: datetime | None, **options: Any) -> None:
+        if (start is None) != (end is None):
+            raise click.UsageError("a data interval has two ends: give both --from and --to.")
+        command(ends=(start, end) if start and end else None, **options)
 
     return wrapped
 

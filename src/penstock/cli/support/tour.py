@@ -12,7 +12,7 @@ from penstock.cli.support.start import start
 from penstock.config import Settings
 from penstock.errors import LedgerError
 from penstock.ingest import IngestReport
-from penstock.pipelines.contract import Pipeline, load_pipeline
+from penstock.pipelines.contract import Pipeline
 from penstock.servers.secrets import with_credentials
 from penstock.views.console import err, out
 from penstock.views.progress import record_bar, spinner
@@ -27,18 +27,18 @@ SETTLE_TIMEOUT_S = 3_600
 PROVE_TIMEOUT_S = 300
 
 
-def demo(settings: Settings, records: int | None) -> None:
+def demo(settings: Settings, pipeline: Pipeline, records: int | None) -> None:
     """One run of the pipeline from the start of the servers to the balance; raises as `run`.
 
     `records` is for an API that is asked for a number of them.
     """
-    load_pipeline(settings.pipeline).source.asked(records)  # before minutes of waiting for servers
+    pipeline.source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
-    run(settings, records)
+    run(settings, pipeline, records)
     show_pages_and_credentials(state, settings)
 
 
-def run(settings: Settings, records: int | None) -> None:
+def run(settings: Settings, pipeline: Pipeline, records: int | None) -> None:
     """One run of the pipeline on servers that are up, from Airflow's trigger to the balance.
 
     Raises:
@@ -46,7 +46,6 @@ def run(settings: Settings, records: int | None) -> None:
         ScheduleError: Airflow could not run the DAG, or the run failed.
         LedgerError: the records did not all arrive, or the counts do not balance.
     """
-    pipeline = load_pipeline(settings.pipeline)
     report = _run_dag(settings, pipeline, pipeline.source.asked(records))
     balance = _settle(settings, pipeline, report)
     err.print(f"\nThe newest of {pipeline.keyspace}.{pipeline.table}:")

@@ -1,5 +1,6 @@
 """The kinds of values that options and arguments take; each refuses what a command could not use, in plain words."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ _LONGEST_RUN_ID = 250
 """Characters; Airflow takes no longer one."""
 _LONGEST_KEY = 65_535
 _LONGEST_NOTE = 1_000
+_PIPELINE_NAME = "[a-z][a-z0-9_]{0,39}"
 
 
 class _Text(click.ParamType[str]):
@@ -54,6 +56,17 @@ class _LogicalDate(click.ParamType[datetime]):
             self.fail(f"{value!a} lies outside of the years 1 to 9999 in UTC", param, ctx)
 
 
+class _PipelineName(click.ParamType[str]):
+    """A name that a pipeline, its table, its topic and its file may all have."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(_PIPELINE_NAME, str(value)):
+            self.fail(f"{value!a} is no name of a pipeline: small letters, digits and _, at most 40", param, ctx)
+        return str(value)
+
+
 COUNT = click.IntRange(min=1, max=_MOST)
 LINES = click.IntRange(min=0, max=_MOST)
 LOGICAL_DATE = _LogicalDate()
@@ -61,4 +74,5 @@ NAME = _Text(_LONGEST_RUN_ID)
 """Of a run, a reason, a server; an id or its beginning."""
 KEY = _Text(_LONGEST_KEY, one_line=False)
 """Of a record, or another text of it."""
+PIPELINE_NAME = _PipelineName()
 NOTE = _Text(_LONGEST_NOTE)

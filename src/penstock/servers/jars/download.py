@@ -93,7 +93,7 @@ class _Tally:
             self._downloaded += size_bytes
 
     def dropped(self, size_bytes: int) -> None:
-        """A broken file's bytes were fetched, but are not there."""
+        """Takes back the bytes of a file that was fetched and thrown away, because it was not the locked one."""
         with self._lock:
             self._bytes_done -= size_bytes
 

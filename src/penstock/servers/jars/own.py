@@ -49,7 +49,7 @@ def own_jar(folder: Path, java: "Java", provided: Iterable[Path], sources: Path 
             if _sha256(made) != sha256:
                 raise ServiceError(
                     f"the jar of {sources or SOURCES} has sha256 {_sha256(made)}, and {LOCK} says {sha256}. "
-                    "Was a source changed? scripts/lock writes the lock anew."
+                    "Was a source changed? `python -m penstock.servers.jars.lock own` writes the lock anew."
                 )
             made.replace(path)
     return path

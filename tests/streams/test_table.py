@@ -57,7 +57,7 @@ def settings(stack_settings: Settings, tmp_path: Path, monkeypatch: pytest.Monke
     spark = {"master": "local[4]", "checkpoint": str(tmp_path / "checkpoint")}
     return stack_settings.model_copy(
         update={
-            "pipeline": "quakes_pipeline:QUAKES",
+            "pipelines": ("quakes_pipeline:QUAKES",),
             "ports": stack_settings.ports.model_copy(update={"spark_driver_ui": port}),
             "spark": stack_settings.spark.model_copy(update=spark),
         }
@@ -87,6 +87,10 @@ def test_every_type_arrives_under_its_whole_key_lives_as_long_as_is_left_and_goe
     assert timedelta(days=2, hours=22) < timedelta(seconds=lives) < timedelta(days=3) - timedelta(minutes=59)
     [balance] = ledger.reconcile_deeply(settings, QUAKES, "r")
     assert (balance.problem, balance.account.stored, balance.account.past_ttl) == ("", 7, 1)
+    in_order = [row.values["id"].int for row in store.any_rows(QUAKES, 10, ("berlin", full.day))]
+    assert (sorted(in_order), in_order[-1]) == ([1, 2, 3], 3)
+    assert [row.values for row in store.any_rows(QUAKES, 10, key_of(QUAKES, empty))] == [rows[2].values]
+    assert store.any_rows(QUAKES, 10, ("ulm", full.day)) == []
     for wanted in (key_text(key_of(QUAKES, full)), str(full.id)):
         found = trace(settings, QUAKES, wanted)
         assert [row.values["id"] for row in found.rows] == [full.id]

@@ -82,6 +82,28 @@ def test_table_that_is_there_stays_as_it_is(store: Store, cql: Session, own: Pip
     assert store.count(own) == 1
 
 
+def test_declared_options_of_a_table_that_has_others_are_told_with_the_statement_that_changes_them(
+    store: Store, cql: Session, own: Pipeline
+) -> None:
+    options = {
+        "compaction": {"class": "TimeWindowCompactionStrategy", "compaction_window_size": 2},
+        "compression": {"class": "ZstdCompressor"},
+        "gc_grace_seconds": 900_000,
+        "default_time_to_live": 86_400,
+        "speculative_retry": "95PERCENTILE",
+        "comment": "it's",
+    }
+    declared = own.model_copy(update={"options": options})
+    found = {each.name.partition(" ")[0]: each for each in properties(store, declared, timedelta(hours=1))}
+    assert found.keys() == options.keys()
+    assert not any(each.breaks for each in found.values())
+    store.ensure_table(declared)
+    for each in found.values():
+        cql.execute(each.remedy.partition(": ")[2].partition("; else")[0])
+    left = properties(store, declared, timedelta(hours=1))
+    assert [each.name for each in left] == ["default_time_to_live = 86400"]  # as ever: rows disappear by it
+
+
 def test_table_that_is_not_the_declared_one_is_refused(store: Store, own: Pipeline) -> None:
     with pytest.raises(StoreError) as error:
         store.ensure_table(own.model_copy(update={"record": Narrow}))

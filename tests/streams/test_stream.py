@@ -25,7 +25,7 @@ from tests.strangers import transaction
 from tests.streaming import OWN, SENT, STOP_TIMEOUT_S, log_of, publish, started, streaming, taken, user
 from tests.waiting import TIMEOUT_S, until
 
-READS = "SparkDataStreaming: reading"
+READS = "users: reading"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.T
     changes = {"master": "local[4]", "checkpoint": str(folder / "checkpoint"), "epoch_s": 2}
     return stack_settings.model_copy(
         update={
-            "pipeline": "own_pipeline:OWN",
+            "pipelines": ("own_pipeline:OWN",),
             "ports": stack_settings.ports.model_copy(update={"spark_driver_ui": port}),
             "spark": stack_settings.spark.model_copy(update=changes),
         }
@@ -46,6 +46,12 @@ def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.T
 
 def row(store: Store, own: Pipeline, key: UUID) -> Row | None:
     return next(store.rows(own, [key]), None)
+
+
+def settings_of_another_master(settings: Settings) -> Settings:
+    """Of one that is not there: a command that names another one for once does without it."""
+    [nobody] = free_ports(1)
+    return changed(settings, spark={"master": f"spark://127.0.0.1:{nobody}"})
 
 
 def test_good_messages_become_rows_bad_ones_letters_and_the_newest_wins_in_whatever_order_they_come(
@@ -59,30 +65,18 @@ def test_good_messages_become_rows_bad_ones_letters_and_the_newest_wins_in_whate
         found = row(store, own, UUID(int=1_000))
         return (found.values["phone"], found.values["gender"]) if found else (None, None)
 
-    with streaming(settings):
+    with streaming(settings_of_another_master(settings), "--master", "local[4]") as process:
         until(lambda: taken(settings) == 254)
         publish(broker, own, [to_bytes(user(1_000, phone="old", gender="cleared since"))])
         until(lambda: taken(settings) == 255)
         until(lambda: kept() == ("new", None))
+        process.send_signal(signal.SIGINT)  # as gentle a stop as SIGTERM
+        assert process.wait(STOP_TIMEOUT_S) == 0
     assert f"reading {own.topic}, real-time" in log_of(settings)
     letters = list(broker.read(own.dead_letter_topic))
     assert store.count(own) == 251
     assert sorted(letter.value or b"" for letter in letters) == sorted(bad)
     assert {letter.headers[Header.REASON] for letter in letters} == {Reason.MALFORMED_JSON, Reason.NOT_UTF8}
-
-
-def test_another_master_may_be_named_for_once_and_ctrl_c_is_a_gentle_stop_too(
-    broker: Broker, own: Pipeline, settings: Settings, store: Store
-) -> None:
-    [nobody] = free_ports(1)
-    store.ensure_table(own)
-    publish(broker, own, [to_bytes(user(700))])
-    elsewhere = changed(settings, spark={"master": f"spark://127.0.0.1:{nobody}"})
-    with streaming(elsewhere, "--master", "local[1]") as process:
-        until(lambda: row(store, own, UUID(int=700)) is not None)
-        assert "1 task slots for 4 partitions, too few for real-time mode" in log_of(settings)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(STOP_TIMEOUT_S) == 0
 
 
 def test_transactions_of_others_and_added_partitions_are_accounted_for(
@@ -109,20 +103,27 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
     assert "passed 1 items" in balance(settings, own, "late")[1]
 
 
-def test_what_a_stream_that_begins_at_the_end_left_out_is_not_in_flight(
+def test_what_a_stream_that_begins_at_the_end_left_out_is_not_in_flight_and_its_jvm_takes_the_app_along(
     broker: Broker, own: Pipeline, settings: Settings, tmp_path: Path
 ) -> None:
-    """Nothing comes after that."""
+    """Nothing comes after that. At the end its JVM dies, which ends the app."""
     other = own.model_copy(update={"topic": f"{own.topic}_latest", "table": f"{own.table}_latest"})
     (tmp_path / "own_pipeline.py").write_text(OWN.format(other.topic))
     publish(broker, other, [to_bytes(user(number)) for number in range(3)])
     ends = {number: span.end for number, span in broker.offsets(other.topic).items()}
     late = changed(settings, spark={"checkpoint": str(tmp_path / "checkpoint"), "starting_offsets": "latest"})
-    with streaming(late), Store(settings.cassandra) as store:
-        counts, identity = Counts(store, other), broker.identity(other.topic)
-        counts.ensure()
-        until(lambda: counts.position(identity) == {number: end - 1 for number, end in ends.items() if end})
-    assert "passed 3 items" in balance(settings, other, "r")[1]
+    process = started(late)
+    try:
+        with Store(settings.cassandra) as store:
+            counts, identity = Counts(store, other), broker.identity(other.topic)
+            counts.ensure()
+            until(lambda: counts.position(identity) == {number: end - 1 for number, end in ends.items() if end})
+        assert "passed 3 items" in balance(settings, other, "r")[1]
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        assert process.wait(STOP_TIMEOUT_S) == StreamError.exit_code
+    finally:
+        process.kill()
 
 
 def balance(settings: Settings, own: Pipeline, run: str) -> tuple[bool, str]:
@@ -147,20 +148,11 @@ def test_kill_9_leaves_nothing(settings: Settings) -> None:
     assert psutil.wait_procs(children, STOP_TIMEOUT_S)[1] == []
 
 
-def test_death_of_the_jvm_ends_the_app_with_its_own_exit_code(settings: Settings) -> None:
-    before = log_of(settings).count(READS)
-    process = started(settings)
-    until(lambda: log_of(settings).count(READS) > before)
-    for child in psutil.Process(process.pid).children(recursive=True):
-        child.kill()
-    assert process.wait(STOP_TIMEOUT_S) == StreamError.exit_code
-
-
 def test_checkpoint_of_another_topic_is_refused_in_plain_words(own: Pipeline, settings: Settings) -> None:
     other = own.model_copy(update={"topic": f"{own.topic}_other"})
     (Path(settings.spark.checkpoint).parent / "other_pipeline.py").write_text(
         f"from own_pipeline import OWN\nOTHER = OWN.model_copy(update=dict(topic={other.topic!r}))\n"
     )
-    process = started(settings.model_copy(update={"pipeline": "other_pipeline:OTHER"}))
+    process = started(settings.model_copy(update={"pipelines": ("other_pipeline:OTHER",)}))
     assert process.wait(TIMEOUT_S) == StreamError.exit_code
     assert f"marks how far topic {own.topic} was read" in log_of(settings)

@@ -1,0 +1,23 @@
+"""The overview: where records are at this moment, from the API to the table, for all pipelines.
+
+One picture (`Overview`) that the terminal and JSON share, and whatever else shows it. An `Observer` makes it, as often
+as it is asked, by small questions to each server: none reads a whole table or topic.
+"""
+
+from penstock.audit.overview.observer import PATIENCE_S, Observer
+from penstock.audit.overview.picture import Overview, PartitionPart, PipelinePart, RunPart, Server, Standing, State
+from penstock.audit.overview.words import called, lasting
+
+__all__ = [
+    "PATIENCE_S",
+    "Observer",
+    "Overview",
+    "PartitionPart",
+    "PipelinePart",
+    "RunPart",
+    "Server",
+    "Standing",
+    "State",
+    "called",
+    "lasting",
+]

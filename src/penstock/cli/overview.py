@@ -1,0 +1,41 @@
+"""`penstock overview`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli.support.options import example, with_settings
+
+if TYPE_CHECKING:
+    from penstock.config import Settings
+
+_PATIENCE_S = 10.0
+"""There is one look only: a server that is busy for a moment shall not be called silent."""
+
+
+@click.command(epilog=example("penstock overview", "penstock overview --json | jq -r '.pipelines[].sentence'"))
+@click.option("--json", "as_json", is_flag=True, help="For scripts: everything that was seen.")
+@with_settings
+def overview(settings: "Settings", as_json: bool) -> None:
+    """Where records are at this moment, from the API to the table: one sentence for each pipeline, then its parts.
+
+    Looks at every server, local or not, and changes nothing. A server that does not answer is part of the picture, and
+    no failure of the command.
+    """
+    from penstock.audit.overview import Observer
+    from penstock.pipelines.project import declarations
+    from penstock.servers.secrets import made, with_credentials
+    from penstock.views.overview import show_overview
+
+    known = with_credentials(settings) if made(settings) else settings
+    found = declarations(settings)
+    for each in found:
+        if each.error:  # the others are seen nevertheless
+            click.echo(f"penstock: {each.error}", err=True)
+    pipelines = [each.pipeline for each in found if each.pipeline]
+    with Observer(known, pipelines, patience_s=_PATIENCE_S) as observer:
+        seen = observer.look()
+    if as_json:
+        click.echo(seen.to_json())
+    else:
+        show_overview(seen)

@@ -1,0 +1,33 @@
+"""Whether anybody listens at an address: the quick question before a client, which would wait for somebody to come."""
+
+import socket
+from collections.abc import Sequence
+
+Address = tuple[str, int]
+
+
+def addresses(text: str, port: int) -> list[Address]:
+    """Of `host:port,host`, or of hosts that share a port."""
+    found = []
+    for part in (each.strip() for each in text.split(",")):
+        host, colon, own = part.rpartition(":")
+        found.append((host, int(own)) if colon and own.isdecimal() else (part, port))
+    return found
+
+
+def nobody_at(asked: Sequence[Address], timeout_s: float) -> str:
+    """Why none of the addresses takes a connection, each with its reason; empty where one does."""
+    closed = []
+    for host, port in asked:
+        try:
+            socket.create_connection((host, port), timeout_s).close()
+        except OSError as error:
+            closed.append(f"{host}:{port} ({problem(error)})")
+        else:
+            return ""
+    return ", ".join(closed)
+
+
+def problem(error: OSError) -> str:
+    """In few words."""
+    return error.strerror or str(error) or type(error).__name__
