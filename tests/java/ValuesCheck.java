@@ -2,6 +2,7 @@ package penstock.stream;
 
 import java.nio.ByteBuffer;
 import java.util.HexFormat;
+import java.util.Map;
 import org.apache.spark.sql.catalyst.expressions.GenericInternalRow;
 import org.apache.spark.sql.catalyst.util.ArrayBasedMapData;
 import org.apache.spark.sql.catalyst.util.GenericArrayData;
@@ -32,8 +33,8 @@ public final class ValuesCheck {
         return new GenericInternalRow(new Object[] {partition, offset, text(run), text("a"), counted, rejected});
     }
 
-    private static Tally tally() {
-        Tally one = new Tally();
+    private static Tally tally(Map<Integer, Long> counted) {
+        Tally one = new Tally(counted);
         one.count(row(0, 7, "r", true, false));
         one.count(row(0, 9, "r", true, true));
         one.count(row(0, 8, "s", true, false));
@@ -58,9 +59,9 @@ public final class ValuesCheck {
         say("frozen<set<text>>", texts("x", "علی", "x"));
         say("frozen<map<text, text>>", new ArrayBasedMapData(texts("b", ""), texts("1", "2")));
         say("frozen<list<text>>", texts());
-        Tally sum = new Tally();
-        sum.add(tally());
-        sum.add(tally());
+        Tally sum = new Tally(Map.of());
+        sum.add(tally(Map.of(0, 6L)));
+        sum.add(tally(Tally.position("{\"0\": 8}")));
         System.out.println(sum.json());
     }
 }

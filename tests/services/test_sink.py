@@ -101,6 +101,6 @@ def test_values_of_each_type_are_the_bytes_that_the_python_driver_sends(check: C
     assert json.loads(counted) == {
         "read": 8,
         "rejected": 2,
-        "flows": [["r", "a", 4, 2], ["s", "a", 2, 0]],
+        "flows": [["r", "a", 3, 2], ["s", "a", 1, 0]],
         "spans": {"0": [7, 10]},
     }

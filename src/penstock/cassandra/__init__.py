@@ -5,12 +5,13 @@ how it writes the table is in `stream.connectors`. Nor does the server of the lo
 """
 
 from penstock.cassandra.commitlog import confirm, durable, starts
-from penstock.cassandra.counts import Batch, Counts, Flow, Newest, Report, RunCounts, Tally
+from penstock.cassandra.counts import Batch, Counted, Counts, Flow, Newest, Report, RunCounts, Tally
 from penstock.cassandra.properties import Property, properties
 from penstock.cassandra.table import Row, Store
 
 __all__ = [
     "Batch",
+    "Counted",
     "Counts",
     "Flow",
     "Newest",

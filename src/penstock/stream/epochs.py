@@ -15,7 +15,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from penstock.cassandra import Batch, Counts, Flow, Store, Tally, confirm, durable, properties, starts
+from penstock.cassandra import Batch, Counted, Counts, Flow, Store, Tally, confirm, durable, properties, starts
 from penstock.cassandra.table import REBUILD
 from penstock.config import Settings
 from penstock.errors import StreamError
@@ -101,8 +101,8 @@ class Epochs:
     """Identity of the query, which the checkpoint keeps for its life."""
     _known: Event = field(default_factory=Event)
     _starts: Mapping[Any, int] = field(default_factory=dict)
-    _resumes: bool = True
-    _bound: bool = False
+    _counted: Counted | None = None
+    """None until the query's first epoch."""
 
     def follow(self, spark: SparkSession, stream: str) -> None:
         """A query of that identity, which the checkpoint keeps for its life, runs from now on."""
@@ -114,22 +114,23 @@ class Epochs:
     def forget(self) -> None:
         """The query ended; the next one may do an epoch anew."""
         self._known.clear()
-        self._resumes, self._bound = True, False
+        self._counted = None
         self.failure = None
         self.began_s = None
 
-    def begin(self) -> None:
-        """Before the first row of an epoch is written."""
+    def begin(self) -> str:
+        """Before the first row of an epoch is written: what is counted, partition -> last offset, in JSON."""
         with self._kept():
-            self._bind()
+            self._counted = self._counted or self._resumed()
             self._starts = starts(self.resources.store)
             self.seams.before(BEFORE_ROWS)
+            return json.dumps(self._counted.position)
 
     def commit(self, number: int, report: str) -> None:
         """Everything of the epoch is acknowledged. When this returns, all of it is on the disk and counted."""
         seen = json.loads(report)
         with self._kept():
-            if seen["read"] or self._resumes:
+            if seen["read"]:
                 self._count(number, seen)
             self.committed += 1
 
@@ -137,33 +138,30 @@ class Epochs:
         return _Kept(self)
 
     def _count(self, number: int, seen: Mapping[str, Any]) -> None:
+        if self._counted is None:
+            raise StreamError(f"{self.pipeline.name}: Spark ended epoch {number}, which it did not begin")
         resources, before = self.resources, self.seams.before
         before(BEFORE_COUNTS)
         self.check_same()
         flows = {Flow(run, attempt): Tally(read, rejected) for run, attempt, read, rejected in seen["flows"]}
         spans = {int(partition): (first, last) for partition, (first, last) in seen["spans"].items()}
-        if self._resumes:
-            resources.counts.set_back(self.stream, number, self._progress.begins(number) if self._progress else {})
-        resources.counts.add(Batch(self.stream, number, flows, spans))
+        self._counted = resources.counts.add(Batch(self.stream, number, flows, spans), self._counted)
         confirm(resources.store, self.pipeline, self._starts)
-        self._resumes = False
         before(BEFORE_COMMIT)
-        if seen["read"]:
-            stored, rejected = seen["read"] - seen["rejected"], seen["rejected"]
-            log.info("%s: batch %d: stored %d rows, %d rejected", self.pipeline.name, number, stored, rejected)
+        stored, rejected = seen["read"] - seen["rejected"], seen["rejected"]
+        log.info("%s: batch %d: stored %d rows, %d rejected", self.pipeline.name, number, stored, rejected)
 
-    def _bind(self) -> None:
+    def _resumed(self) -> Counted:
         """Before the first epoch of a query: is this the topic, and the table, that the checkpoint speaks of?"""
-        if self._bound:
-            return
-        if not self._known.wait(_START_S):
+        if not self._known.wait(_START_S) or self._progress is None:
             raise StreamError(f"{self.pipeline.name}: Spark began an epoch and did not say of which query")
-        resources = self.resources
-        if bound := resources.counts.bound_to(self.stream):
+        resources, counts = self.resources, self.resources.counts
+        if bound := counts.bound_to(self.stream):
             self._check_same(*bound)
         with durable(resources.store, self.pipeline):
-            resources.counts.bind(self.stream, resources.topic_id, resources.table_id)
-        self._bound = True
+            counts.bind(self.stream, resources.topic_id, resources.table_id)
+        number = self._progress.next_number()
+        return counts.resume(self.stream, number, self._progress.begins(number))
 
     def note_beginning(self, spark: SparkSession, stream: str) -> bool:
         """Keeps where query `stream` begins, if that is not known yet; false until Spark has decided it.

@@ -40,22 +40,18 @@ def clear_uncommitted(spark: SparkSession, place: str) -> None:
     each time: `MicroBatchExecution.markMicroBatchEnd`. A micro-batch that was interrupted leaves such offsets, and so
     does a kill between Spark's two last writes of an epoch.
     """
-    jvm: Any = spark.sparkContext._jvm
-    conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
-    folders = [jvm.org.apache.hadoop.fs.Path(f"{place}/{name}") for name in ("offsets", "commits")]
-    system = folders[0].getFileSystem(conf)
-    offsets, commits = (
-        {int(one.getPath().getName()): one.getPath() for one in system.listStatus(folder) if _is_number(one)}
-        if system.exists(folder)
-        else {}
-        for folder in folders
-    )
+    offsets, commits = (_numbered(spark, f"{place}/{name}") for name in ("offsets", "commits"))
     for number in offsets.keys() - range(max(commits, default=-1) + 1):
-        system.delete(offsets[number], False)
+        offsets[number].getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).delete(offsets[number], False)
 
 
-def _is_number(status: Any) -> bool:
-    return str(status.getPath().getName()).isdecimal()
+def _numbered(spark: SparkSession, folder: str) -> dict[int, Any]:
+    """Number of an epoch -> the path of its file in one of Spark's logs."""
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(folder)
+    system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    found = [one.getPath() for one in system.listStatus(path)] if system.exists(path) else []
+    return {int(each.getName()): each for each in found if each.getName().isdecimal()}
 
 
 class Progress:
@@ -66,14 +62,18 @@ class Progress:
         # Hadoop's, because a checkpoint may be on any of its file systems. Kept: each part of a name asks the JVM.
         self._path, self._text = jvm.org.apache.hadoop.fs.Path, jvm.org.apache.commons.io.IOUtils.toString
         self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
-        self._place, self._topic = place, topic
+        self._spark, self._place, self._topic = spark, place, topic
+
+    def next_number(self) -> int:
+        """Of the epoch that comes after the last one that was committed."""
+        return max(_numbered(self._spark, f"{self._place}/commits"), default=-1) + 1
 
     def begins(self, number: int) -> Mapping[int, int]:
         """Partition -> where epoch `number` begins: at the end of the one before, or where the source began.
 
         Of the partitions that were there then.
         """
-        return self._offsets(f"offsets/{number - 1}" if number else _BEGINNING)
+        return self._offsets(f"offsets/{number - 1}") if number else self.beginning() or {}
 
     def beginning(self) -> Mapping[int, int] | None:
         """Partition -> the first offset that the stream reads; None before Spark has decided that."""

@@ -5,8 +5,8 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /** What the driver's Python does around an epoch; an exception of it ends the query. */
 public interface Epochs {
-    /** Called before the first row of an epoch is written. */
-    void begin();
+    /** Called before the first row of an epoch is written; returns partition and last offset of what is counted, JSON. */
+    String begin();
 
     /** Called when everything of the epoch is acknowledged; Spark commits it once this has returned. */
     void commit(long epoch, String report);

@@ -46,6 +46,8 @@ final class Requests {
     /** With less under way a row does not wait for others. */
     private static final int EAGER = 2;
     private static final int MOST_UNDER_WAY = 8;
+    /** Of requests that are under way together: each executor runs a task a partition. One that is larger goes alone. */
+    private static final int MOST_BYTES_UNDER_WAY = 4 * 1024 * 1024;
     /** Of rows that gather, in batches: each set of replicas has one. */
     private static final int MOST_WAITING = 8;
     private static final long FIRST_PAUSE_MS = 50;
@@ -67,12 +69,18 @@ final class Requests {
     private final Map<Object, Batch> gathering = new LinkedHashMap<>();
     private int gatheredBytes;
     private int underWay;
+    private long bytesUnderWay;
     private boolean abandoned;
     private Throwable failure;
 
     private static final class Batch {
         final List<BoundStatement> statements = new ArrayList<>();
         int bytes;
+
+        void add(BoundStatement statement, int more) {
+            statements.add(statement);
+            bytes += more;
+        }
     }
 
     Requests(CqlSession session, Options options) {
@@ -95,10 +103,9 @@ final class Requests {
             sendWhenThereIsRoom(replicas);
             batch = gathering.computeIfAbsent(replicas, any -> new Batch());
         }
-        batch.statements.add(statement);
-        batch.bytes += bytes;
+        batch.add(statement, bytes);
         gatheredBytes += bytes;
-        if (underWay < EAGER) {
+        if (underWay < EAGER && hasRoomFor(batch)) {
             send(replicas);
         } else if (gatheredBytes > MOST_WAITING * batchBytes) {
             sendWhenThereIsRoom(largest());
@@ -106,9 +113,11 @@ final class Requests {
     }
 
     /** One that shares no batch: it is of another table. */
-    synchronized void addAlone(BoundStatement statement) throws IOException {
-        waitForRoom();
-        start(List.of(statement));
+    synchronized void addAlone(BoundStatement statement, int bytes) throws IOException {
+        Batch alone = new Batch();
+        alone.add(statement, bytes);
+        waitForRoom(alone);
+        start(alone);
     }
 
     /** Returns when everything is acknowledged. */
@@ -141,15 +150,20 @@ final class Requests {
     }
 
     private void sendWhenThereIsRoom(Object replicas) throws IOException {
-        waitForRoom();
+        waitForRoom(gathering.get(replicas));
         send(replicas); // unless an answer that came meanwhile has sent it
     }
 
-    private void waitForRoom() throws IOException {
+    private void waitForRoom(Batch batch) throws IOException {
         throwFailure();
-        while (underWay >= MOST_UNDER_WAY) {
+        while (!hasRoomFor(batch)) {
             waitForAnswer();
         }
+    }
+
+    private boolean hasRoomFor(Batch batch) {
+        return underWay == 0
+                || underWay < MOST_UNDER_WAY && bytesUnderWay + batch.bytes <= MOST_BYTES_UNDER_WAY;
     }
 
     private void waitForAnswer() throws IOException {
@@ -165,13 +179,14 @@ final class Requests {
         Batch batch = gathering.remove(replicas);
         if (batch != null && !batch.statements.isEmpty()) {
             gatheredBytes -= batch.bytes;
-            start(batch.statements);
+            start(batch);
         }
     }
 
-    private void start(List<BoundStatement> statements) {
+    private void start(Batch batch) {
         underWay++;
-        new Request(statement(statements)).send();
+        bytesUnderWay += batch.bytes;
+        new Request(statement(batch.statements), batch.bytes).send();
     }
 
     private Statement<?> statement(List<BoundStatement> statements) {
@@ -186,11 +201,15 @@ final class Requests {
                 .build();
     }
 
-    private synchronized void answered(Throwable error) {
+    private synchronized void answered(int bytes, Throwable error) {
         underWay--;
+        bytesUnderWay -= bytes;
         failure = failure == null ? error : failure;
         if (failure == null && !abandoned && underWay < EAGER && !gathering.isEmpty()) {
-            send(largest());
+            Object replicas = largest();
+            if (hasRoomFor(gathering.get(replicas))) {
+                send(replicas);
+            }
         }
         notifyAll();
     }
@@ -208,11 +227,13 @@ final class Requests {
     /** One request, with what becomes of it. */
     private final class Request {
         private final Statement<?> statement;
+        private final int bytes;
         private long firstFailedNs;
         private long pauseMs = FIRST_PAUSE_MS;
 
-        Request(Statement<?> statement) {
+        Request(Statement<?> statement, int bytes) {
             this.statement = statement;
+            this.bytes = bytes;
         }
 
         void send() {
@@ -225,7 +246,7 @@ final class Requests {
 
         private void answer(Throwable error) {
             if (error == null || !mayPass(error) || !goesOn() || isLate()) {
-                answered(error);
+                answered(bytes, error);
                 return;
             }
             long waitMs = pauseMs / 2 + ThreadLocalRandom.current().nextLong(pauseMs);

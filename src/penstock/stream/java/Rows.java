@@ -120,7 +120,7 @@ final class Rows {
                 .setBytesUnsafe(0, topic.duplicate())
                 .setString(1, row.getUTF8String(Columns.RUN).toString())
                 .setString(2, row.getUTF8String(Columns.RESOLVED_ITEM).toString());
-        requests.addAlone(statement);
+        requests.addAlone(statement, row.getUTF8String(Columns.RESOLVED_ITEM).numBytes());
     }
 
     /** In whole seconds, as Cassandra counts, and never too few: however often a row is written, it goes at once. */

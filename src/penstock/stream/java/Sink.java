@@ -76,13 +76,12 @@ public final class Sink implements TableProvider {
     private record Stream(Options options) implements StreamingWrite {
         @Override
         public StreamingDataWriterFactory createStreamingWriterFactory(PhysicalWriteInfo info) {
-            Epochs.Registry.of(options.text("name")).begin();
-            return new Factory(options);
+            return new Factory(options, Tally.position(Epochs.Registry.of(options.text("name")).begin()));
         }
 
         @Override
         public void commit(long epoch, WriterCommitMessage[] messages) {
-            Tally sum = new Tally();
+            Tally sum = new Tally(Map.of());
             for (WriterCommitMessage message : messages) {
                 sum.add((Tally) message);
             }
@@ -100,10 +99,10 @@ public final class Sink implements TableProvider {
         }
     }
 
-    private record Factory(Options options) implements StreamingDataWriterFactory {
+    private record Factory(Options options, HashMap<Integer, Long> counted) implements StreamingDataWriterFactory {
         @Override
         public DataWriter<InternalRow> createWriter(int partition, long task, long epoch) {
-            return new TaskWriter(options);
+            return new TaskWriter(options, counted);
         }
     }
 }

@@ -1,6 +1,7 @@
 package penstock.stream;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -12,7 +13,10 @@ import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.connector.write.WriterCommitMessage;
 import org.apache.spark.unsafe.types.UTF8String;
 
-/** The messages that one task, or one epoch, took: of which attempt of which run, and from where to where. */
+/**
+ * The messages that one task, or one epoch, took: from where to where, and those that were not counted before by the
+ * attempt and the run that they are of.
+ */
 final class Tally implements WriterCommitMessage {
     private static final long serialVersionUID = 1;
 
@@ -26,17 +30,32 @@ final class Tally implements WriterCommitMessage {
     private final long[] all = new long[2];
     private final LinkedHashMap<Flow, long[]> flows = new LinkedHashMap<>();
     private final HashMap<Integer, long[]> spans = new HashMap<>();
+    private final transient Map<Integer, Long> counted;
     private transient Flow latest;
     private transient long[] latestCounts;
+
+    /** Of each partition what is up to an offset was counted: an epoch that is done again may end elsewhere. */
+    Tally(Map<Integer, Long> counted) {
+        this.counted = counted;
+    }
+
+    static HashMap<Integer, Long> position(String json) {
+        try {
+            return new ObjectMapper().readValue(json, new TypeReference<HashMap<Integer, Long>>() {});
+        } catch (JsonProcessingException error) {
+            throw new IllegalArgumentException(error);
+        }
+    }
 
     void count(InternalRow row) {
         boolean rejected = row.getBoolean(Columns.REJECTED);
         add(all, 1, rejected ? 1 : 0);
-        if (row.getBoolean(Columns.COUNTED)) {
+        int partition = row.getInt(Columns.PARTITION);
+        long offset = row.getLong(Columns.OFFSET);
+        if (row.getBoolean(Columns.COUNTED) && offset > counted.getOrDefault(partition, -1L)) {
             add(countsOf(row.getUTF8String(Columns.RUN), row.getUTF8String(Columns.ATTEMPT)), 1, rejected ? 1 : 0);
         }
-        long offset = row.getLong(Columns.OFFSET);
-        widen(row.getInt(Columns.PARTITION), offset, offset);
+        widen(partition, offset, offset);
     }
 
     void add(Tally other) {

@@ -1,6 +1,7 @@
 package penstock.stream;
 
 import java.io.IOException;
+import java.util.Map;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.connector.write.DataWriter;
 import org.apache.spark.sql.connector.write.WriterCommitMessage;
@@ -9,9 +10,10 @@ import org.apache.spark.sql.connector.write.WriterCommitMessage;
 final class TaskWriter implements DataWriter<InternalRow> {
     private final Rows rows;
     private final Letters letters;
-    private final Tally tally = new Tally();
+    private final Tally tally;
 
-    TaskWriter(Options options) {
+    TaskWriter(Options options, Map<Integer, Long> counted) {
+        tally = new Tally(counted);
         rows = new Rows(options);
         letters = new Letters(options);
     }
