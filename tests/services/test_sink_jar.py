@@ -25,7 +25,7 @@ def test_the_jar_is_the_locked_one_and_made_once(settings: Settings, tmp_path: P
 
 def test_a_jar_of_other_sources_is_refused(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "Other.java").write_text("package penstock.stream; class Other {}")
-    with pytest.raises(ServiceError, match="`python -m penstock.servers.jars.lock own` writes the lock anew"):
+    with pytest.raises(ServiceError, match="own` writes the lock anew"):
         own.own_jar(copied(settings, tmp_path), find_java(settings), jars_of_pyspark(), tmp_path)
 
 

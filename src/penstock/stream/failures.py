@@ -14,6 +14,7 @@ from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
+from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.config import is_url
 from penstock.errors import StreamError
@@ -50,6 +51,20 @@ _REMEDIES = {
     # Real-time mode lets Kafka's own exception through.
     "org.apache.kafka.clients.consumer.OffsetOutOfRangeException": MESSAGES_EXPIRED + NEW_CHECKPOINT,
 }
+
+
+class QueryFailure(Exception):  # noqa: N818 - not an error of its own: the cause of one
+    """Why a query ended, as Java has it: pyspark's own exception keeps the causes as text only."""
+
+    def __init__(self, java_exception: Any) -> None:
+        self.java_exception = java_exception
+        super().__init__(java_exception.toString())
+
+
+def failure_of(query: StreamingQuery) -> QueryFailure | None:
+    """Why the query ended; None where it runs, or was stopped."""
+    found: Any = query._jsq.exception()
+    return QueryFailure(found.get()) if found.isDefined() else None
 
 
 def check_room(place: str) -> None:
@@ -121,7 +136,7 @@ def _remedy(error: BaseException) -> str:
 def first_cause(error: BaseException | None) -> str:
     """What went wrong first, in one line: the innermost cause of a Java exception, without its stack."""
     text = str(error)
-    if isinstance(error, Py4JJavaError):
+    if isinstance(error, (Py4JJavaError, QueryFailure)):
         *_, cause = _java_causes(error.java_exception)
         text = cause.toString()
     return " ".join(_STACK.split(text, maxsplit=1)[0].split()).rstrip(".") or type(error).__name__

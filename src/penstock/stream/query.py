@@ -15,7 +15,7 @@ from penstock.errors import BrokerError, PenstockError, StalledError, StoreError
 from penstock.stream.connectors.cassandra import batch_limit
 from penstock.stream.connectors.kafka import source_options
 from penstock.stream.epochs import Epochs
-from penstock.stream.failures import ended, first_cause, is_final, is_full
+from penstock.stream.failures import ended, failure_of, first_cause, is_final, is_full
 from penstock.stream.judge import transform
 from penstock.stream.mode import Mode, Modes
 from penstock.stream.progress import checkpoint, clear_uncommitted, clear_unfinished
@@ -145,7 +145,7 @@ class Running:
         while not self.epochs.stopping.wait(LOOK_S):
             watch.look(self._under_way_s())
             if not query.isActive:
-                raise _FailedError(self.epochs.failure or query.exception())
+                raise _FailedError(self.epochs.failure or failure_of(query))
             if self.modes.changes():
                 return
 

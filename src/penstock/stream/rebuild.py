@@ -20,7 +20,7 @@ from penstock.stream.connectors.cassandra import batch_conf, write
 from penstock.stream.connectors.kafka import source_options
 from penstock.stream.deletions import delete
 from penstock.stream.epochs import Resources, prepare
-from penstock.stream.failures import FOREIGN, ended, first_cause
+from penstock.stream.failures import FOREIGN, ended, failure_of, first_cause
 from penstock.stream.judge import deletes, deletions, good, transform
 from penstock.stream.query import LOOK_S
 
@@ -110,7 +110,7 @@ def _follow(query: StreamingQuery, batches: _Rows, stopping: Event, place: str) 
     query.stop()
     if isinstance(batches.failure, PenstockError):
         raise batches.failure
-    if cause := batches.failure or query.exception():
+    if cause := batches.failure or failure_of(query):
         raise ended(query.name, cause, place, batches.pipeline) from cause
 
 
