@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 from penstock.servers.jars.locked import Jar
+from tests import servers
 from tests.certificates import Authority
 
 
@@ -87,16 +87,11 @@ def served_over_tls(
     """A server on loopback with a certificate of the authority, which names that address; yields its real address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.sign("server", address=named))
-    with _QuietServer(("127.0.0.1", 0), handler) as server:
-        # Each connection's thread does its own handshake, so that one which is refused does not end the server.
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"https://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = _QuietServer(("127.0.0.1", 0), handler)
+    # Each connection's thread does its own handshake, so that one which is refused does not end the server.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    with servers.answering(server):
+        yield f"https://127.0.0.1:{server.server_port}"
 
 
 class _Quiet(SimpleHTTPRequestHandler):

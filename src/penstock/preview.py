@@ -1,18 +1,21 @@
 """What a run would bring, without a server: the first questions to the API, and what becomes of the first items."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from penstock.config import Settings
+from penstock.errors import SourceError
 from penstock.network import http
 from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.record import Rejected, from_api
 from penstock.simulator import Simulator
-from penstock.source import Interval
-from penstock.source.api import Api, address
+from penstock.source import Ask, Interval, Offset, Page, Source
+from penstock.source import Seen as Answered
+from penstock.source.api import Answer, Api, address
+from penstock.source.places import AbsentError, items_in, overlaps
 from penstock.urls import ShownUrl, shown
 
 PATIENCE_S = 5.0
@@ -39,10 +42,13 @@ class Look:
     seen: list[Seen] = field(default_factory=list)
     following: ShownUrl | None = None
     """The question that a run would ask next; None where there is none."""
+    doubts: list[str] = field(default_factory=list)
+    """What the API has and the declared paging would leave out, as nothing in its answers says so."""
 
 
 def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, count: int) -> Look:
     """The first `count` items of a run, or all where the API has fewer. Asks each question once, and publishes nothing.
+    Asks besides for a page before the declared first one, and for one behind the total, where no answer would tell.
 
     Raises:
         ConfigError: the API cannot be asked so.
@@ -62,6 +68,8 @@ def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, coun
         pages = api.pages(interval, None if source.most_records is None else count)
         look = Look()
         for page in pages:
+            if not look.asked:
+                look.doubts = list(_left_out(source, page, lambda ask: _items(api, source, interval, ask)))
             look.asked[page.url] = len(page.items)
             left = islice(enumerate(page.items), count - len(look.seen))
             look.seen += [Seen(page.url, index, item, from_api(pipeline, item)) for index, item in left]
@@ -69,6 +77,31 @@ def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, coun
                 look.following = api.question(interval, page.following) if page.following else None
                 break
         return look
+
+
+def _left_out(source: Source, first: Answer, items_of: Callable[[Ask], list[Any]]) -> Iterator[str]:
+    paging, items = source.paging, first.items
+    if not isinstance(paging, (Page, Offset)) or not items:
+        return
+    ask = paging.first("", None)
+    if isinstance(paging, Page) and paging.base_page > 0:
+        number = paging.base_page - 1
+        before = items_of(replace(ask, params={**ask.params, paging.page_param: number}))
+        if before and not overlaps(before, items):
+            yield f"page {number} holds other items than page {paging.base_page}: declare Page(base_page={number})"
+    if source.total is not None and first.following is None:
+        following = paging.next(Answered(ask, None, items, {}))
+        if following and (more := items_of(following)) and not overlaps(more, items):
+            total = f"the total ({source.total}) ends the list with the first page"
+            yield f"{total}, and the next page holds other items: does it count one page?"
+
+
+def _items(api: Api, source: Source, interval: Interval, ask: Ask) -> list[Any]:
+    """What an answer holds; nothing where the API does not know the question."""
+    try:
+        return items_in(api.reply(interval, ask).document, source.items)
+    except (SourceError, AbsentError):
+        return []
 
 
 def check(settings: Settings, pipeline: Pipeline, interval: Interval) -> ShownUrl:

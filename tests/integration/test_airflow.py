@@ -1,52 +1,19 @@
-"""Runs of the DAG through the real scheduler, also while parts of Airflow are killed."""
+"""Runs of the DAG through the real scheduler. While parts of Airflow are killed: the rounds of faults."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-import psutil
 import pytest
 
 from penstock.airflow import Airflow, DagRun
 from penstock.config import Settings
 from penstock.errors import ScheduleError
-from penstock.launcher import control
-from penstock.launcher.state import Phase, ServiceState
 from tests.secured import changed
-from tests.waiting import TIMEOUT_S, until
-
-# The scheduler and Postgres are killed in the rounds of faults.
-COMPONENTS = [
-    "airflow-api-server",
-    pytest.param("airflow-dag-processor", marks=pytest.mark.thorough),
-    pytest.param("airflow-triggerer", marks=pytest.mark.thorough),
-]
-
-
-def service(settings: Settings, name: str) -> ServiceState:
-    return control.status(settings, memory=False).service(name)
-
-
-def kill(settings: Settings, name: str) -> int:
-    pid = service(settings, name).pid
-    assert pid
-    psutil.Process(pid).kill()
-    return pid
-
-
-def is_back(settings: Settings, name: str, killed: int) -> bool:
-    now = service(settings, name)
-    return now.state is Phase.READY and now.pid != killed
+from tests.waiting import TIMEOUT_S
 
 
 def start_run(airflow: Airflow, records: int) -> str:
     return airflow.trigger("user_info", datetime.now(UTC), {"records": records})
-
-
-def start_task(airflow: Airflow, records: int) -> str:
-    """A run whose task is at work."""
-    run = start_run(airflow, records)
-    until(lambda: any(task.state == "running" for task in airflow.state("user_info", run).tasks))
-    return run
 
 
 def finish(airflow: Airflow, run: str) -> dict[str, Any]:
@@ -96,11 +63,3 @@ def test_only_the_generated_password_logs_in(stack_settings: Settings) -> None:
         pytest.raises(ScheduleError, match="401"),
     ):
         stranger.unpause("user_info")
-
-
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_a_run_outlives_kill_9_of(component: str, stack_settings: Settings, airflow: Airflow) -> None:
-    run = start_task(airflow, 20_000)
-    killed = kill(stack_settings, component)
-    until(lambda: is_back(stack_settings, component, killed))
-    assert finish(airflow, run)["fetched"] == 20_000

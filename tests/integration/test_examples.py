@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from examples.earthquakes.earthquakes import EARTHQUAKES
 from examples.earthquakes.simulator import PATH, Catalogue
 from examples.issues.issues import ISSUES
@@ -115,6 +117,7 @@ def there(catalogue: Catalogue, end: datetime) -> list[Row]:
     return by_key(EARTHQUAKES, map(earthquake_of, events))
 
 
+@pytest.mark.thorough  # the issues go the same way; a month of earthquakes is the backfill's
 def test_earthquakes_arrive_and_are_revised_and_those_that_were_none_go(
     stack_settings: Settings, store: Store, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from penstock.config import KafkaSettings, Settings
 from penstock.errors import BrokerError, DeliveryError, TopicError
 from penstock.kafka import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, Broker, Message, Offsets
 from penstock.pipelines.contract import Pipeline
+from tests import servers
 from tests.strangers import alter, transaction
 from tests.waiting import until
 
@@ -261,14 +262,8 @@ def forwarding(port: int, target: str) -> Iterator[None]:
     class Doors(ThreadingTCPServer):
         allow_reuse_address = True
 
-    with Doors(("127.0.0.1", port), Door) as doors:
-        server = threading.Thread(target=doors.serve_forever)
-        server.start()
-        try:
-            yield
-        finally:
-            doors.shutdown()
-            server.join()
+    with servers.answering(Doors(("127.0.0.1", port), Door)):
+        yield
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 
@@ -17,6 +17,7 @@ from penstock.servers.java import Java
 from penstock.stream.app import Application, Options
 from penstock.stream.epochs import Seams
 from penstock.stream.report import Standing, State, report
+from tests import servers
 from tests.declared import declare
 
 
@@ -108,14 +109,9 @@ def driver(*queries: str) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    with servers.answering(server):
+        yield server.server_port
 
 
 def ready(settings: Settings, port: int, standings: dict[str, Standing] | None, *, once: bool) -> str:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import CliRunner
@@ -24,9 +23,10 @@ from penstock.pipelines.project import load_pipeline
 from penstock.servers import jars
 from penstock.servers.jars.locked import jars_of, locked
 from penstock.servers.stack import stack
-from penstock.source import Bearer, Interval
+from penstock.source import Bearer, Interval, Source
 from penstock.source.api import Api
 from penstock.source.pace import Clock
+from tests import servers
 from tests.mirrors import Mirrors, mirrors
 from tests.secured import changed
 
@@ -51,12 +51,9 @@ def answering(status: int, date: datetime, asked: list[str] | None = None) -> It
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    with servers.answering(server):
         yield f"http://127.0.0.1:{server.server_port}/api/"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +245,13 @@ def test_what_is_told_of_a_run_is_what_a_run_does(settings: Settings, status: in
             next(api.pages(Interval(datetime(2025, 3, 12, tzinfo=UTC)), 1))
     assert (f"a run asks {len(asked)} times in all" in found.what) is (len(asked) > 1)
     assert ("a run fails at once" in found.what) is (len(asked) == 1)
+
+
+def test_api_that_has_nothing_is_there(settings: Settings) -> None:
+    listed = USERS.model_copy(update={"source": Source(USERS.source.url, "results")})
+    with answering(204, datetime.now(UTC)) as url:
+        _, found = web.api(changed(settings, source={"urls": {"users": url}}), listed)
+    assert (found.grade, found.what) == (Grade.OK, f"{url} answers that it has nothing for yesterday")
 
 
 @pytest.mark.parametrize(("secret", "grade"), [("airflow:x", Grade.NOTE), ("NOT_THERE", Grade.FAILED)])

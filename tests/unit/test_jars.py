@@ -13,7 +13,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 
@@ -24,6 +24,7 @@ from penstock.servers.jars.download import download
 from penstock.servers.jars.download import repository as mirror
 from penstock.servers.jars.locked import SETS, Jar, jars_of, locked, missing, spec_file
 from penstock.servers.jars.progress import Progress
+from tests import servers
 from tests.waiting import until
 
 
@@ -79,16 +80,12 @@ def served(repository: Repository) -> Iterator[Repository]:
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
     repository.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield repository
-    finally:
-        repository.go_on.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with servers.answering(server):
+        try:
+            yield repository
+        finally:
+            repository.go_on.set()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import httpx
 import pytest
@@ -23,6 +22,7 @@ from penstock.source import Interval
 from penstock.source.api import Api
 from penstock.source.pace import Clock
 from penstock.users import USERS
+from tests import servers
 from tests.certificates import Authority
 from tests.mirrors import served_over_tls
 from tests.secured import changed
@@ -67,15 +67,10 @@ def answering() -> Iterator[Answering]:
             found.asked.append(self.path)
             return parsed
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        found.address = f"http://127.0.0.1:{server.server_port}"
-        try:
-            yield found
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Noting)
+    found.address = f"http://127.0.0.1:{server.server_port}"
+    with servers.answering(server):
+        yield found
 
 
 @pytest.fixture

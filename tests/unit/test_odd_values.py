@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 
 import click
 import pytest
@@ -24,6 +23,7 @@ from penstock.config import Settings, read_settings
 from penstock.errors import ConfigError, ContractError
 from penstock.pipelines.project import load_pipeline
 from rig.stacks import free_ports
+from tests import servers
 
 NUMBERS = ["0", "1", "-1", "20.0", "1e3", "2147483647", "2147483648", "9" * 30, "9" * 5_000, "NaN", "0x10", "१२"]
 MOMENTS = [
@@ -78,8 +78,8 @@ class Refuses(BaseHTTPRequestHandler):
 def nothing_starts() -> Iterator[None]:
     """An environment in which no command finds a server, and none can start one."""
     nobody, before = free_ports(1)[0], dict(os.environ)
-    with TemporaryDirectory() as folder, HTTPServer(("127.0.0.1", 0), Refuses) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+    server = HTTPServer(("127.0.0.1", 0), Refuses)
+    with TemporaryDirectory() as folder, servers.answering(server):
         place = Path(folder)
         (place / "file").touch()
         os.environ |= {
@@ -100,7 +100,6 @@ def nothing_starts() -> Iterator[None]:
         os.chdir(place)
         yield
         os.chdir(here)
-        server.shutdown()
         os.environ.clear()
         os.environ.update(before)
 

@@ -508,3 +508,70 @@ def test_answer_that_names_no_other_page_is_whole(document: Any) -> None:
 def test_fields_of_the_one_item_are_its_own() -> None:
     with serving(lambda _asked: json_reply({"id": 1, "next": "/things/2"})) as url:
         assert len(Read().items(Source(url, One("")))) == 1
+
+
+# --- an API that answers with a status where a list ends ---
+
+
+def ended(status: int, pages: int) -> Any:
+    """Pages of three items, and the status without a body behind them."""
+
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.query.get("page", int(asked.query.get("offset", 0)) // 3 + 1))
+        return json_reply({"data": rows(3, number * 3)}) if number <= pages else Reply(status, (), 0)
+
+    return answer
+
+
+@pytest.mark.parametrize("paging", [Page(), Offset(limit=3)])
+@pytest.mark.parametrize("pages", [0, 1, 3])
+def test_no_content_is_an_empty_page(paging: Any, pages: int) -> None:
+    with serving(ended(204, pages)) as url:
+        assert len(Read().items(Source(url, "data", paging=paging))) == 3 * pages
+
+
+@pytest.mark.parametrize("paging", [None, Link(), NextUrl(), Cursor(), Page(has_more_path="more")])
+def test_no_content_at_once_is_an_empty_list(paging: Any) -> None:
+    with serving(ended(204, 0)) as url:
+        assert Read().items(Source(url, "data", paging=paging, total="count")) == []
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 416, 422])
+@pytest.mark.parametrize("kind", [Page, Offset])
+def test_status_that_is_declared_ends_a_list_behind_its_first_page(kind: Any, status: int) -> None:
+    sized = {"limit": 3} if kind is Offset else {}
+    with serving(ended(status, 2)) as url:
+        assert len(Read().items(Source(url, "data", paging=kind(end_status=status, **sized)))) == 6
+        with pytest.raises(
+            SourceAnswerError, match=rf"2 pages came before\..*declare {kind.__name__}\(…, end_status={status}"
+        ):
+            Read().items(Source(url, "data", paging=kind(**sized)))
+    with serving(ended(status, 0)) as url, pytest.raises(SourceAnswerError, match="address right"):
+        Read().items(Source(url, "data", paging=kind(end_status=status, **sized)))
+
+
+@pytest.mark.parametrize("status", [204, 404])
+def test_status_is_no_end_while_the_answer_before_says_that_there_are_more(status: int) -> None:
+    def answer(asked: Asked) -> Reply:
+        more = json_reply({"data": rows(3), "more": True})
+        return more if asked.query["page"] == "1" else Reply(status, (), 0)
+
+    paging = Page(has_more_path="more", end_status=404)
+    with serving(answer) as url, pytest.raises(SourceAnswerError, match="more"):
+        Read().items(Source(url, "data", paging=paging))
+
+
+def test_status_is_no_end_before_the_total() -> None:
+    def answer(asked: Asked) -> Reply:
+        return json_reply({"data": rows(3), "n": 7}) if asked.query["page"] == "1" else Reply(404, (), 0)
+
+    with serving(answer) as url, pytest.raises(SourceAnswerError, match="a total of 7 items, and 3 different"):
+        Read().items(Source(url, "data", total="n", paging=Page(end_status=404)))
+
+
+def test_api_that_ignores_its_paging_and_changes_its_items_is_not_read_for_ever() -> None:
+    served = iter(range(10**9))
+    with serving(lambda _asked: json_reply({"data": [{"id": 1, "served": next(served)}]})) as url:
+        with pytest.raises(SourceAnswerError, match=r"5 pages came and the list does not end\..*source\.max_pages"):
+            Read(settings={"max_pages": 5}).items(Source(url, "data", paging=Page()))
+        assert len(Read(settings={"max_pages": 1}).items(Source(url, "data"))) == 1

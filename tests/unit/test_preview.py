@@ -9,10 +9,16 @@ from penstock.cli import cli
 from penstock.errors import ConfigError, SourceUnavailableError
 from penstock.simulator import Simulator
 from penstock.simulator.people import Question, answer
+from penstock.source import Page, Source
 from tests.apis import json_reply
+from tests.windowed import QUAKES
 
 PEOPLE = answer(Question("seed", 1, 3))["results"]
 """The record of `tests.windowed:QUAKES` is a person."""
+NUMBERED = QUAKES.model_copy(update={"source": Source("https://api.example.com/", "features", paging=Page())})
+TOTALLED = QUAKES.model_copy(
+    update={"source": Source("https://api.example.com/", "features", paging=Page(), total="count")}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +63,28 @@ def test_the_questions_are_shown_also_where_there_are_no_items_and_with_the_one_
         none = CliRunner().invoke(cli, ["preview"])
     assert "2 of 3 items looked at\nGET ?page=***: would be the next question" in some.stderr
     assert "0 of 0 items looked at\nthe API has no items" in none.stderr
+
+
+@pytest.mark.parametrize(("first", "doubt"), [(0, "doubtful: page 0 holds other items than page 1"), (1, "")])
+def test_page_before_the_first_one_is_told(monkeypatch: pytest.MonkeyPatch, first: int, doubt: str) -> None:
+    monkeypatch.setenv("PENSTOCK_PIPELINES", f"{__name__}:NUMBERED")
+    answers = {str(first + at): json_reply({"features": [person]}) for at, person in enumerate(PEOPLE)}
+    with Simulator(api=lambda one: answers.get(one.query["page"], json_reply({}, 404))) as api:
+        monkeypatch.setenv("PENSTOCK_SOURCE_URL_QUAKES", api.url)
+        done = CliRunner().invoke(cli, ["preview", "--limit", "1"])
+    assert done.exit_code == 0
+    assert doubt in done.stderr
+    assert bool(doubt) == ("doubtful" in done.stderr)
+
+
+@pytest.mark.parametrize("total", [1, 3])
+def test_total_that_counts_one_page_is_told(monkeypatch: pytest.MonkeyPatch, total: int) -> None:
+    monkeypatch.setenv("PENSTOCK_PIPELINES", f"{__name__}:TOTALLED")
+    answers = {str(at + 1): json_reply({"features": [person], "count": total}) for at, person in enumerate(PEOPLE)}
+    with Simulator(api=lambda one: answers.get(one.query["page"], json_reply({"features": [], "count": 0}))) as api:
+        monkeypatch.setenv("PENSTOCK_SOURCE_URL_QUAKES", api.url)
+        done = CliRunner().invoke(cli, ["preview", "--limit", "1"])
+    assert ("the total (count) ends the list with the first page" in done.stderr) == (total == 1)
 
 
 def test_users_are_shown_though_no_simulator_runs(monkeypatch: pytest.MonkeyPatch) -> None:

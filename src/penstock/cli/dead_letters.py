@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_pipeline, with_settings
+from penstock.cli.support.options import example, needs_kafka, with_pipeline, with_settings
 from penstock.cli.support.values import COUNT, NAME, NOTE
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def dead_letters() -> None:
 @click.option("--json", "as_json", is_flag=True, help="All of them, one JSON object a line.")
 @with_settings
 @with_pipeline
+@needs_kafka
 def list_letters(
     settings: "Settings",
     pipeline: "Pipeline",
@@ -66,6 +67,7 @@ def list_letters(
 @click.option("--json", "as_json", is_flag=True, help="For scripts, with all bytes.")
 @with_settings
 @with_pipeline
+@needs_kafka
 def show(settings: "Settings", pipeline: "Pipeline", identity: str, as_json: bool) -> None:
     """Everything of one letter: its headers, what became of it, its original bytes."""
     from penstock.audit.letters import exported
@@ -87,6 +89,7 @@ def show(settings: "Settings", pipeline: "Pipeline", identity: str, as_json: boo
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A new file.")
 @with_settings
 @with_pipeline
+@needs_kafka
 def export(
     settings: "Settings", pipeline: "Pipeline", reason: str | None, run: str | None, resolved: bool, file: Path
 ) -> None:
@@ -107,6 +110,7 @@ def export(
 @click.option("--dry-run", is_flag=True, help="Only report what would happen.")
 @with_settings
 @with_pipeline
+@needs_kafka
 def replay(
     settings: "Settings",
     pipeline: "Pipeline",
@@ -150,6 +154,7 @@ def replay(
 @click.option("--reason-text", type=NOTE, help="Why, for whoever looks at the letter later.")
 @with_settings
 @with_pipeline
+@needs_kafka
 def dismiss(settings: "Settings", pipeline: "Pipeline", ids: tuple[str, ...], reason_text: str | None) -> None:
     """Close letters that need no replay. They stay where they are, and no row is made of them.
 

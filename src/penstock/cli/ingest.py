@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_interval, with_pipeline, with_settings
+from penstock.cli.support.options import example, needs_kafka, with_interval, with_pipeline, with_settings
 from penstock.cli.support.values import COUNT, LOGICAL_DATE, NAME
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @with_settings
 @with_pipeline
+@needs_kafka
 def ingest(
     settings: "Settings",
     pipeline: "Pipeline",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_pipeline, with_settings
+from penstock.cli.support.options import example, needs_kafka, with_pipeline, with_settings
 from penstock.cli.support.values import KEY
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @with_settings
 @with_pipeline
+@needs_kafka
 def trace(settings: "Settings", pipeline: "Pipeline", wanted: str, as_json: bool) -> None:
     """Where one record is: fetched by which run, its messages in Kafka, its micro-batch, its row, its dead letters."""
     from dataclasses import asdict

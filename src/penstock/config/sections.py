@@ -269,6 +269,8 @@ class SourceSettings(Section):
     """Longest pause between two attempts; a longer `Retry-After` ends the attempts."""
     max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     """Largest answer, decompressed; a larger one ends the run."""
+    max_pages: int = Field(default=100_000, ge=1)
+    """Most pages of one run. An API that ignores the parameters of its paging would be read for ever; the run fails."""
 
 
 class KafkaSettings(Section):

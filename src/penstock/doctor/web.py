@@ -43,8 +43,9 @@ def api(settings: Settings, pipeline: Pipeline, now: Now = system_time) -> Itera
         yield failed("api", f"{url}: {answer}", "Is the address right (source.urls), and is there a way to it?")
         return
     yield clock(url, answer.headers.get("Date"), now)
-    if answer.status_code == HTTPStatus.OK:
-        yield fine("api", f"{url} answers")
+    is_empty = answer.status_code == HTTPStatus.NO_CONTENT and pipeline.source.most_records is None
+    if answer.status_code == HTTPStatus.OK or is_empty:
+        yield fine("api", f"{url} answers" + (" that it has nothing for yesterday" if is_empty else ""))
     else:
         status = answer.status_code
         remedy = _REMEDIES.get(status, _REDIRECT if answer.has_redirect_location else _OTHER)

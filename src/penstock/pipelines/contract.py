@@ -136,6 +136,11 @@ class Column:
         return self.kind.is_flag or self.kind.is_time or (self.python is str and self.min_length > 0)
 
     @property
+    def is_bound(self) -> bool:
+        """Whether its values must be more than what pydantic checks."""
+        return bool(self.kind.form or self.kind.fits or self.max_bytes)
+
+    @property
     def cql(self) -> str:
         return self.kind.cql
 
@@ -253,12 +258,17 @@ class Pipeline(BaseModel):
     @property
     def keys(self) -> Key:
         """The key, also where the declaration names one column only."""
-        return Key((self.key,)) if isinstance(self.key, str) else self.key
+        return _key_of_one(self.key) if isinstance(self.key, str) else self.key
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of the key in its order."""
+        return _key_columns(self.record, self.keys)
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The fields in the order of their declaration; a key of text has the bounds of Cassandra's keys."""
-        return _columns(self.record, self.keys)
+        return columns_of(self.record, self.keys)
 
     @property
     def cells(self) -> tuple[Column, ...]:
@@ -306,9 +316,21 @@ class Pipeline(BaseModel):
 
 # Per class, not per pipeline: a copy of a pipeline with another record has other columns.
 @cache
-def _columns(record: type[Record], key: Key) -> tuple[Column, ...]:
+def columns_of(record: type[Record], key: Key) -> tuple[Column, ...]:
+    """The fields of a record as columns of a table with this key, in the order of their declaration."""
     columns = (_column(record, name, field) for name, field in record.model_fields.items())
     return tuple(_as_key(column, key) if column.name in key.names else column for column in columns)
+
+
+@cache
+def _key_columns(record: type[Record], key: Key) -> tuple[Column, ...]:
+    by_name = {column.name: column for column in columns_of(record, key)}
+    return tuple(by_name[name] for name in key.names)
+
+
+@cache
+def _key_of_one(name: str) -> Key:
+    return Key((name,))
 
 
 def _schema(column: Column, found: Mapping[str, Any]) -> dict[str, Any]:

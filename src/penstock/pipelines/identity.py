@@ -9,12 +9,12 @@ from penstock.pipelines.contract import Column, Pipeline, Record
 
 def key_of(pipeline: Pipeline, record: Record) -> Any:
     """The record's key as its row has it: of several columns the tuple of their values, in the order of the key."""
-    return _one(tuple(column.kind.as_key(getattr(record, column.name)) for column in _columns(pipeline)))
+    return _one(tuple(column.kind.as_key(getattr(record, column.name)) for column in pipeline.key_columns))
 
 
 def key_of_row(pipeline: Pipeline, values: Mapping[str, Any]) -> Any:
     """The key of a row, from its values by column; equal to that of its record."""
-    return _one(tuple(values[column.name] for column in _columns(pipeline)))
+    return _one(tuple(values[column.name] for column in pipeline.key_columns))
 
 
 def key_text(key: Any) -> str:
@@ -30,13 +30,13 @@ def is_deleted(pipeline: Pipeline, record: Record) -> bool:
 
 def message_key(pipeline: Pipeline, record: Record) -> bytes:
     """The key of the record's message: its partition key. Kafka keeps the order of messages that have one key."""
-    values = (column.kind.as_key(getattr(record, column.name)) for column in _columns(pipeline))
+    values = (column.kind.as_key(getattr(record, column.name)) for column in pipeline.key_columns)
     return key_text(_one(tuple(values)[: len(pipeline.keys.partition)])).encode()
 
 
 def read_key(pipeline: Pipeline, text: str) -> Any:
     """The key that the text names, see `key_text`; None where it names none."""
-    columns = _columns(pipeline)
+    columns = pipeline.key_columns
     try:
         texts = json.loads(text) if len(columns) > 1 else [text]
         if not isinstance(texts, list) or len(texts) != len(columns):
@@ -55,7 +55,7 @@ def read_beginning(pipeline: Pipeline, texts: Sequence[str]) -> tuple[Any, ...]:
     Raises:
         ValueError: a column is missing, or a text is no value of its column; says which.
     """
-    columns, least = _columns(pipeline), len(pipeline.keys.partition)
+    columns, least = pipeline.key_columns, len(pipeline.keys.partition)
     if len(texts) == 1 and len(columns) > 1 and (whole := read_key(pipeline, texts[0])) is not None:
         return tuple(whole)
     if texts and not least <= len(texts) <= len(columns):
@@ -76,11 +76,6 @@ def _read_or_refuse(column: Column, text: str) -> Any:
 
 def _read(column: Column, text: Any) -> Any:
     return column.kind.from_text(text) if column.kind.from_text and isinstance(text, str) else None
-
-
-def _columns(pipeline: Pipeline) -> list[Column]:
-    by_name = {column.name: column for column in pipeline.columns}
-    return [by_name[name] for name in pipeline.keys.names]
 
 
 def _one(values: tuple[Any, ...]) -> Any:

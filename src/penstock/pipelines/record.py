@@ -16,7 +16,8 @@ from typing import Any, NoReturn, get_origin
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from penstock.pipelines.contract import Column, From, Pipeline, Record, Template
+from penstock.pipelines.contract import Column, From, Pipeline, Record, Template, columns_of
+from penstock.pipelines.keys import Key
 from penstock.pipelines.types import plain_type
 from penstock.source.body import json_text
 from penstock.source.places import came, kind_came
@@ -141,15 +142,13 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
         message = f"an item is an object, not {type(item).__name__}"
         return Rejected(Reason.NOT_AN_OBJECT, message, canonical_json(item))
     values: dict[str, Any] = {}
-    for column in pipeline.columns:
+    for column, name, take, has_form in _takers(pipeline.record, pipeline.keys):
         try:
-            value = _taker(column.origin.path)(item)
-            if value is not None and (column.kind.from_item or column.origin.form):
-                value = _in_its_form(column, value)
+            value = take(item)
         except _PartsMissingError as error:
-            return Rejected(Reason.MISSING_FIELD, f"{column.name}: {error}", canonical_json(item))
+            return Rejected(Reason.MISSING_FIELD, f"{name}: {error}", canonical_json(item))
         if value is not None:
-            values[column.name] = value
+            values[name] = _in_its_form(column, value) if has_form else value
     # Through JSON text, so that exactly what Kafka will carry is what is checked.
     text = _quick_json(values)
     checked = _too_large(text) or _checked(pipeline, text, values)
@@ -297,7 +296,7 @@ def _checked(pipeline: Pipeline, text: str | bytes, parsed: Any) -> Record | _Pr
         found = _Problem(_reason(problem["type"]), f"{field}: {problem['msg']}" if field else problem["msg"])
         before = takewhile(lambda column: column.name != problem["loc"][0], pipeline.columns) if problem["loc"] else ()
         return _misformed(before, parsed) or found
-    return _misformed(pipeline.columns, parsed) or record
+    return _misformed(_bound(pipeline.record, pipeline.keys), parsed) or record
 
 
 def _misformed(columns: Iterable[Column], parsed: Mapping[str, Any]) -> _Problem | None:
@@ -308,7 +307,7 @@ def _misformed(columns: Iterable[Column], parsed: Mapping[str, Any]) -> _Problem
             return _Problem(Reason.WRONG_TYPE, f"{column.name}: {kind.form.rule}")
         if kind.form and value is not None and not kind.form.holds(value):
             return _Problem(Reason.INVALID_VALUE, f"{column.name}: {kind.form.rule}")
-        if value is not None and not kind.fits(value):
+        if value is not None and kind.fits and not kind.fits(value):
             return _Problem(Reason.WRONG_TYPE, f"{column.name}: is declared as {kind.cql}, which cannot hold the value")
         if column.max_bytes and not 0 < len(parsed[column.name].encode()) <= column.max_bytes:
             return _Problem(Reason.INVALID_VALUE, f"{column.name}: a key has 1 to {column.max_bytes} bytes")
@@ -348,6 +347,22 @@ class _PartsMissingError(Exception):
     """Some parts of a template are present and others are absent."""
 
 
+# Records are many: what a declaration says of each column is looked up once.
+@cache
+def _takers(record: type[Record], key: Key) -> tuple[tuple[Column, str, Callable[[Any], Any], bool], ...]:
+    """Each column with its name, what takes its value out of an item, and whether that value has another form there."""
+    return tuple(
+        (column, column.name, _taker(column.origin.path), bool(column.kind.from_item or column.origin.form))
+        for column in columns_of(record, key)
+    )
+
+
+@cache
+def _bound(record: type[Record], key: Key) -> tuple[Column, ...]:
+    """The columns of which more is agreed than what pydantic checks."""
+    return tuple(column for column in columns_of(record, key) if column.is_bound)
+
+
 @cache
 def _taker(path: str) -> Callable[[Mapping[str, Any]], Any]:
     """A function that takes a field's value out of an item, see `From`. Cached, because records are many."""
@@ -373,7 +388,9 @@ def _written(written: str, template: Template, places: Iterable[Iterable[str]], 
 def _at(names: Iterable[str], item: Any) -> Any:
     try:
         for name in names:
-            item = item[int(name) if isinstance(item, list) and name.isdecimal() else name]
+            item = item[
+                name if type(item) is dict else int(name) if isinstance(item, list) and name.isdecimal() else name
+            ]
     except (KeyError, IndexError, TypeError):  # not there, or not in an object
         return None
     return item

@@ -69,10 +69,6 @@ class Items:
     """Whether a name stands twice in what Spark read."""
 
 
-def _fits(_: Any) -> bool:
-    return True
-
-
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -104,8 +100,8 @@ class FieldType:
     """Of collections."""
     has_infinity: bool = False
     """Whether Spark reads a number that is too large as infinity, which is no value of ours."""
-    fits: Callable[[Any], bool] = _fits
-    """Whether a value of JSON that Python can hold fits the column."""
+    fits: Callable[[Any], bool] | None = None
+    """Whether a value of JSON that Python can hold fits the column; None where each does."""
     schema: Mapping[str, Any] | None = None
     """JSON Schema of a message's value, where pydantic's own is another."""
     from_item: Callable[[Any], Any] | None = None

@@ -13,7 +13,7 @@ from penstock.proposal.given import Given, Params
 from penstock.proposal.items import Found, scalars
 from penstock.source import Cursor, Header, Link, NextUrl, Offset, One, Page, Paging
 from penstock.source.following import MORE, NEXT, letters
-from penstock.source.places import AbsentError, items_in
+from penstock.source.places import AbsentError, items_in, overlaps
 from penstock.source.requests import origin
 from penstock.urls import shown
 
@@ -193,7 +193,7 @@ def _counted(asking: Asking, given: Given, stated: Mapping[str, Any], found: Fou
     if given.file is not None:
         return Paged(None, given.params, doubts=("of a file nobody can tell whether the API has pages",))
     again = _items(asking.more(), found) if len(asking.asked) > _STEADY else None
-    if again and not _overlaps(again, found.items):
+    if again and not overlaps(again, found.items):
         unsteady = "the same question brings other items each time: an API that makes them up? See Generated"
         return Paged(None, given.params, doubts=(unsteady,))
     if page or offset:
@@ -206,7 +206,7 @@ def _by_page(asking: Asking, given: Given, stated: Mapping[str, Any], found: Fou
     param = _param(given, stated, _PAGE_PARAMS) or "page"
     here = _number(given, stated, param, _PAGE_PARAMS)
     following = _items(asking.more({param: 2 if here is None else here + 1}), found)
-    if following is None or _overlaps(following, found.items):
+    if following is None or overlaps(following, found.items):
         return None
     numbers = (1, 0) if here is None else (here,)
     first = next((number for number in numbers if _is_first(asking, found, {param: number})), None)
@@ -223,7 +223,7 @@ def _is_first(asking: Asking, found: Found, params: Mapping[str, str | int]) -> 
     makes up its items, or takes an unknown parameter for a filter, gives others.
     """
     again = _items(asking.more(params), found)
-    return again is not None and len(again) > 0 and _overlaps(again, found.items)
+    return again is not None and len(again) > 0 and overlaps(again, found.items)
 
 
 def _by_offset(asking: Asking, given: Given, stated: Mapping[str, Any], found: Found) -> Paged | None:
@@ -233,7 +233,7 @@ def _by_offset(asking: Asking, given: Given, stated: Mapping[str, Any], found: F
     limit = _number(given, limits, limit_param, _LIMIT_PARAMS) or len(found.items)
     here = _number(given, stated, param, _OFFSET_PARAMS) or 0
     following = _items(asking.more({param: here + len(found.items)}), found)
-    if following is None or _overlaps(following, found.items):
+    if following is None or overlaps(following, found.items):
         return None
     if not _is_first(asking, found, {param: here}):
         return None
@@ -246,12 +246,6 @@ def _items(answer: Answer | None, found: Found) -> list[Any] | None:
         return None if answer is None else items_in(answer.document, found.place)
     except (AbsentError, SourceError):
         return None
-
-
-def _overlaps(following: list[Any], items: list[Any]) -> bool:
-    """Whether more than half of a page was on the page before: then it is none of its own."""
-    known = set(map(repr, items))
-    return sum(repr(item) in known for item in following) * 2 > len(following)
 
 
 def _param(given: Given, stated: Mapping[str, Any], known: frozenset[str]) -> str:

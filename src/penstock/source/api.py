@@ -9,7 +9,8 @@ that two pages never hold the same item, where rows move under an offset or page
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from http import HTTPStatus
+from typing import Any, Self, get_args
 
 import httpx
 from pydantic_core import to_json
@@ -17,13 +18,13 @@ from pydantic_core import to_json
 from penstock.config import SourceSettings
 from penstock.errors import SourceAnswerError
 from penstock.source.auth import OAuth2ClientCredentials
-from penstock.source.client import Client, Reply, UnauthorizedError, UnusableError
+from penstock.source.client import Client, Reply, StatusError, UnauthorizedError, UnusableError
 from penstock.source.declaration import Source
 from penstock.source.distinct import Distinct
 from penstock.source.following import following_page
 from penstock.source.interval import Interval
 from penstock.source.pace import Clock, Pace
-from penstock.source.paging import Ask, Seen, WrongAnswerError, may_end_unnoticed
+from penstock.source.paging import Ask, EndStatus, Offset, Page, Seen, WrongAnswerError, may_end_unnoticed
 from penstock.source.places import AbsentError, Header, One, at, came, items_in, whole_number
 from penstock.source.requests import Request, Requests
 from penstock.source.secrets import Secrets
@@ -74,6 +75,7 @@ class Api:
         clock: Clock | None = None,
     ) -> None:
         self._source = source
+        self._settings = settings
         self._address = address
         self._clock = clock or Clock()
         self._secrets = secrets or Secrets.of(settings)
@@ -93,14 +95,14 @@ class Api:
         Raises:
             SourceUnavailableError: no usable answer within the budget of attempts, which is per page.
             SourceAnswerError: an answer, but of the wrong kind; or the same page, or one that was asked for before; or
-                fewer items than the API states.
+                fewer items than the API states, or more pages than the settings allow.
             ConfigError: no number of records that can be asked for, no such secret, no interval where one is needed.
         """
         records = self._source.asked(records)
         requests = self._requests(interval)
         ask: Ask | None = self._source.pages.first(interval.seed, records)
         with Distinct() as distinct:
-            walk = _Walk(self._source, distinct)
+            walk = _Walk(self._source, distinct, self._settings.max_pages)
             while ask is not None:
                 request = requests.of(ask)
                 walk.asks(request)
@@ -154,9 +156,9 @@ class Api:
         token = self._token.read if self._token else no_token
         return Requests(self._source, interval, self._address, self._secrets, token)
 
-    def _sent(self, request: Request) -> Reply:
+    def _sent(self, request: Request, empty: frozenset[int] = frozenset()) -> Reply:
         try:
-            reply = self._client.send(request, ndjson=self._source.ndjson)
+            reply = self._client.send(request, ndjson=self._source.ndjson, empty=empty)
         except UnauthorizedError as error:
             if self._token and self._token.drop():
                 raise UnusableError(request.shown, "401: the token was taken before, and is asked for anew") from error
@@ -166,11 +168,17 @@ class Api:
         return reply
 
     def _page(self, requests: Requests, request: Request, ask: Ask, walk: "_Walk") -> tuple[Reply, Seen, Ask | None]:
+        # An API of which a number of items is asked for has no list that could be empty.
+        empty = frozenset({HTTPStatus.NO_CONTENT, ask.end_status} if self._source.most_records is None else ())
+
         def attempt() -> tuple[Reply, Seen, Ask | None]:
-            reply = self._sent(requests.signed(request))
+            try:
+                reply = self._sent(requests.signed(request), empty)
+            except StatusError as error:
+                raise walk.hinted(error) from error
             try:
                 seen = walk.seen(ask, reply)
-                return reply, seen, self._source.pages.next(seen)
+                return reply, seen, walk.following(seen, reply)
             except (AbsentError, WrongAnswerError) as error:
                 raise UnusableError(request.shown, str(error), wrong=True) from error
 
@@ -180,8 +188,9 @@ class Api:
 class _Walk:
     """What is remembered of the pages of one run: hashes, no items."""
 
-    def __init__(self, source: Source, distinct: Distinct) -> None:
+    def __init__(self, source: Source, distinct: Distinct, most_pages: int) -> None:
         self._source = source
+        self._most_pages = most_pages
         self._distinct = distinct
         self._asked: dict[int, int] = {}
         self._came: dict[int, int] = {}
@@ -191,7 +200,13 @@ class _Walk:
         self.pages = 0
 
     def asks(self, request: Request) -> None:
-        """Refuses a request that was sent before: it would go on so for ever."""
+        """Refuses a request that was sent before, and one more than the most pages: it would go on so for ever."""
+        if self.pages == self._most_pages:
+            raise SourceAnswerError(
+                request.shown,
+                f"{self.pages} pages came and the list does not end. Does the API know these parameters? If it has so "
+                "many, raise source.max_pages",
+            )
         number, again = self.pages + 1, hash(to_json([str(request.url), request.json]))
         before = self._asked.setdefault(again, number)
         if before != number:
@@ -202,12 +217,27 @@ class _Walk:
 
     def seen(self, ask: Ask, reply: Reply) -> Seen:
         """The answer as its paging sees it; nothing of it is remembered yet, as it may be one to another question."""
+        if reply.is_empty:
+            return Seen(ask, None, [], reply.links, self._total, self._items)
         items, stated = items_in(reply.document, self._source.items), self._stated(reply)
         # One that shrinks means that rows went, and others may have moved under an offset: that is no end.
         total = None if stated is None else max(stated, self._total or 0)
         new = len(items) if total is None else self._distinct.new_in(map(_hash, items))
         so_far = self._items + new
         return Seen(ask, reply.document, items, reply.links, total, so_far)
+
+    def following(self, seen: Seen, reply: Reply) -> Ask | None:
+        """What is asked next: a first answer of nothing, which has no document, leads to no other."""
+        return None if reply.is_empty and not self.pages else self._source.pages.next(seen)
+
+    def hinted(self, error: StatusError) -> StatusError:
+        """The error; behind pages that came, with what to declare if that is how the API ends a list."""
+        paging = self._source.paging
+        if not self.pages or error.status not in get_args(EndStatus) or not isinstance(paging, (Page, Offset)):
+            return error
+        kind = type(paging).__name__
+        how = f"If this is how the API ends a list, declare {kind}(…, end_status={error.status})"
+        return StatusError(error.url, f"{error.problem} {self.pages} pages came before. {how}", error.status)
 
     def took(self, request: Request, seen: Seen) -> None:
         """Remembers a page; one that holds the same items as an earlier one is none."""

@@ -56,6 +56,8 @@ class Reply:
     received_at: datetime
     body_bytes: int
     """Size of the decoded body."""
+    is_empty: bool = False
+    """The API says by its status that there is nothing; there is no document."""
 
 
 class UnusableError(Exception):
@@ -78,7 +80,15 @@ class NotJsonError(UnusableError):
     """A whole answer that is neither JSON nor what else was asked for."""
 
 
-class UnauthorizedError(SourceAnswerError):
+class StatusError(SourceAnswerError):
+    """A status that asking again will not change."""
+
+    def __init__(self, url: ShownUrl, problem: str, status: int) -> None:
+        self.status = status
+        super().__init__(url, problem)
+
+
+class UnauthorizedError(StatusError):
     """The credentials are not taken."""
 
 
@@ -117,8 +127,16 @@ class Client:
         )
         return retrying(attempt)
 
-    def send(self, request: Request, *, ndjson: bool = False, form: dict[str, str] | None = None) -> Reply:
-        """The answer to one request, sent once; with a `form`, that is its body.
+    def send(
+        self,
+        request: Request,
+        *,
+        ndjson: bool = False,
+        form: dict[str, str] | None = None,
+        empty: frozenset[int] = frozenset(),
+    ) -> Reply:
+        """The answer to one request, sent once; with a `form`, that is its body. `empty` are the statuses that say that
+        there is nothing.
 
         Raises:
             UnusableError: asking again may help.
@@ -130,6 +148,8 @@ class Client:
         try:
             with self._open(request, form) as response:
                 self._pace.hears(response.headers)
+                if response.status_code in empty:
+                    return Reply(None, {}, response.headers, self._clock.now(), 0, is_empty=True)
                 self._check_status(request.shown, response)
                 body = self._body(request.shown, response)
                 headers = response.headers
@@ -170,8 +190,10 @@ class Client:
                 url, f"with {said} to {target}: no redirect is followed; make it the source's address"
             )
         if status == HTTPStatus.UNAUTHORIZED:
-            raise UnauthorizedError(url, f"with {said}. Is the source's auth declared, and its secret the right one?")
-        raise SourceAnswerError(url, f"with {said}, which asking again will not change. Is the source's address right?")
+            problem = f"with {said}. Is the source's auth declared, and its secret the right one?"
+            raise UnauthorizedError(url, problem, status)
+        problem = f"with {said}, which asking again will not change. Is the source's address right?"
+        raise StatusError(url, problem, status)
 
     def _body(self, url: ShownUrl, response: httpx.Response) -> bytes:
         """The decoded body. Decoded here and not by httpx, so that the limit also holds inside one compressed chunk."""

@@ -7,7 +7,7 @@ for, as an API may give fewer than that: a list is read until it ends.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, NoReturn, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, NoReturn, Protocol, runtime_checkable
 
 import pydantic.dataclasses
 from pydantic import ConfigDict, Field
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _EXACT = ConfigDict(extra="forbid")
 Size = Annotated[int, Field(gt=0)]
+EndStatus = Literal[0, 400, 404, 410, 416, 422]
+"""What APIs answer behind their last page; 0: this one gives an empty list."""
 
 
 @pydantic.dataclasses.dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Ask:
     """For the paging itself; it is not sent."""
     may_repeat: bool = False
     """Whether an answer with the same items as an earlier one is none of our business; else it is an error."""
+    end_status: int = 0
+    """An HTTP status that says that there is no such page: the list ended with the page before. 0: none says so."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class FirstPage:
 @pydantic.dataclasses.dataclass(frozen=True, config=_EXACT, kw_only=True)
 class Page:
     """Numbered pages, until one is empty; or as many as the answer says (`pages_path`), or while it says that there are
-    more (`has_more_path`).
+    more (`has_more_path`). `end_status` is for an API that answers with a status, 404 say, where a list ends.
     """
 
     page_param: Place = "page"
@@ -111,6 +115,7 @@ class Page:
     size: Size | None = None
     pages_path: str = ""
     has_more_path: str = ""
+    end_status: EndStatus = 0
 
     def first(self, seed: str, records: int | None) -> Ask:
         return Ask({self.page_param: self.base_page, **_sized(self.size_param, self.size)})
@@ -128,7 +133,7 @@ class Page:
         return self._after(seen, number) if more else None
 
     def _after(self, seen: Seen, number: int) -> Ask:
-        return replace(seen.ask, params={**seen.ask.params, self.page_param: number + 1})
+        return replace(seen.ask, params={**seen.ask.params, self.page_param: number + 1}, end_status=self.end_status)
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=_EXACT, kw_only=True)
@@ -145,6 +150,7 @@ class Offset:
     offset_param: Place = "offset"
     limit_param: Place = "limit"
     has_more_path: str = ""
+    end_status: EndStatus = 0
 
     def first(self, seed: str, records: int | None) -> Ask:
         return Ask({self.offset_param: self.offset, **_sized(self.limit_param, self.limit)})
@@ -155,7 +161,7 @@ class Offset:
         if not seen.items:
             raise WrongAnswerError("the page is empty, while it says that there are more")
         offset = int(seen.ask.params[self.offset_param]) + self._moved_by(seen.items)
-        return replace(seen.ask, params={**seen.ask.params, self.offset_param: offset})
+        return replace(seen.ask, params={**seen.ask.params, self.offset_param: offset}, end_status=self.end_status)
 
     def _moved_by(self, items: list[Any]) -> int:
         """Of more items than were asked for, one that comes twice does not count: it would make us skip another one."""

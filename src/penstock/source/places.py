@@ -160,3 +160,9 @@ def _kind(value: Any) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+
+
+def overlaps(following: list[Any], items: list[Any]) -> bool:
+    """Whether more than half of a page was on the page before: then it is none of its own."""
+    known = set(map(repr, items))
+    return sum(repr(item) in known for item in following) * 2 > len(following)

@@ -29,7 +29,7 @@ def show(look: Look, pipeline: Pipeline) -> None:
     lines = [f"{method} {url}: {looked_at[url]} of {count} items looked at" for url, count in look.asked.items()]
     if look.following:
         lines.append(f"{method} {look.following}: would be the next question")
-    for line in lines:
+    for line in [*lines, *(f"doubtful: {doubt}" for doubt in look.doubts)]:
         err.print(line, markup=False, highlight=False, soft_wrap=True)
     if not seen:
         err.print("the API has no items for that interval", markup=False, highlight=False)

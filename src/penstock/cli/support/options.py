@@ -14,6 +14,9 @@ from penstock.cli.support.values import LOGICAL_DATE, NAME
 if TYPE_CHECKING:
     from penstock.config import Settings
 
+_PATIENCE_S = 2.0
+"""For a connection on this machine."""
+
 
 def example(*lines: str) -> str:
     """The end of a command's help: what one would type."""
@@ -48,6 +51,35 @@ def with_pipeline(command: Callable[..., None]) -> Callable[..., None]:
         from penstock.pipelines.project import chosen
 
         command(settings=settings, pipeline=chosen(settings, name), **options)
+
+    return wrapped
+
+
+def needs_kafka(command: Callable[..., None]) -> Callable[..., None]:
+    """Ends a command at once where it would wait for the Kafka of a local stack that does not run.
+
+    One that was started may be on its way up, or back, and a foreign one is anybody's: those are waited for. Stands
+    below `with_pipeline`.
+
+    Raises:
+        BrokerError: no stack runs, and nobody listens.
+    """
+
+    @wraps(command)
+    def wrapped(settings: "Settings", **options: Any) -> None:
+        from penstock.errors import BrokerError
+        from penstock.launcher import control
+        from penstock.network.listening import addresses, nobody_at
+
+        where = settings.kafka.bootstrap_servers
+        is_local = where == settings.of_local_stack().kafka.bootstrap_servers
+        is_down = is_local and not control.status(settings, memory=False).supervisor_pid
+        if is_down and (nobody := nobody_at(addresses(where, settings.ports.kafka), _PATIENCE_S)):
+            raise BrokerError(
+                f"no Kafka takes a connection at {nobody}, and no stack runs in {settings.home}. `penstock up` starts "
+                "one; another Kafka is the setting kafka.bootstrap_servers"
+            )
+        command(settings=settings, **options)
 
     return wrapped
 
