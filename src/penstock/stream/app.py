@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
 from penstock.config import Settings
@@ -252,12 +253,15 @@ def session(settings: Settings, name: str, jars: Sequence[Path], pipelines: int 
     }
     try:
         launch(options)
-        return SparkSession.builder.config(map={**options}).getOrCreate()
+        spark = SparkSession.builder.config(map={**options}).getOrCreate()
     except FOREIGN as error:
         raise StreamError(
             f"{name} could not start with spark.master {master}: {first_cause(error)}. Is the master up "
             f"(`penstock status`), is port {settings.ports.spark_driver_ui} free, does JAVA_HOME name a Java 17?"
         ) from error
+    # By it the sink, which is in the driver's JVM, calls `Epochs`.
+    ensure_callback_server_started(spark.sparkContext._gateway)  # type: ignore[no-untyped-call] # pyspark's own
+    return spark
 
 
 def _slots(settings: Settings, pipelines: int) -> int:

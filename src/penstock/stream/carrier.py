@@ -11,7 +11,6 @@ from functools import partial
 from threading import Event, Lock, Thread
 from typing import Any
 
-from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -58,8 +57,6 @@ class Driver:
                     self._opened = error
             if isinstance(self._opened, PenstockError):
                 raise self._opened
-            # By it the sink, which is in the driver's JVM, calls `Epochs`.
-            ensure_callback_server_started(self._opened.sparkContext._gateway)  # type: ignore[no-untyped-call] # pyspark's own
             return self._opened.newSession()
 
     def room(self, spark: SparkSession, pipeline: str, partitions: int | None) -> Room:

@@ -19,6 +19,7 @@ import org.apache.spark.unsafe.types.UTF8String;
  */
 final class Tally implements WriterCommitMessage {
     private static final long serialVersionUID = 1;
+    private static final ObjectMapper JSON = new ObjectMapper();
 
     private record Flow(UTF8String run, UTF8String attempt) implements java.io.Serializable {}
 
@@ -41,7 +42,7 @@ final class Tally implements WriterCommitMessage {
 
     static HashMap<Integer, Long> position(String json) {
         try {
-            return new ObjectMapper().readValue(json, new TypeReference<HashMap<Integer, Long>>() {});
+            return JSON.readValue(json, new TypeReference<HashMap<Integer, Long>>() {});
         } catch (JsonProcessingException error) {
             throw new IllegalArgumentException(error);
         }
@@ -72,7 +73,7 @@ final class Tally implements WriterCommitMessage {
         Map<String, Object> report = Map.of(
                 "read", all[READ], "rejected", all[REJECTED], "flows", counted, "spans", new TreeMap<>(spans));
         try {
-            return new ObjectMapper().writeValueAsString(report);
+            return JSON.writeValueAsString(report);
         } catch (JsonProcessingException error) {
             throw new IllegalStateException(error);
         }
