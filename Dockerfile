@@ -66,7 +66,10 @@ ENV PATH=/opt/penstock/venv/bin:$PATH \
     PENSTOCK_HOME=/var/lib/penstock \
     PENSTOCK_CACHE=/opt/penstock/cache \
     PENSTOCK_STACK_LISTEN=0.0.0.0
-RUN python -c "from penstock.config import read_settings as read; from penstock.servers.java import find_java; find_java(read())"
+# What is made in the cache at the first start, now: whoever runs the image may not write it.
+RUN python -c "from penstock.config import read_settings; from penstock.servers.java import find_java; \
+from penstock.servers.spark import application_jars; settings = read_settings(); \
+application_jars(settings, find_java(settings))"
 USER penstock
 WORKDIR /home/penstock
 ENTRYPOINT ["penstock"]

@@ -44,9 +44,9 @@ def main() -> None:
 def _options(given: argparse.Namespace) -> Options:
     records = given.records or [200_000]
     if given.quick:
-        return Options(records, 1, QUICK, QUICK_WARM_UP, given.seconds)
+        return Options(records, 1, QUICK, QUICK_WARM_UP, given.seconds, given.per_second)
     warm_up = None if given.warm_up is None else _names(given.warm_up)
-    return Options(records, given.rounds, _names(given.only), warm_up, given.seconds)
+    return Options(records, given.rounds, _names(given.only), warm_up, given.seconds, given.per_second)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=float, default=180, help="of the steady rate; a third of it before, to warm up"
     )
+    parser.add_argument("--per-second", type=int, default=500, help="records, of the steady rate (%(default)s)")
     parser.add_argument("--only", default="", help="names of contenders, separated by commas")
     parser.add_argument("--quick", action="store_true", help=f"one round of {', '.join(QUICK)}, under five minutes")
     parser.add_argument("--warm-up", help="names as with --only, instead of everyone; empty for nobody")

@@ -37,6 +37,7 @@ class Options:
     warm_up: Sequence[str] | None = None
     """Who runs once before it counts; None is everyone."""
     seconds: float = 180
+    per_second: int = 500
 
 
 def drains(home: Path, cache: Path, options: Options, results: Path) -> None:
@@ -81,7 +82,7 @@ def absents(home: Path, cache: Path, options: Options, results: Path) -> None:
 
 def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:
     """Ours against the tutorials' code, at a steady rate."""
-    load = latency.Load(warm_up_s=options.seconds / 3, seconds=options.seconds)
+    load = latency.Load(options.per_second, warm_up_s=options.seconds / 3, seconds=options.seconds)
     dataset = make(cache / "data", pipelines.USERS_CREATED, load.records)
     outcomes: dict[str, list[dict[str, Any]]] = {}
     with place(home) as where:
@@ -186,7 +187,7 @@ def _about(where: Place, options: Options, contenders: Sequence[Contender]) -> d
         "servers": {
             "cassandra": f"{release}, heap {heaps.cassandra}",
             "kafka": f"heap {heaps.kafka}",
-            "spark": f"{version('pyspark')}, one worker with {where.settings.spark.executor_cores} cores",
+            "spark": f"{version('pyspark')}, one worker",
         },
         "contenders": {one.name: {"what": one.what, "version": one.version, "heap": one.heap} for one in contenders},
     }

@@ -1,6 +1,8 @@
 """`penstock stream` as a process of its own, and messages for it."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -38,6 +40,23 @@ def started(settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
 
 def log_of(settings: Settings) -> str:
     return (Path(settings.spark.checkpoint).parent / "stream.log").read_text()
+
+
+def taken(settings: Settings) -> int:
+    """Messages that the stream says it has stored or rejected, in all epochs."""
+    return sum(
+        int(stored) + int(bad) for stored, bad in re.findall(r"stored (\d+) rows, (\d+) rejected", log_of(settings))
+    )
+
+
+def committed(settings: Settings) -> int:
+    """Sum of the offsets up to which the checkpoint says that all partitions were read."""
+    place = Path(settings.spark.checkpoint, "users")
+    done = [int(path.name) for path in (place / "commits").glob("*") if path.name.isdecimal()]
+    if not done:
+        return 0
+    [ends] = json.loads((place / "offsets" / str(max(done))).read_text().splitlines()[-1]).values()
+    return sum(ends.values())
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The two that run on Spark: ours as it is shipped, and the tutorials' code."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,8 @@ def _options(settings: Settings) -> dict[str, str]:
     return {
         "spark.master": settings.spark.master,
         "spark.jars": ",".join(map(str, jars.classpath(settings, "spark"))),
+        # A worker of the local stack offers more task slots than there are cores.
+        "spark.cores.max": str(os.cpu_count()),
         "spark.executor.memory": settings.heaps.spark_executor,
         "spark.driver.host": settings.hosts.stream,
         "spark.ui.port": str(settings.ports.spark_driver_ui),

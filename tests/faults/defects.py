@@ -3,9 +3,9 @@
 Each one runs for real: published to Kafka, carried by Spark into Cassandra, checked like any round of faults.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -13,20 +13,21 @@ from typing import Any
 
 from confluent_kafka import Producer
 from pyspark import SparkContext
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
 from penstock.audit import ledger
 from penstock.cassandra import Store
-from penstock.config import CassandraSettings, KafkaSettings, Settings
+from penstock.config import Settings
 from penstock.ingest import Run
 from penstock.kafka import Broker, Message
 from penstock.pipelines.contract import Pipeline
-from penstock.stream import Sinks, app, query
-from penstock.stream.batches import MicroBatches, prepare
-from penstock.stream.connectors.cassandra import write
-from penstock.stream.connectors.kafka import write_letters
+from penstock.stream import Seams, app
+from penstock.stream.epochs import Epochs, prepare
 from penstock.stream.judge import WRITETIME
+from penstock.stream.mode import Mode
+from penstock.stream.query import start
+from penstock.stream.sink import LETTER, OFFSET, PARTITION, REJECTED
 from rig.stacks import free_ports
 from tests.faults.check import Findings, Topic, check
 from tests.faults.load import Expected, messages
@@ -53,8 +54,7 @@ class Defect:
 
     name: str
     caught_by: frozenset[str]
-    sinks: Callable[[], Sinks] = Sinks
-    batches: type[MicroBatches] = MicroBatches
+    seams: Seams = field(default_factory=Seams)
     publish: Publish = _publish
 
 
@@ -73,61 +73,58 @@ class Verdict:
 # --- the defects ---------------------------------------------------------------------------------------------------
 
 
-class _Behind:
-    """A sink that lets the micro-batch commit first, and writes it when the next one comes."""
-
-    def __init__(self, sink: Callable[..., None]) -> None:
-        self._sink = sink
-        self._waiting: tuple[Any, ...] | None = None
-
-    def __call__(self, rows: DataFrame, *rest: Any) -> None:
-        if self._waiting:
-            self._sink(*self._waiting)
-        # Collected, because Spark forgets a micro-batch when it is over.
-        self._waiting = (rows.sparkSession.createDataFrame(rows.collect(), rows.schema), *rest)
+def _in_time() -> Column:
+    """Not of the last epoch, which was committed by a process that ended before it wrote."""
+    return F.col(OFFSET) < 300
 
 
-def _drop_one_in_10_000(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
-    part = F.pmod(F.xxhash64("id"), F.lit(10_000))
-    [[unlucky]] = good.select(F.min(part)).collect()
-    write(good.where(part != unlucky), pipeline, settings)
+def _behind(outgoing: DataFrame) -> DataFrame:
+    return outgoing.where(F.col(REJECTED) | _in_time())
 
 
-def _random_ids(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
-    write(good.withColumn("id", F.expr("uuid()")), pipeline, settings)
+def _letters_behind(outgoing: DataFrame) -> DataFrame:
+    return outgoing.withColumn(LETTER, F.when(_in_time(), F.col(LETTER)))
 
 
-def _swapped(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
-    changed = good.withColumns({"first_name": F.col("last_name"), "last_name": F.col("first_name")})
-    write(changed, pipeline, settings)
+def _few_dropped(outgoing: DataFrame) -> DataFrame:
+    return outgoing.where(F.col(REJECTED) | (F.col(PARTITION) != 1) | ~F.col(OFFSET).between(7, 10))
 
 
-def _wall_clock(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
-    write(good.withColumn(WRITETIME, F.unix_micros(F.current_timestamp())), pipeline, settings)
+def _random_ids(outgoing: DataFrame) -> DataFrame:
+    return outgoing.withColumn("id", F.expr("uuid()"))
 
 
-def _shortened(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
-    write(good.withColumn("address", F.left("address", F.lit(60))), pipeline, settings)
+def _swapped(outgoing: DataFrame) -> DataFrame:
+    return outgoing.withColumns({"first_name": F.col("last_name"), "last_name": F.col("first_name")})
 
 
-def _kept(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
+def _wall_clock(outgoing: DataFrame) -> DataFrame:
+    now_us = F.expr("reflect('java.lang.System', 'currentTimeMillis')").cast("bigint") * 1_000
+    return outgoing.withColumn(WRITETIME, now_us)
+
+
+def _shortened(outgoing: DataFrame) -> DataFrame:
+    return outgoing.withColumn("address", F.left("address", F.lit(60)))
+
+
+def _kept(options: Mapping[str, str]) -> Mapping[str, str]:
     """What became absent at the source stays as it was."""
-    write(good, pipeline.model_copy(update={"absent": "keep"}), settings)
+    return {**options, "absent": "keep"}
 
 
-def _through_text(letters: DataFrame, settings: KafkaSettings) -> None:
+def _through_text(outgoing: DataFrame) -> DataFrame:
     """As a letter that passes through text on its way: what is not UTF-8 is replaced."""
-    text = F.make_valid_utf8(F.col("value").cast("string"))
-    write_letters(letters.withColumn("value", text.cast("binary")), settings)
+    text = F.make_valid_utf8(F.col(LETTER)["value"].cast("string"))
+    return outgoing.withColumn(LETTER, F.col(LETTER).withField("value", text.cast("binary")))
 
 
-def _forgotten(letters: DataFrame, settings: KafkaSettings) -> None:
+def _forgotten(outgoing: DataFrame) -> DataFrame:
     """Bad records are skipped."""
+    return outgoing.withColumn(LETTER, F.when(~F.col(REJECTED), F.col(LETTER)))
 
 
-class _WithoutOnePartition(MicroBatches):
-    def store(self, batch: DataFrame, number: int) -> None:
-        super().store(batch.where("origin.partition != 2"), number)
+def _without_one_partition(outgoing: DataFrame) -> DataFrame:
+    return outgoing.where(F.col(PARTITION) != 2)
 
 
 def _publish_twice(settings: Settings, sent: Sequence[Message]) -> None:
@@ -152,17 +149,17 @@ def _publish_unheard(settings: Settings, sent: Sequence[Message]) -> None:
 
 DEFECTS = (
     Defect("none", frozenset()),
-    Defect("commit before write", frozenset({"account", "rows"}), lambda: Sinks(rows=_Behind(write))),
-    Defect("letters after commit", frozenset({"account", "letters"}), lambda: Sinks(letters=_Behind(write_letters))),
-    Defect("one in 10,000 dropped", frozenset({"account", "rows"}), lambda: Sinks(rows=_drop_one_in_10_000)),
-    Defect("random ids", frozenset({"account", "rows", "nothing else"}), lambda: Sinks(rows=_random_ids)),
-    Defect("two columns swapped", frozenset({"account", "rows"}), lambda: Sinks(rows=_swapped)),
-    Defect("wall-clock write times", frozenset({"rows"}), lambda: Sinks(rows=_wall_clock)),
-    Defect("a long value cut", frozenset({"account", "rows"}), lambda: Sinks(rows=_shortened)),
-    Defect("absent values kept", frozenset({"account", "rows"}), lambda: Sinks(rows=_kept)),
-    Defect("letters through text", frozenset({"letters"}), lambda: Sinks(letters=_through_text)),
-    Defect("bad records skipped", frozenset({"account", "letters"}), lambda: Sinks(letters=_forgotten)),
-    Defect("a partition dropped", frozenset({"account", "rows"}), batches=_WithoutOnePartition),
+    Defect("commit before write", frozenset({"account", "rows"}), Seams(rows=_behind)),
+    Defect("letters after commit", frozenset({"account", "letters"}), Seams(rows=_letters_behind)),
+    Defect("a few rows dropped", frozenset({"account", "rows"}), Seams(rows=_few_dropped)),
+    Defect("random ids", frozenset({"account", "rows", "nothing else"}), Seams(rows=_random_ids)),
+    Defect("two columns swapped", frozenset({"account", "rows"}), Seams(rows=_swapped)),
+    Defect("wall-clock write times", frozenset({"rows"}), Seams(rows=_wall_clock)),
+    Defect("a long value cut", frozenset({"account", "rows"}), Seams(rows=_shortened)),
+    Defect("absent values kept", frozenset({"account", "rows"}), Seams(options=_kept)),
+    Defect("letters through text", frozenset({"letters"}), Seams(rows=_through_text)),
+    Defect("bad records skipped", frozenset({"account", "letters"}), Seams(rows=_forgotten)),
+    Defect("a partition dropped", frozenset({"account", "rows"}), Seams(rows=_without_one_partition)),
     Defect("a produce error swallowed", frozenset({"account", "rows", "topic"}), publish=_publish_unheard),
     Defect("messages sent twice", frozenset({"topic"}), publish=_publish_twice),
 )
@@ -193,7 +190,7 @@ def _local_spark(
     settings: Settings, base: Pipeline, classpath: Sequence[Path], folder: Path
 ) -> Iterator[tuple[SparkSession, Settings]]:
     [port] = free_ports(1)
-    changes = {"master": "local[2]", "checkpoint": str(folder / "checkpoint"), "max_records_per_batch": RECORDS // 2}
+    changes = {"master": "local[4]", "checkpoint": str(folder / "checkpoint"), "max_records_per_batch": RECORDS // 2}
     own = settings.model_copy(
         update={
             "spark": settings.spark.model_copy(update=changes),
@@ -224,9 +221,6 @@ def _carry(spark: SparkSession, settings: Settings, pipeline: Pipeline, defect: 
         sent = list(islice(messages(run, pipeline.name, expected), RECORDS))
         Random(pipeline.name).shuffle(sent)
         defect.publish(settings, sent)
-        running = query.start(spark.newSession(), defect.batches(pipeline, settings, beside, sinks=defect.sinks()))
-        try:
-            running.processAllAvailable()
-        finally:
-            running.stop()
+        epochs = Epochs(pipeline, settings, beside, seams=defect.seams)
+        start(spark.newSession(), epochs, Mode.MICRO_BATCH, availableNow=True).awaitTermination()
     return check(settings, Topic(pipeline), ledger.account(settings, pipeline, run.id), expected)

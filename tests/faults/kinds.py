@@ -6,7 +6,7 @@ from random import Random
 
 import psutil
 
-from penstock.stream import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_LETTERS, BEFORE_ROWS
+from penstock.stream import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_ROWS
 from tests.faults import seams
 from tests.faults.stage import Stage, kill, pause, paused, ready_again
 from tests.waiting import until
@@ -51,7 +51,7 @@ def stopped(service: str) -> Callable[[Stage, Random], Mended]:
 
 
 def driver_killed_before(point: str) -> Callable[[Stage, Random], Mended]:
-    """kill -9 of the stream's driver by itself, at a point of the next micro-batch."""
+    """kill -9 of the stream's driver by itself, at a point of the next epoch."""
 
     def strike(stage: Stage, _: Random) -> Mended:
         before = stage.pids(["stream"])
@@ -121,10 +121,9 @@ FAULTS = (
     Fault("ingest task", "airflow", task_killed, dag=True),
     Fault("broker", "kafka", killed("kafka"), dag=True),
     Fault("driver", "spark", killed("stream")),
-    Fault("driver before the rows", "micro-batch", driver_killed_before(BEFORE_ROWS)),
-    Fault("driver between rows and letters", "micro-batch", driver_killed_before(BEFORE_LETTERS)),
-    Fault("driver between letters and counts", "micro-batch", driver_killed_before(BEFORE_COUNTS)),
-    Fault("driver before the commit", "micro-batch", driver_killed_before(BEFORE_COMMIT)),
+    Fault("driver before the rows", "epoch", driver_killed_before(BEFORE_ROWS)),
+    Fault("driver between letters and counts", "epoch", driver_killed_before(BEFORE_COUNTS)),
+    Fault("driver before the commit", "epoch", driver_killed_before(BEFORE_COMMIT)),
     Fault("executor", "spark", executor_killed),
     Fault("worker", "spark", killed("spark-worker")),
     Fault("cassandra", "cassandra", killed("cassandra")),

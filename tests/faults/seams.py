@@ -1,4 +1,4 @@
-"""The stack as it is, with a stream that a test can kill at a chosen point of a micro-batch.
+"""The stack as it is, with a stream that a test can kill at a chosen point of an epoch.
 
 `stack` declares it for the supervisor; run as a program this module is that stream.
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from penstock.config import Settings, read_settings
 from penstock.launcher.service import Service
-from penstock.servers import jars
 from penstock.servers.stack import stack as real_stack
 
 REFERENCE = "tests.faults.seams:stack"
@@ -35,7 +34,9 @@ def stop_at(settings: Settings) -> Path:
 
 
 def main() -> None:
-    from penstock.stream import Sinks, run
+    from penstock.servers.java import find_java
+    from penstock.servers.spark import application_jars
+    from penstock.stream import Seams, run
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
     settings = read_settings()
@@ -46,7 +47,7 @@ def main() -> None:
             order.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run(settings, jars.classpath(settings, "spark"), Sinks(before=before))
+    run(settings, application_jars(settings, find_java(settings)), Seams(before=before))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -14,7 +14,7 @@ import pytest
 
 from penstock.audit import ledger
 from penstock.audit.trace import trace
-from penstock.cassandra import Batch, Counts, Flow, Report, Store, Tally
+from penstock.cassandra import Batch, Counted, Counts, Flow, Report, Store, Tally
 from penstock.config import Settings
 from penstock.errors import LedgerError
 from penstock.ingest import run_ingest
@@ -22,12 +22,13 @@ from penstock.kafka import Broker, Message
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header, to_bytes
 from penstock.source import Interval
-from penstock.stream.batches import prepare
+from penstock.stream.epochs import prepare
 from penstock.users import User
 from tests.waiting import TIMEOUT_S
 
 LOOKS = 8
 FLOW = Flow("r", "a")
+NOTHING = Counted({}, -1)
 BATCH = Batch("stream", 7, {FLOW: Tally(100, 2)}, {0: (40, 79), 1: (0, 59)})
 
 
@@ -44,27 +45,22 @@ def tally(counts: Counts) -> Tally:
     return run.tallies[FLOW.attempt]
 
 
-def test_batch_that_is_done_again_counts_once(counts: Counts) -> None:
-    counts.add(BATCH)
-    counts.add(BATCH)
+def test_report_that_is_done_again_counts_once(counts: Counts) -> None:
+    counts.add(BATCH, NOTHING)
+    counts.add(BATCH, NOTHING)
     assert tally(counts) == Tally(100, 2)
 
 
 def test_batches_of_a_stream_add_up(counts: Counts) -> None:
-    for number in (7, 8, 8, 9):
-        counts.add(replace(BATCH, number=number))
+    counted = NOTHING
+    for number in (7, 8, 9):
+        counted = counts.add(replace(BATCH, number=number), counted)
     assert tally(counts) == Tally(300, 6)
 
 
-def test_batch_before_those_that_were_counted_changes_nothing(counts: Counts) -> None:
-    counts.add(BATCH)
-    counts.add(replace(BATCH, number=6))
-    assert tally(counts) == Tally(100, 2)
-
-
 def test_stream_that_begins_anew_does_not_count_twice(counts: Counts) -> None:
-    counts.add(BATCH)
-    counts.add(replace(BATCH, stream="another", number=0, flows={FLOW: Tally(130, 3)}))
+    counts.add(BATCH, NOTHING)
+    counts.add(replace(BATCH, stream="another", number=0, flows={FLOW: Tally(130, 3)}), NOTHING)
     assert tally(counts) == Tally(130, 3)
 
 
@@ -79,37 +75,79 @@ def test_report_is_kept_and_the_newest_is_the_last(counts: Counts) -> None:
 
 def test_runs_of_one_micro_batch_have_an_order(counts: Counts) -> None:
     names = [f"r{number}" for number in range(10)]
-    counts.add(replace(BATCH, flows={Flow(name, "a"): Tally(10) for name in names}))
+    counts.add(replace(BATCH, flows={Flow(name, "a"): Tally(10) for name in names}), NOTHING)
     assert [run.run for run in counts.runs()] == names[::-1]
 
 
-def test_item_resolved_twice_counts_once(counts: Counts) -> None:
-    counts.add(BATCH)
-    counts.resolve([("r", "1/7"), ("r", "1/8")])
-    counts.resolve([("r", "1/7")])
+def test_what_a_report_left_that_was_not_finished_is_taken_back(counts: Counts, store: Store) -> None:
+    """The next one takes less of what that one took, and nothing of one of the runs."""
+    other = Flow("s", "a")
+    counted = counts.add(BATCH, NOTHING)
+    counts.add(Batch("stream", 8, {FLOW: Tally(10, 1), other: Tally(5)}, {0: (80, 89), 1: (60, 64)}), counted)
+    says(counts, store, counted.position, "0")
+    assert counts.resume("stream", 8, {0: 80, 1: 60}) == counted
+    assert tally(counts) == Tally(100, 2)
+    counted = counts.add(Batch("stream", 8, {FLOW: Tally(3, 1)}, {0: (80, 82)}), counted)
+    counts.add(Batch("stream", 9, {FLOW: Tally(7), other: Tally(5)}, {0: (83, 89), 1: (60, 64)}), counted)
+    assert (tally(counts), counts.runs("s")[0].tallies) == (Tally(110, 3), {"a": Tally(5)})
+
+
+def test_batch_that_was_reported_and_not_committed_counts_where_it_ends_further(counts: Counts) -> None:
+    counts.add(BATCH, NOTHING)
+    counts.add(replace(BATCH, stream="another"), NOTHING)
+    counted = counts.resume("stream", 7, {0: 40, 1: 0})
+    assert counted == Counted({0: 79, 1: 59}, 0)
+    counts.bind("stream", "topic's", "table's")
+    counts.add(Batch("stream", 7, {FLOW: Tally(5)}, {0: (40, 84), 1: (0, 20)}), counted)
+    assert (tally(counts), counts.position("topic's")) == (Tally(105, 2), {0: 84, 1: 59})
+
+
+@pytest.mark.parametrize(("begins", "counted", "found"), [(40, 7, Tally(100, 2)), (80, 6, Tally(0, 0))])
+def test_last_batch_of_an_older_version_is_counted_or_taken_back(
+    counts: Counts, store: Store, begins: int, counted: int, found: Tally
+) -> None:
+    """It took the batch's number for that of the report, and wrote the position last."""
+    counts.add(BATCH, Counted({}, 6))
+    says(counts, store, {0: 79}, "null")
+    assert counts.resume("stream", 7, {0: begins, 1: 60}).report == counted
+    assert tally(counts) == found
+
+
+def says(counts: Counts, store: Store, position: Mapping[int, int], reports: str) -> None:
+    """Sets back how far the stream was counted."""
+    keyspace = "spark_streams"
+    store.define(
+        f"UPDATE {keyspace}.penstock_streams SET position = {dict(position)}, reports = {reports} "  # noqa: S608
+        f"WHERE topic = '{counts.topic}' AND stream = 'stream'"
+    )
+
+
+def test_item_resolved_twice_counts_once(counts: Counts, store: Store) -> None:
+    counts.add(BATCH, NOTHING)
+    for item in ("1/7", "1/8", "1/7"):
+        store.execute(counts.resolution, (counts.topic, "r", item))
     assert counts.runs()[0].resolved == 2
 
 
 def test_position_is_that_of_the_topic_that_is_there(counts: Counts) -> None:
     counts.bind("stream", "topic's", "table's")
     counts.bind("older", "deleted one's", "table's")
-    counts.add(BATCH)
-    counts.add(replace(BATCH, stream="older", spans={0: (0, 1_000)}))
+    counts.add(BATCH, NOTHING)
+    counts.add(replace(BATCH, stream="older", spans={0: (0, 1_000)}), NOTHING)
     assert counts.position("topic's") == {0: 79, 1: 59}
 
 
 def test_position_of_a_partition_in_which_nothing_came_is_where_the_stream_began(counts: Counts) -> None:
     counts.bind("stream", "topic's", "table's")
-    counts.add(BATCH)
+    counts.add(BATCH, NOTHING)
     counts.begin("stream", {0: 40, 1: 0, 2: 7})
-    counts.add(replace(BATCH, number=8, spans={2: (7, 6), 3: (5, 4)}))
-    assert counts.position("topic's") == {0: 79, 1: 59, 2: 6, 3: 4}
+    assert counts.position("topic's") == {0: 79, 1: 59, 2: 6}
     assert counts.batch_of(2, 6) is None
 
 
 @pytest.mark.parametrize(("offset", "number"), [(39, None), (40, 7), (79, 7), (80, None)])
 def test_micro_batch_of_a_message_is_known(counts: Counts, offset: int, number: int | None) -> None:
-    counts.add(BATCH)
+    counts.add(BATCH, NOTHING)
     assert counts.batch_of(0, offset) == number
 
 
@@ -158,7 +196,7 @@ def test_rows_past_the_tables_ttl_are_neither_lost_nor_hidden(
         broker.publish([Message(name, b"one partition", to_bytes(user), {Header.RUN: "r"}, sent)])
     [partition] = [number for number, span in broker.offsets(name).items() if span.end]
     resources.counts.bind("stream", resources.topic_id, resources.table_id)
-    resources.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}))
+    resources.counts.add(Batch("stream", 0, {Flow("r", "a"): Tally(2)}, {partition: (0, 1)}), NOTHING)
     [balance] = ledger.reconcile_deeply(stack_settings, own)
     assert (balance.account.past_ttl, balance.account.lost) == (1, 1)
     assert ledger.account(stack_settings, own, "r").past_ttl == 1  # as `penstock run` shows it

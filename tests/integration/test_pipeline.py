@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -236,7 +236,10 @@ def test_down_and_up_in_mid_stream_loses_nothing(stack_settings: Settings, pipel
 @contextmanager
 def stream_suspended(settings: Settings) -> Iterator[None]:
     """Within it the stream makes no progress, so that what is published stays in flight."""
-    stream = control.status(settings, memory=False).service("stream")
-    assert stream.pid is not None
-    with suspended(stream.pid):
+    state = control.status(settings, memory=False)
+    with ExitStack() as resuming:
+        for name in ("stream", "spark-worker"):  # the executor would end its part of an epoch without the driver
+            pid = state.service(name).pid
+            assert pid is not None
+            resuming.enter_context(suspended(pid))
         yield

@@ -27,9 +27,10 @@ RECORDS = 100
 
 @pytest.fixture(scope="module")
 def settings(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The stack's Kafka and Cassandra, a local Spark, and an empty project."""
+    """The stack's Kafka and Cassandra, a local Spark with task slots for two pipelines, and an empty project."""
     folder, [port] = tmp_path_factory.mktemp("several"), free_ports(1)
-    spark = stack_settings.spark.model_copy(update={"master": "local[2]", "checkpoint": str(folder / "checkpoint")})
+    changes = {"master": "local[8]", "checkpoint": str(folder / "checkpoint"), "epoch_s": 2}
+    spark = stack_settings.spark.model_copy(update=changes)
     return stack_settings.model_copy(
         update={
             "project": str(folder),
@@ -90,6 +91,7 @@ def test_one_that_fails_does_not_stop_the_other_and_each_has_its_account(
         second = declared(settings, other)
         until(lambda: reported(settings).get(other) == "running")
         assert balance(settings, second, ingest(settings, second)) == whole
+        assert log_of(settings).count(", real-time, checkpoint") == 2
 
         store.define(f"ALTER TABLE {second.keyspace}.{second.table} DROP phone")
         waiting = ingest(settings, second)

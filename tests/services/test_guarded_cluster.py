@@ -25,7 +25,7 @@ KEY_STORE_PASSWORD = "spark.cassandra.connection.ssl.keyStore.password"
 
 @pytest.mark.thorough  # the next one has everything but the credentials by PLAIN, which doctor tries
 def test_records_go_through_a_guarded_cluster(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:
-    carries(changed(guarded, spark={"master": "local[2]"}), own, tmp_path)
+    carries(changed(guarded, spark={"master": "local[4]"}), own, tmp_path)
 
 
 def test_an_executor_elsewhere_is_let_in_and_so_is_scram(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:

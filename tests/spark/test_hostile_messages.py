@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from penstock.kafka.messages import EPOCH, MILLISECOND
 from penstock.pipelines.contract import From, Pipeline, Record
 from penstock.pipelines.record import Header, Reason
-from penstock.stream.judge import rejected, transform
+from penstock.stream.judge import transform
 from penstock.users import USERS
 from tests.hostile import KINDS, TOO_LARGE, Hostile, corpus, encoded, user
+from tests.judged import rejected
 from tests.spark.corpus import HOSTILE, HOSTILE_TYPES, KAFKA, READING, READINGS
 
 SENT = datetime(2025, 3, 12, 14, 30, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""From which offset to which one a micro-batch goes, from checkpoints as Spark writes them."""
+"""Where a stream is, from checkpoints as Spark writes them."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from penstock.stream.progress import Progress
+from penstock.stream.progress import Progress, clear_uncommitted
 
 Ends = Mapping[int, int]
 
@@ -32,16 +32,9 @@ def said(offsets: Ends) -> str:
     return json.dumps({"t": offsets})
 
 
-def test_first_micro_batch_goes_from_where_the_source_began(spark: SparkSession, place: str, tmp_path: Path) -> None:
+def test_first_epoch_begins_where_the_source_began(spark: SparkSession, place: str, tmp_path: Path) -> None:
     begin(tmp_path, {0: 40, 1: 7})
-    write(tmp_path, 0, {0: 50, 1: 7})
-    assert Progress(spark, place, "t").spans(0) == {0: (40, 49), 1: (7, 6)}
-
-
-def test_partition_in_which_nothing_ever_was_is_left_out(spark: SparkSession, place: str, tmp_path: Path) -> None:
-    begin(tmp_path, {0: 0, 1: 0})
-    write(tmp_path, 0, {0: 1, 1: 0})
-    assert Progress(spark, place, "t").spans(0) == {0: (0, 0)}
+    assert Progress(spark, place, "t").begins(0) == {0: 40, 1: 7}
 
 
 def test_beginning_is_known_as_soon_as_spark_has_written_it(spark: SparkSession, place: str, tmp_path: Path) -> None:
@@ -50,15 +43,25 @@ def test_beginning_is_known_as_soon_as_spark_has_written_it(spark: SparkSession,
     assert Progress(spark, place, "t").beginning() == {0: 40, 1: 7}
 
 
-def test_micro_batch_goes_on_where_the_one_before_ended(spark: SparkSession, place: str, tmp_path: Path) -> None:
+def test_epoch_begins_where_the_one_before_ended(spark: SparkSession, place: str, tmp_path: Path) -> None:
     begin(tmp_path, {0: 0})
     for number, end in enumerate((10, 25, 30)):
         write(tmp_path, number, {0: end})
-    progress = Progress(spark, place, "t")
-    assert [progress.spans(number) for number in (1, 1, 2)] == [{0: (10, 24)}, {0: (10, 24)}, {0: (25, 29)}]
+    assert Progress(spark, place, "t").begins(2) == {0: 25}
 
 
-def test_partition_that_was_added_begins_at_its_first_offset(spark: SparkSession, place: str, tmp_path: Path) -> None:
-    write(tmp_path, 6, {0: 10})
-    write(tmp_path, 7, {0: 10, 1: 3})
-    assert Progress(spark, place, "t").spans(7) == {0: (10, 9), 1: (0, 2)}
+@pytest.mark.parametrize("committed", [[], [0], [0, 1], [0, 1, 2]])
+def test_offsets_of_an_epoch_that_was_not_committed_are_removed(
+    spark: SparkSession, place: str, tmp_path: Path, committed: list[int]
+) -> None:
+    for number in range(len(committed) + 1):
+        write(tmp_path, number, {0: number})
+    (tmp_path / "commits").mkdir()
+    for number in committed:
+        (tmp_path / "commits" / str(number)).write_text("v1\n{}")
+    clear_uncommitted(spark, place)
+    assert {path.name for path in (tmp_path / "offsets").iterdir()} == {str(number) for number in committed}
+
+
+def test_new_checkpoint_has_nothing_that_was_not_committed(spark: SparkSession, tmp_path: Path) -> None:
+    clear_uncommitted(spark, str(tmp_path / "none"))

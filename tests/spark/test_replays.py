@@ -7,8 +7,9 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from penstock.pipelines.record import Header, Reason, letter_id, replayed_letter, to_bytes, write_time_ms
-from penstock.stream.judge import WRITETIME, good, rejected, resolved, resolves, transform
+from penstock.stream.judge import WRITETIME, good, resolves, transform
 from penstock.users import USERS, User
+from tests.judged import rejected, resolved
 
 KAFKA = (
     "key binary, value binary, topic string, partition int, offset long, timestamp timestamp, timestampType int, "

@@ -12,8 +12,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from penstock.pipelines.contract import From, Pipeline
 from penstock.pipelines.identity import is_deleted
 from penstock.pipelines.record import Header, Reason, Rejected, from_bytes, to_bytes
-from penstock.stream.judge import WRITETIME, deletions, good, rejected, transform
+from penstock.stream.judge import WRITETIME, deletions, good, transform
 from penstock.users import USERS
+from tests.judged import rejected
 from tests.spark.corpus import HOSTILE, HOSTILE_TYPES, KAFKA, READING, READINGS, SENT, USER, Reading, encoded, without
 
 Judge = Callable[[Pipeline, list[bytes | None]], list[Row]]

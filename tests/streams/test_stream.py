@@ -22,7 +22,7 @@ from penstock.source import Interval
 from rig.stacks import free_ports
 from tests.secured import changed
 from tests.strangers import transaction
-from tests.streaming import OWN, SENT, STOP_TIMEOUT_S, log_of, publish, started, streaming, user
+from tests.streaming import OWN, SENT, STOP_TIMEOUT_S, log_of, publish, started, streaming, taken, user
 from tests.waiting import TIMEOUT_S, until
 
 READS = "users: reading"
@@ -30,11 +30,11 @@ READS = "users: reading"
 
 @pytest.fixture(scope="module")
 def settings(stack_settings: Settings, own: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The stack's Kafka and Cassandra, with local Spark, small micro-batches and a checkpoint of this module."""
+    """The stack's Kafka and Cassandra, with local Spark, a task slot a partition, and a checkpoint of this module."""
     folder = tmp_path_factory.mktemp("stream")
     (folder / "own_pipeline.py").write_text(OWN.format(own.topic))
     [port] = free_ports(1)
-    changes = {"master": "local[2]", "checkpoint": str(folder / "checkpoint"), "max_records_per_batch": 100}
+    changes = {"master": "local[4]", "checkpoint": str(folder / "checkpoint"), "epoch_s": 2}
     return stack_settings.model_copy(
         update={
             "pipelines": ("own_pipeline:OWN",),
@@ -65,13 +65,14 @@ def test_good_messages_become_rows_bad_ones_letters_and_the_newest_wins_in_whate
         found = row(store, own, UUID(int=1_000))
         return (found.values["phone"], found.values["gender"]) if found else (None, None)
 
-    with streaming(settings_of_another_master(settings), "--master", "local[2]") as process:
-        until(lambda: "batch 2:" in log_of(settings))
+    with streaming(settings_of_another_master(settings), "--master", "local[4]") as process:
+        until(lambda: taken(settings) == 254)
         publish(broker, own, [to_bytes(user(1_000, phone="old", gender="cleared since"))])
-        until(lambda: "batch 3:" in log_of(settings))
+        until(lambda: taken(settings) == 255)
         until(lambda: kept() == ("new", None))
         process.send_signal(signal.SIGINT)  # as gentle a stop as SIGTERM
         assert process.wait(STOP_TIMEOUT_S) == 0
+    assert f"reading {own.topic}, real-time" in log_of(settings)
     letters = list(broker.read(own.dead_letter_topic))
     assert store.count(own) == 251
     assert sorted(letter.value or b"" for letter in letters) == sorted(bad)
@@ -93,6 +94,7 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
         late = Producer({"bootstrap.servers": address})
         late.produce(own.topic, to_bytes(user(4_200)), partition=number, headers={Header.RUN.value: b"late"})
         assert late.flush(TIMEOUT_S) == 0
+        # Without a slot for it real-time mode would never read the added one.
         until(lambda: Counts(store, own).position(broker.identity(own.topic)).get(number) == 0)
     assert balance(settings, own, run) == balance(settings, own, "late") == (False, "")
     assert list(store.rows(own, [UUID(int=4_000 + n) for n in (0, 1, 2, 3, 4, 100)])) == []
@@ -104,7 +106,7 @@ def test_transactions_of_others_and_added_partitions_are_accounted_for(
 def test_what_a_stream_that_begins_at_the_end_left_out_is_not_in_flight_and_its_jvm_takes_the_app_along(
     broker: Broker, own: Pipeline, settings: Settings, tmp_path: Path
 ) -> None:
-    """Nothing comes after that, so there is no micro-batch. At the end its JVM dies, which ends the app."""
+    """Nothing comes after that. At the end its JVM dies, which ends the app."""
     other = own.model_copy(update={"topic": f"{own.topic}_latest", "table": f"{own.table}_latest"})
     (tmp_path / "own_pipeline.py").write_text(OWN.format(other.topic))
     publish(broker, other, [to_bytes(user(number)) for number in range(3)])

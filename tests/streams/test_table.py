@@ -54,7 +54,7 @@ def publish(broker: Broker, quakes: list[Quake], sent: datetime) -> None:
 def settings(stack_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     [port] = free_ports(1)
     (tmp_path / "quakes_pipeline.py").write_text((ROOT / "tests" / "quakes.py").read_text("utf-8"))
-    spark = {"master": "local[2]", "checkpoint": str(tmp_path / "checkpoint")}
+    spark = {"master": "local[4]", "checkpoint": str(tmp_path / "checkpoint")}
     return stack_settings.model_copy(
         update={
             "pipelines": ("quakes_pipeline:QUAKES",),

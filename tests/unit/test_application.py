@@ -15,7 +15,7 @@ from penstock.launcher.service import NotReady
 from penstock.servers import apps
 from penstock.servers.java import Java
 from penstock.stream.app import Application, Options
-from penstock.stream.batches import Sinks
+from penstock.stream.epochs import Seams
 from penstock.stream.report import Standing, State, report
 from tests import servers
 from tests.declared import declare
@@ -31,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
 def run(settings: Settings, **options: object) -> dict[str, str]:
     """Pipeline -> the state that was reported last."""
     file = settings.home / "run" / "stream" / "pipelines.json"
-    application = Application(settings, [], Sinks(), Options(report=file, **options))  # type: ignore[arg-type]
+    application = Application(settings, [], Seams(), Options(report=file, **options))  # type: ignore[arg-type]
     try:
         application.run(Event())
     finally:
@@ -79,7 +79,7 @@ def test_broken_declaration_is_reported_beside_the_sound_ones(settings: Settings
 def test_project_without_a_sound_declaration_carries_nothing(settings: Settings) -> None:
     declare(settings.project, "broken", "1 / 0")
     with pytest.raises(ContractError, match=r"broken\.py:1: ZeroDivisionError"):
-        Application(settings, [], Sinks(), Options()).run(Event())
+        Application(settings, [], Seams(), Options()).run(Event())
 
 
 def test_what_the_stream_reports_is_what_status_reads(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The watch over a micro-batch, with a clock of the test's own."""
+"""The watch over an epoch, with a clock of the test's own."""
 
 from dataclasses import dataclass, field
 
@@ -17,12 +17,12 @@ class Query:
     jobs: list[int] = field(default_factory=list)
 
     def watch(self) -> Watch:
-        return Watch("App", lambda: self.began_s, lambda: self.jobs, lambda: self.now_s)
+        return Watch("App", lambda: self.jobs, lambda: self.now_s)
 
     def passes(self, watch: Watch, seconds: float) -> None:
         for _ in range(round(seconds)):
             self.now_s += 1
-            watch.look()
+            watch.look(self.began_s)
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def query() -> Query:
     return Query()
 
 
-def test_an_attempt_without_a_job_is_a_stall(query: Query) -> None:
+def test_an_epoch_without_a_job_is_a_stall(query: Query) -> None:
     watch, query.began_s = query.watch(), 0
-    with pytest.raises(StalledError, match="App: a micro-batch is under way, and for 120 s Spark had no job"):
+    with pytest.raises(StalledError, match="App: an epoch is under way, and for 120 s Spark had no job"):
         query.passes(watch, STALL_S + 5)
 
 
@@ -45,7 +45,7 @@ def test_a_long_job_is_no_stall(query: Query) -> None:
     query.passes(watch, 10 * STALL_S)
 
 
-def test_a_new_attempt_has_all_its_time(query: Query) -> None:
+def test_a_new_epoch_has_all_its_time(query: Query) -> None:
     watch, query.began_s = query.watch(), 0
     for _ in range(10):
         query.passes(watch, STALL_S / 2)

@@ -4,13 +4,14 @@
 how it writes the table is in `stream.connectors`. Nor does the server of the local stack, which is in `servers`.
 """
 
-from penstock.cassandra.commitlog import durable
-from penstock.cassandra.counts import Batch, Counts, Flow, Newest, Report, RunCounts, Tally
+from penstock.cassandra.commitlog import confirm, durable, starts
+from penstock.cassandra.counts import Batch, Counted, Counts, Flow, Newest, Report, RunCounts, Tally
 from penstock.cassandra.properties import Property, properties
 from penstock.cassandra.table import Row, Store
 
 __all__ = [
     "Batch",
+    "Counted",
     "Counts",
     "Flow",
     "Newest",
@@ -20,6 +21,8 @@ __all__ = [
     "RunCounts",
     "Store",
     "Tally",
+    "confirm",
     "durable",
     "properties",
+    "starts",
 ]

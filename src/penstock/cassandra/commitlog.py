@@ -31,8 +31,13 @@ def durable(store: Store, pipeline: Pipeline) -> Iterator[None]:
     Raises:
         StoreError: it did come back, or cannot be reached: what was in the block must be done again.
     """
-    before = _starts(store)
+    before = starts(store)
     yield
+    confirm(store, pipeline, before)
+
+
+def confirm(store: Store, pipeline: Pipeline, before: Mapping[Any, int]) -> None:
+    """Returns when what was acknowledged since `before`, which `starts` gave, is on the disk; raises as `durable`."""
     lag_s = store.commit_log_lag_s
     if not lag_s:
         return
@@ -40,7 +45,7 @@ def durable(store: Store, pipeline: Pipeline) -> Iterator[None]:
     while (left_s := until_s - time.monotonic()) > 0:
         _never.wait(left_s)
     store.execute(_WRITE.format(keyspace=pipeline.keyspace), (0,))
-    for node, start in _starts(store).items():
+    for node, start in starts(store).items():
         if before.get(node, start) != start:
             raise StoreError(
                 f"cassandra node {node} was started again while rows were written to {pipeline.table}: the last ones "
@@ -48,6 +53,6 @@ def durable(store: Store, pipeline: Pipeline) -> Iterator[None]:
             )
 
 
-def _starts(store: Store) -> Mapping[Any, int]:
+def starts(store: Store) -> Mapping[Any, int]:
     """Node -> a number that grows with each of its starts; of the node that answered."""
     return {row["host_id"]: row["gossip_generation"] for row in store.execute(_STARTS, ())}

@@ -1,8 +1,12 @@
 """The counts that ingest and stream report, kept beside the pipeline's table: the quick side of the ledger.
 
 Small tables of ours, keyed by the topic. Every write is an upsert that may be repeated. Ingest reports an attempt of a
-run once it has succeeded. The stream reports for each micro-batch how many messages of which attempt it took: after
-rows and dead letters are acknowledged, before the batch is committed. A batch that is done again replaces its report.
+run once it has succeeded. The stream reports for each batch (a micro-batch, or an epoch of real-time mode) how many
+messages of which attempt it took: after rows and dead letters are acknowledged, before the batch is committed.
+
+Each message counts once, wherever batches begin and end. A report ends with one write that says up to which offset of
+each partition the stream was counted, and by how many reports. Of a batch that is done again only what is beyond that
+counts, and what a report left that was not finished is taken back first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,16 +40,24 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """The report of a stream on one micro-batch.
+    """The report of a stream on one batch.
 
-    `spans` is partition -> (first, last offset), the last one before the first where it takes nothing of a partition
-    that it passed before.
+    `spans` is partition -> (first, last offset) of the messages that it took; without partitions of which it took none.
+    `flows` are those of them that were not counted before.
     """
 
     stream: str
     number: int
     flows: Mapping[Flow, Tally]
     spans: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What of a stream is counted: partition -> last offset, and the number of its last report."""
+
+    position: Mapping[int, int]
+    report: int
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,7 @@ class Counts:
     def __init__(self, store: Store, pipeline: Pipeline) -> None:
         self._store = store
         self._pipeline = pipeline
-        self._topic = pipeline.topic
+        self.topic = pipeline.topic
 
     def ensure(self) -> None:
         """Makes keyspace and tables where they are absent, and adds the columns that tables of older versions lack."""
@@ -123,27 +135,41 @@ class Counts:
             report.distinct,
         )
 
-    def add(self, batch: Batch) -> None:
-        """Keeps the report of a stream on a micro-batch; to report it again changes nothing.
+    def add(self, batch: Batch, counted: Counted) -> Counted:
+        """Keeps the report of a stream on a batch, of which so much was counted before; returns what is counted then.
 
         Only for the one process that works on the stream's checkpoint: sums are read and written back.
         """
-        now = datetime.now(UTC)
+        now, number = datetime.now(UTC), counted.report + 1
         for flow, tally in batch.flows.items():
             known = self._execute(_KNOWN, *flow, batch.stream)
-            before = _before(known[0], batch.number) if known else Tally()
-            if before is not None:
-                sums = (before.read, before.rejected, tally.read, tally.rejected)
-                self._execute(_COUNT, *flow, batch.stream, batch.number, *sums, now)
-        spans = (
-            (self._topic, *(p, last, batch.stream, first, batch.number))
-            for p, (first, last) in batch.spans.items()
-            if first <= last
-        )
+            before = _before(known[0], number) if known else Tally()
+            sums = (before.read, before.rejected, tally.read, tally.rejected)
+            self._execute(_COUNT, *flow, batch.stream, number, *sums, now)
+        spans = ((self.topic, p, last, batch.stream, first, batch.number) for p, (first, last) in batch.spans.items())
         self._store.execute_each(self._cql(_SPAN), spans)
-        self._store.execute(
-            self._cql(_PASSED), ({p: last for p, (_, last) in batch.spans.items()}, self._topic, batch.stream)
-        )
+        passed = {p: last for p, (_, last) in batch.spans.items() if last > counted.position.get(p, -1)}
+        self._store.execute(self._cql(_PASSED), (passed, number, self.topic, batch.stream))
+        return Counted({**counted.position, **passed}, number)
+
+    def resume(self, stream: str, batch: int, begins: Mapping[int, int]) -> Counted:
+        """What of a stream is counted. What a report left that was not finished is taken back.
+
+        To be called before the first report of a query. By its checkpoint the stream goes on with that batch, at
+        `begins`, partition -> offset: it is asked where a version reported that did not keep the number of reports.
+        """
+        mine = [row for row in self._execute(_TALLIES_OF) if row["stream"] == stream]
+        known = [(row["position"] or {}, row["reports"]) for row in self._execute(_BOUND, stream)]
+        position, report = known[0] if known else ({}, None)
+        if report is None:
+            # That version took the batch's number, and wrote the position last.
+            finished = any(last >= begins.get(partition, 0) for partition, last in position.items())
+            report = max([batch - 1, *(row["number"] for row in mine)]) if finished else batch - 1
+        for row in mine:
+            if row["number"] > report:
+                before = (row["read_before"], row["rejected_before"])
+                self._execute(_COUNT, row["run"], row["attempt"], stream, report, *before, 0, 0, row["seen"])
+        return Counted(dict(position), report)
 
     def begin(self, stream: str, offsets: Mapping[int, int]) -> None:
         """Keeps that a stream begins at these offsets, partition -> offset: what is before them it has passed.
@@ -151,11 +177,12 @@ class Counts:
         Whatever a micro-batch says of the same partition counts, whichever is said first.
         """
         passed = {partition: first - 1 for partition, first in offsets.items() if first}
-        self._store.execute(self._cql(_BEGAN), (passed, self._topic, stream))
+        self._store.execute(self._cql(_BEGAN), (passed, self.topic, stream))
 
-    def resolve(self, items: Iterable[tuple[str, str]]) -> None:
-        """Keeps that the dead letters of these (run, item) were replayed and stored."""
-        self._store.execute_each(self._cql(_RESOLVE), ((self._topic, run, item) for run, item in items))
+    @property
+    def resolution(self) -> str:
+        """Statement that keeps that the dead letter of an item was replayed and stored: topic, run, item."""
+        return self._cql(_RESOLVE)
 
     def runs(self, run: str | None = None, newest: int | None = None) -> list[RunCounts]:
         """What is known of each run, or of the named one, or of so many of the newest; the newest first."""
@@ -225,20 +252,18 @@ class Counts:
         return RunCounts(run, dict(reports), tallies, resolved, seen)
 
     def _execute(self, cql: str, *values: Any) -> list[Mapping[str, Any]]:
-        return self._store.execute(self._cql(cql), (self._topic, *values))
+        return self._store.execute(self._cql(cql), (self.topic, *values))
 
     def _cql(self, cql: str) -> str:
         return cql.format(keyspace=self._pipeline.keyspace)
 
 
-def _before(known: Mapping[str, Any], number: int) -> Tally | None:
-    """What was counted before a batch; None where the batch is older than what was counted: its checkpoint was set
-    back, and what it takes was taken.
-    """
+def _before(known: Mapping[str, Any], number: int) -> Tally:
+    """What was counted before the report of that number."""
     before = Tally(known["read_before"], known["rejected_before"])
     if known["number"] == number:
         return before
-    return Tally(before.read + known["read"], before.rejected + known["rejected"]) if known["number"] < number else None
+    return Tally(before.read + known["read"], before.rejected + known["rejected"])
 
 
 def _by_run(rows: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -258,8 +283,8 @@ def _aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
-# Sums, not one line a batch: a run of a year's batches takes the room of one. `read` and `rejected` are the last
-# batch's, so that it can be replaced.
+# Sums, not one line a batch: a run of a year's batches takes the room of one. `read` and `rejected` are those of report
+# `number`, so that it can be taken back or replaced.
 _TABLES: Mapping[str, str] = {
     commitlog.TABLE: "(id int PRIMARY KEY)",
     "penstock_runs": """(
@@ -276,10 +301,11 @@ _TABLES: Mapping[str, str] = {
         PRIMARY KEY ((topic, partition), last, stream)
     ) WITH default_time_to_live = {_WEEK_S}""",
     "penstock_streams": """(
-        topic text, stream text, topic_id text, table_id text, position map<int, bigint>, PRIMARY KEY (topic, stream)
+        topic text, stream text, topic_id text, table_id text, position map<int, bigint>, reports bigint,
+        PRIMARY KEY (topic, stream)
     )""",
 }
-_ADDED = (("penstock_runs", "distinct_items", "bigint"),)
+_ADDED = (("penstock_runs", "distinct_items", "bigint"), ("penstock_streams", "reports", "bigint"))
 """Columns that came after their table's first version: table, name, type."""
 _REPORT = """
 INSERT INTO {keyspace}.penstock_runs
@@ -299,7 +325,9 @@ _RESOLVE = "INSERT INTO {keyspace}.penstock_resolved (topic, run, item) VALUES (
 _RESOLVED = "SELECT count(*) AS n FROM {keyspace}.penstock_resolved WHERE topic = ? AND run = ?"
 _REPORTS_OF = "SELECT * FROM {keyspace}.penstock_runs WHERE topic = ?"
 _TALLIES_OF = "SELECT * FROM {keyspace}.penstock_counts WHERE topic = ?"
-_PASSED = "UPDATE {keyspace}.penstock_streams SET position = position + ? WHERE topic = ? AND stream = ?"
+_PASSED = """
+UPDATE {keyspace}.penstock_streams SET position = position + ?, reports = ? WHERE topic = ? AND stream = ?
+"""
 _BEGAN = """
 UPDATE {keyspace}.penstock_streams USING TIMESTAMP 1 SET position = position + ? WHERE topic = ? AND stream = ?
 """

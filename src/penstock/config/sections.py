@@ -340,7 +340,7 @@ class CassandraSettings(Section):
     ssl_key_password: Secret = SecretStr("")
     """Of the private key, where it has one."""
     ssl_hostname_verification: bool = True
-    """Whether a node's certificate must name its address; the Spark connector never looks (decision 141)."""
+    """Whether a node's certificate must name its address."""
 
     @model_validator(mode="after")
     def _no_certificates_in_vain(self) -> Self:
@@ -356,14 +356,18 @@ class SparkSettings(Section):
     """E.g. spark://host:7077 or local[2]; empty means the local standalone master."""
     executors: int = Field(default=1, ge=1)
     """Executors of the stream. 2 with the cluster profile."""
-    executor_cores: int = Field(default=2, ge=1)
-    """Tasks that one executor runs at a time. 1 with the cluster profile."""
+    executor_cores: int = Field(default=0, ge=0)
+    """Tasks that one executor runs at a time, however many cores it has; 0 means one a partition of every pipeline."""
+    mode: Literal["real-time", "micro-batch"] = "real-time"
+    """real-time writes each record as it comes; with too few tasks for the partitions it goes on in micro-batches."""
+    epoch_s: float = Field(default=5, ge=1, allow_inf_nan=False)
+    """Of real-time mode: how long until the checkpoint is written and the counts know the records."""
     conf: SparkConf = Field(default={}, repr=False)
     """More options of Spark by their own names, which win over ours: a table in the file, JSON in the environment."""
     max_records_per_batch: int = Field(default=500_000, ge=1)
-    """Most records of one micro-batch."""
+    """Most records of one micro-batch; real-time mode has no such limit."""
     trigger_interval_ms: int = Field(default=0, ge=0)
-    """0 starts the next micro-batch as soon as the last one is committed."""
+    """Of micro-batches: 0 starts the next one as soon as the last one is committed."""
     checkpoint: Place = ""
     """Folder or URL of the checkpoint; empty means inside `home`."""
     starting_offsets: Literal["earliest", "latest"] = "earliest"

@@ -37,7 +37,7 @@ _OF_A_CLUSTER: Mapping[str, Mapping[str, Any]] = {
     "kafka": {"replication_factor": 3},
     "cassandra": {"replication_factor": 3},
     "heaps": {"cassandra": "512m", "spark_executor": "512m"},
-    "spark": {"executors": 2, "executor_cores": 1},
+    "spark": {"executors": 2},
 }
 """The cluster profile's defaults of settings that were not given."""
 
@@ -76,6 +76,11 @@ class Settings(Section):
         """The offset that `ports` have been moved by already; `port_offset` is what is still to come."""
         return self._moved_by
 
+    @property
+    def has_own_master(self) -> bool:
+        """Whether Spark's master is that of the local stack, where a task slot is a number and no core."""
+        return self.spark.master in ("", _own_master(self.hosts, self.ports))
+
     def resolved(self) -> Self:
         """The same settings with every default that depends on another one filled in, and the offset applied.
 
@@ -92,7 +97,7 @@ class Settings(Section):
             "kafka": {"bootstrap_servers": ",".join(f"{host}:{kafka_port}" for host in brokers)},
             "cassandra": {"contact_points": ",".join(nodes), "port": ports.cassandra},
             "spark": {
-                "master": f"spark://{hosts.spark_master}:{ports.spark_master}",
+                "master": _own_master(hosts, ports),
                 "checkpoint": str(home / "data" / "checkpoint"),
             },
             "airflow": {"url": f"http://{hosts.airflow}:{ports.airflow}"},
@@ -183,3 +188,7 @@ def _unless_given(section: Section, sizes: Mapping[str, Any]) -> Section:
     return section.model_copy(
         update={name: size for name, size in sizes.items() if name not in section.model_fields_set}
     )
+
+
+def _own_master(hosts: Hosts, ports: Ports) -> str:
+    return f"spark://{hosts.spark_master}:{ports.spark_master}"

@@ -117,6 +117,10 @@ class Broker:
         """What tells the topic from one of the same name that was made later; empty where there is none."""
         return self._topics.identity(topic)
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions it has at this moment."""
+        return len(self._partitions(topic))
+
     def read(
         self, topic: str, *, start: Mapping[int, int] | None = None, end: Mapping[int, int] | None = None
     ) -> Iterator[Received]:

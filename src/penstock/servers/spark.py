@@ -13,6 +13,8 @@ from typing import Any
 
 from penstock.config import LOOPBACK, Settings
 from penstock.launcher.service import NotReady, Service
+from penstock.servers import jars
+from penstock.servers.jars.own import own_jar
 from penstock.servers.java import Java
 from penstock.servers.nodes import Node, workers
 from penstock.servers.probe import json_answer
@@ -50,6 +52,9 @@ _WORKER: Mapping[str, str] = {
     "spark.worker.preferConfiguredMasterAddress": "true",
 }
 
+_SLOTS = 64
+"""Tasks at a time that a worker offers: a number, no cores. How many the executor has is the app's choice."""
+
 
 def spark_master(settings: Settings, java: Java) -> Service:
     """The standalone master."""
@@ -79,7 +84,7 @@ def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Se
     arguments = (
         *("--host", node.host, "--port", str(ports.spark_worker)),
         *("--webui-port", str(ports.spark_worker_ui)),
-        *("--cores", str(settings.spark.executor_cores), "--memory", settings.heaps.spark_executor),
+        *("--cores", str(settings.spark.executor_cores or _SLOTS), "--memory", settings.heaps.spark_executor),
         *("--work-dir", str(settings.home / "data" / "spark" / node.name.replace("spark-worker", "work"))),
         f"spark://{settings.hosts.spark_master}:{ports.spark_master}",
     )
@@ -121,6 +126,20 @@ def spark_home() -> Path:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("No module named 'pyspark'", name="pyspark")
     return Path(spec.origin).parent
+
+
+def jars_of_pyspark() -> list[Path]:
+    """Spark's own jars, sorted."""
+    return sorted((spark_home() / "jars").glob("*.jar"))
+
+
+def application_jars(settings: Settings, java: Java) -> tuple[Path, ...]:
+    """What Spark loads for the stream beside its own jars: the connectors and our sink, compiled where it is not yet.
+
+    The jars must have been fetched.
+    """
+    own = own_jar(jars.folder(settings), java, jars_of_pyspark())
+    return (*jars.classpath(settings, "spark"), own)
 
 
 def _command(

@@ -1,25 +1,15 @@
 """The streaming app: it carries Kafka's topics, through the `judge`, into tables and dead letters, with Spark.
 
-At least once with an idempotent sink: a micro-batch is committed to the checkpoint when Cassandra has acknowledged its
-good rows and Kafka its dead letters. One that was not is done again after a restart, and writes the same again.
+At least once with an idempotent sink: an epoch is committed to the checkpoint when Cassandra has acknowledged its good
+rows and Kafka its dead letters. One that was not is done again after a restart, and writes the same again.
 
 All that needs pyspark is here and nowhere else. Accounts are taken in `audit`; the processes of Spark's cluster are in
 `servers`.
 """
 
 from penstock.stream.app import Options, run
-from penstock.stream.batches import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_LETTERS, BEFORE_ROWS, Sinks
+from penstock.stream.epochs import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_ROWS, Seams
 from penstock.stream.progress import checkpoint
 from penstock.stream.rebuild import rebuild
 
-__all__ = [
-    "BEFORE_COMMIT",
-    "BEFORE_COUNTS",
-    "BEFORE_LETTERS",
-    "BEFORE_ROWS",
-    "Options",
-    "Sinks",
-    "checkpoint",
-    "rebuild",
-    "run",
-]
+__all__ = ["BEFORE_COMMIT", "BEFORE_COUNTS", "BEFORE_ROWS", "Options", "Seams", "checkpoint", "rebuild", "run"]

@@ -1,6 +1,6 @@
 """The application: Spark's session, a query for each of the project's pipelines, and its life until it is told to stop.
 
-One query is in `stream.query`.
+What each pipeline goes through is in `stream.carrier`, its query in `stream.query`.
 """
 
 import logging
@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
 from penstock.config import Settings
 from penstock.errors import ConfigError, ContractError, PenstockError, StalledError, StreamError
 from penstock.pipelines.project import Declaration, declarations, stamp
-from penstock.stream.batches import Sinks
+from penstock.stream.carrier import Carrier, Driver
 from penstock.stream.connectors.cassandra import spark_conf
+from penstock.stream.epochs import Seams
 from penstock.stream.failures import FOREIGN, first_cause, is_local
 from penstock.stream.jvm import REDACTION, SECRET, launch
-from penstock.stream.query import LOOK_S, Carrier, Driver
+from penstock.stream.query import LOOK_S
 from penstock.stream.report import Standing, State, report
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,9 @@ _FIXED = {
     "spark.sql.streaming.metricsEnabled": "true",
     # Without new data Kafka is asked again after this; Spark's own 10 ms keep a core warm for nothing.
     "spark.sql.streaming.pollingDelay": "100ms",
+    # Real-time mode knows two sinks by name; ours does what it asks for (docs/decisions/260).
+    "spark.sql.streaming.realTimeMode.allowlistCheck": "false",
+    "spark.sql.streaming.realTimeMode.minBatchDuration": "1s",
     REDACTION: SECRET,
     # A second driver would find the port of the page taken and work on the same checkpoint: it shall end instead.
     "spark.port.maxRetries": "0",
@@ -83,12 +88,12 @@ class Options:
     """A file that says how each pipeline stands: JSON, written anew at each change."""
 
 
-def run(settings: Settings, jars: Sequence[Path], sinks: Sinks | None = None, options: Options | None = None) -> None:
+def run(settings: Settings, jars: Sequence[Path], seams: Seams | None = None, options: Options | None = None) -> None:
     """Carries the records of every pipeline of the project until SIGTERM or SIGINT; see `Application`.
 
-    A micro-batch that they interrupt is done again after a restart. Makes topics and tables where they are absent. The
+    An epoch that they interrupt is done again after a restart. Makes topics and tables where they are absent. The
     environment must name a Java 17 (`JAVA_HOME`), and the main thread must be the caller's: it is where signals arrive.
-    `sinks` are for tests.
+    `seams` are for tests.
 
     Raises:
         ContractError: no declaration of the project is sound.
@@ -96,7 +101,7 @@ def run(settings: Settings, jars: Sequence[Path], sinks: Sinks | None = None, op
         BrokerError, StoreError: the same; topics or table could not be made, or are not what the declaration needs.
     """
     with stop_requests() as stopping:
-        Application(settings, jars, sinks or Sinks(), options or Options()).run(stopping)
+        Application(settings, jars, seams or Seams(), options or Options()).run(stopping)
     log.info("stopped")
 
 
@@ -107,9 +112,9 @@ class Application:
     added, changed or removed meanwhile are taken up; while one is broken, nothing is stopped for its sake.
     """
 
-    def __init__(self, settings: Settings, jars: Sequence[Path], sinks: Sinks, options: Options) -> None:
-        self._settings, self._sinks, self._options = settings, sinks, options
-        self._driver = Driver(lambda: session(settings, self._name(), jars))
+    def __init__(self, settings: Settings, jars: Sequence[Path], seams: Seams, options: Options) -> None:
+        self._settings, self._seams, self._options = settings, seams, options
+        self._driver = Driver(lambda: session(settings, self._name(), jars, len(self._wanted)))
         self._wanted: dict[str, Declaration] = {}
         self._refused: dict[str, Standing] = {}
         self._carriers: dict[str, Carrier] = {}
@@ -200,7 +205,7 @@ class Application:
                     del self._carriers[name]
         for name, declaration in self._wanted.items():
             if name not in self._carriers:
-                self._carriers[name] = Carrier(declaration, self._settings, self._driver, self._sinks)
+                self._carriers[name] = Carrier(declaration, self._settings, self._driver, self._seams)
                 self._carriers[name].start()
 
     def _stop(self) -> None:
@@ -223,9 +228,9 @@ def _ended(failures: Mapping[str, Exception]) -> Exception:
     return StreamError("no query runs any more. " + " ".join(f"{name}: {each}" for name, each in failures.items()))
 
 
-def session(settings: Settings, name: str, jars: Sequence[Path]) -> SparkSession:
-    """The application of that name on the master of the settings; starts the driver's JVM."""
-    per_executor = settings.spark.executor_cores
+def session(settings: Settings, name: str, jars: Sequence[Path], pipelines: int = 1) -> SparkSession:
+    """The application of that name, for so many pipelines, on the master of the settings; starts the driver's JVM."""
+    per_executor = _slots(settings, pipelines)
     cores = str(per_executor * settings.spark.executors)
     master = settings.spark.master
     options = {
@@ -248,12 +253,24 @@ def session(settings: Settings, name: str, jars: Sequence[Path]) -> SparkSession
     }
     try:
         launch(options)
-        return SparkSession.builder.config(map={**options}).getOrCreate()
+        spark = SparkSession.builder.config(map={**options}).getOrCreate()
     except FOREIGN as error:
         raise StreamError(
             f"{name} could not start with spark.master {master}: {first_cause(error)}. Is the master up "
             f"(`penstock status`), is port {settings.ports.spark_driver_ui} free, does JAVA_HOME name a Java 17?"
         ) from error
+    # By it the sink, which is in the driver's JVM, calls `Epochs`.
+    ensure_callback_server_started(spark.sparkContext._gateway)  # type: ignore[no-untyped-call] # pyspark's own
+    return spark
+
+
+def _slots(settings: Settings, pipelines: int) -> int:
+    """Of each executor: where the settings say nothing, as many as so many pipelines have partitions.
+
+    On the local stack, where a slot is no core, with room for a pipeline that is added while the stream runs.
+    """
+    added = 1 if settings.has_own_master else 0
+    return settings.spark.executor_cores or settings.kafka.partitions * (pipelines + added)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
+from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.config import is_url
 from penstock.errors import StreamError
@@ -47,12 +48,28 @@ _REMEDIES = {
     "CONCURRENT_STREAM_LOG_UPDATE": CHECKPOINT_IN_USE,
     "CONCURRENT_QUERY": CHECKPOINT_IN_USE,
     "STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY": "The checkpoint has lost files. " + NEW_CHECKPOINT,
+    # Real-time mode lets Kafka's own exception through.
+    "org.apache.kafka.clients.consumer.OffsetOutOfRangeException": MESSAGES_EXPIRED + NEW_CHECKPOINT,
 }
+
+
+class QueryFailure(Exception):  # noqa: N818 - not an error of its own: the cause of one
+    """Why a query ended, as Java has it: pyspark's own exception keeps the causes as text only."""
+
+    def __init__(self, java_exception: Any) -> None:
+        self.java_exception = java_exception
+        super().__init__(java_exception.toString())
+
+
+def failure_of(query: StreamingQuery) -> QueryFailure | None:
+    """Why the query ended; None where it runs, or was stopped."""
+    found: Any = query._jsq.exception()
+    return QueryFailure(found.get()) if found.isDefined() else None
 
 
 def check_room(place: str) -> None:
     """Raises StreamError when a local checkpoint could not be written: Spark would say it in a hundred lines."""
-    if _is_full(place):
+    if is_full(place):
         raise StreamError(DISK_FULL.format(place=place))
 
 
@@ -98,7 +115,7 @@ def ended(name: str, cause: BaseException | None, place: str, pipeline: Pipeline
     """What to say of a query that ended by itself."""
     if cause is None:
         return StreamError(f"query {name} was stopped from outside; a restart goes on from its checkpoint.")
-    remedy = _remedy(cause) or (DISK_FULL.format(place=place) if _is_full(place) else "")
+    remedy = _remedy(cause) or (DISK_FULL.format(place=place) if is_full(place) else "")
     remedy = remedy or "The checkpoint still marks what was stored, and a restart goes on from there."
     return StreamError(
         f"query {name} ended: {first_cause(cause)}. {remedy.format(topic=pipeline.topic)} The whole story is in the "
@@ -112,21 +129,21 @@ def is_final(error: BaseException) -> bool:
 
 
 def _remedy(error: BaseException) -> str:
-    found = (_REMEDIES.get(condition.partition(".")[0], "") for condition in _conditions(error))
+    found = (_REMEDIES.get(name, _REMEDIES.get(name.partition(".")[0], "")) for name in _conditions(error))
     return next(filter(None, found), "")
 
 
 def first_cause(error: BaseException | None) -> str:
     """What went wrong first, in one line: the innermost cause of a Java exception, without its stack."""
     text = str(error)
-    if isinstance(error, Py4JJavaError):
+    if isinstance(error, (Py4JJavaError, QueryFailure)):
         *_, cause = _java_causes(error.java_exception)
         text = cause.toString()
     return " ".join(_STACK.split(text, maxsplit=1)[0].split()).rstrip(".") or type(error).__name__
 
 
 def _conditions(error: BaseException) -> Iterator[str]:
-    """Spark's error conditions along the causes, the outermost first."""
+    """Spark's error conditions along the causes, the outermost first; of what has none, the name of its class."""
     found: Any = error
     while found is not None:
         if isinstance(found, PySparkException):
@@ -136,7 +153,7 @@ def _conditions(error: BaseException) -> Iterator[str]:
             try:
                 yield cause.getCondition() or ""
             except Py4JError:  # not one of Spark's own
-                continue
+                yield str(cause.getClass().getName())
         found = getattr(found, "_cause", None)
 
 
@@ -173,7 +190,8 @@ def is_local(place: str) -> bool:
     return not is_url(place)
 
 
-def _is_full(place: str) -> bool:
+def is_full(place: str) -> bool:
+    """Whether the disk of a local checkpoint has no room for two more small files."""
     if not is_local(place):
         return False
     there = next(folder for folder in (Path(place).absolute(), *Path(place).absolute().parents) if folder.exists())

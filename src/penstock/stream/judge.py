@@ -1,7 +1,7 @@
 """Kafka messages -> records, or the reason why they are none. `DataFrame -> DataFrame`, no I/O, nothing but columns.
 
 `transform` reads what Kafka's source gives and keeps every message: one row in, one row out, never an exception and
-never a row of nulls. `good` and `rejected` shape its two halves for the table and for the dead letters.
+never a row of nulls. `good` are the rows of the table, `letter` is what is published of a message.
 
 How a value is judged. Spark's own reader is lenient: `from_json` turns a number into text, drops unknown fields, takes
 the last of two equal keys and ignores what follows the object. Two strict witnesses stand beside it:
@@ -112,20 +112,6 @@ def deletions(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
     return transformed.where(deletes(pipeline)).select(F.col("origin.value").alias("value"), WRITETIME)
 
 
-def rejected(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
-    """The dead letters as Kafka's sink takes them: `topic`, `key`, `value`, `headers`.
-
-    The value is the original one, null included. The key is where it came from, so that a batch done again writes the
-    same letters again.
-    """
-    return transformed.where(F.col("reason").isNotNull()).select(
-        F.lit(pipeline.dead_letter_topic).alias("topic"),
-        _origin().cast("binary").alias("key"),
-        F.col("origin.value").alias("value"),
-        _known(_headers(pipeline)).alias("headers"),
-    )
-
-
 def is_replay() -> Column:
     """Whether a row of `transform` replays a dead letter."""
     return _replayed().isNotNull()
@@ -151,21 +137,30 @@ def resolves() -> Column:
     return F.when(F.col("reason").isNull(), _replayed())
 
 
-def resolved(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
-    """What is to be said in the dead letters once the rows are stored, as Kafka's sink takes it.
+def letter(pipeline: Pipeline) -> Column:
+    """What a row of `transform` publishes: the dead letter of a message that is rejected, the resolution that a good
+    replay is, or null.
 
-    The same batch says the same again.
+    A dead letter has the original value, null included. Its key is where it came from, so that an epoch done again
+    writes the same letters again, and the same resolutions.
     """
-    said: dict[Header, Column] = {
+    resolution: dict[Header, Column] = {
         Header.PIPELINE: F.lit(pipeline.name),
         Header.RUN: _original(Header.RUN),
         Header.RESOLVED: _origin(),
     }
-    return transformed.where(resolves().isNotNull()).select(
+    dead = _message(pipeline, _origin(), F.col("origin.value"), _headers(pipeline))
+    return F.when(F.col("reason").isNotNull(), dead).when(
+        _replayed().isNotNull(), _message(pipeline, _replayed(), F.lit(""), resolution)
+    )
+
+
+def _message(pipeline: Pipeline, key: Column, value: Column, headers: Mapping[Header, Column]) -> Column:
+    return F.struct(
         F.lit(pipeline.dead_letter_topic).alias("topic"),
-        _replayed().cast("binary").alias("key"),
-        F.lit("").cast("binary").alias("value"),
-        _known(said).alias("headers"),
+        key.cast("binary").alias("key"),
+        value.cast("binary").alias("value"),
+        _known(headers).alias("headers"),
     )
 
 

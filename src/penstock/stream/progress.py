@@ -1,8 +1,4 @@
-"""The first and the last offset of a micro-batch in each partition, read from Spark's checkpoint.
-
-Counted by Spark itself, so it holds for partitions that were added since the stream started, and where the last offsets
-are no messages: marks of transactions, and what an aborted one had written.
-"""
+"""Where a stream is by its own checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -37,37 +33,52 @@ def clear_unfinished(spark: SparkSession, place: str) -> None:
             system.delete(path, False)
 
 
+def clear_uncommitted(spark: SparkSession, place: str) -> None:
+    """Removes the offsets of an epoch that was not committed: real-time mode decides anew where it ends.
+
+    Spark 4.2.0 would do the epoch, find that its offsets are written already, and end (CONCURRENT_STREAM_LOG_UPDATE),
+    each time: `MicroBatchExecution.markMicroBatchEnd`. A micro-batch that was interrupted leaves such offsets, and so
+    does a kill between Spark's two last writes of an epoch.
+    """
+    offsets, commits = (_numbered(spark, f"{place}/{name}") for name in ("offsets", "commits"))
+    for number in offsets.keys() - range(max(commits, default=-1) + 1):
+        offsets[number].getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).delete(offsets[number], False)
+
+
+def _numbered(spark: SparkSession, folder: str) -> dict[int, Any]:
+    """Number of an epoch -> the path of its file in one of Spark's logs."""
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(folder)
+    system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    found = [one.getPath() for one in system.listStatus(path)] if system.exists(path) else []
+    return {int(each.getName()): each for each in found if each.getName().isdecimal()}
+
+
 class Progress:
-    """The offsets of a stream's micro-batches. Spark writes a micro-batch's end before it begins."""
+    """The offsets of a stream's epochs."""
 
     def __init__(self, spark: SparkSession, place: str, topic: str) -> None:
         jvm: Any = spark.sparkContext._jvm
         # Hadoop's, because a checkpoint may be on any of its file systems. Kept: each part of a name asks the JVM.
         self._path, self._text = jvm.org.apache.hadoop.fs.Path, jvm.org.apache.commons.io.IOUtils.toString
         self._conf: Any = spark.sparkContext._jsc.hadoopConfiguration()
-        self._place, self._topic = place, topic
-        self._last: tuple[int, Mapping[int, int]] | None = None
+        self._spark, self._place, self._topic = spark, place, topic
 
-    def spans(self, number: int) -> dict[int, tuple[int, int]]:
-        """Partition -> first and last offset; where the micro-batch takes none, the last one is before the first.
+    def next_number(self) -> int:
+        """Of the epoch that comes after the last one that was committed."""
+        return max(_numbered(self._spark, f"{self._place}/commits"), default=-1) + 1
 
-        Without offset 0, which is the end of a partition in which nothing is.
+    def begins(self, number: int) -> Mapping[int, int]:
+        """Partition -> where epoch `number` begins: at the end of the one before, or where the source began.
+
+        Of the partitions that were there then.
         """
-        begins, ends = self._before(number), self._offsets(f"offsets/{number}")
-        self._last = (number, ends)
-        # Of a partition that was added Spark takes the first offset, or ends (`failOnDataLoss`).
-        return {part: (begins.get(part, 0), end - 1) for part, end in ends.items() if end}
+        return self._offsets(f"offsets/{number - 1}") if number else self.beginning() or {}
 
     def beginning(self) -> Mapping[int, int] | None:
         """Partition -> the first offset that the stream reads; None before Spark has decided that."""
         path = self._path(f"{self._place}/{_BEGINNING}")
         return self._offsets(_BEGINNING) if path.getFileSystem(self._conf).exists(path) else None
-
-    def _before(self, number: int) -> Mapping[int, int]:
-        """Where the micro-batch begins: at the end of the one before, or where the source began."""
-        if self._last and self._last[0] == number - 1:
-            return self._last[1]
-        return self._offsets(f"offsets/{number - 1}" if number else _BEGINNING)
 
     def _offsets(self, name: str) -> Mapping[int, int]:
         """The source's offsets are JSON in the last line: `OffsetSeqLog`, `KafkaSourceInitialOffsetWriter` of 4.2.0."""

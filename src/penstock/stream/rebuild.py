@@ -1,10 +1,14 @@
-"""Writes the table again from the topic as the stream does: same judgement, same write times."""
+"""The table made again from the topic: same judgement, same write times. Bulk work, so the connector writes it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
+from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.cassandra import Store, durable
 from penstock.config import Settings
@@ -12,10 +16,13 @@ from penstock.errors import PenstockError, StreamError
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.stream.app import session, stop_requests
-from penstock.stream.batches import MicroBatches, prepare
-from penstock.stream.counting import Counting
-from penstock.stream.failures import FOREIGN, ended, first_cause
-from penstock.stream.query import LOOK_S, start
+from penstock.stream.connectors.cassandra import batch_conf, write
+from penstock.stream.connectors.kafka import source_options
+from penstock.stream.deletions import delete
+from penstock.stream.epochs import Resources, prepare
+from penstock.stream.failures import FOREIGN, ended, failure_of, first_cause
+from penstock.stream.judge import deletes, deletions, good, transform
+from penstock.stream.query import LOOK_S
 
 
 def rebuild(
@@ -33,20 +40,15 @@ def rebuild(
     """
     alone = _alone(settings)
     with stop_requests() as stopping, Store(settings.cassandra) as store, TemporaryDirectory() as place:
-        batches = _Rows(pipeline, alone, prepare(settings, pipeline, store), stopping)
         total = _messages(settings, pipeline)
-        batches.on_progress = lambda done: on_progress(done, total)
+        batches = _Rows(pipeline, alone, prepare(settings, pipeline, store), lambda done: on_progress(done, total))
         try:
             spark = session(alone, pipeline.app_name, jars)
             try:
-                query = start(spark, batches, place, availableNow=True)
-                while query.isActive and not stopping.wait(LOOK_S):
-                    pass
-                query.stop()
-                if isinstance(batches.failure, PenstockError):
-                    raise batches.failure
-                if cause := batches.failure or query.exception():
-                    raise ended(query.name, cause, place, pipeline) from cause
+                for name, value in batch_conf(store, pipeline).items():
+                    if name not in settings.spark.conf:
+                        spark.conf.set(name, value)
+                _follow(batches.start(spark, place), batches, stopping, place)
             finally:
                 spark.stop()
         except FOREIGN as error:
@@ -58,26 +60,64 @@ def rebuild(
     return batches.done
 
 
-class _Rows(MicroBatches):
-    """Rows only; neither letters nor counts, which are there."""
+@dataclass
+class _Rows:
+    """Micro-batches whose rows are written; neither letters nor counts, which are there."""
 
-    done = 0
+    pipeline: Pipeline
+    settings: Settings
+    resources: Resources
     on_progress: Callable[[int], None]
+    done: int = 0
+    failure: Exception | None = None
 
-    def _once(self, batch: DataFrame, _number: int) -> tuple[int, int]:
-        counting = Counting(batch, self._counted)
-        with durable(self.resources.store, self.pipeline):
-            self._write_rows(batch, counting)
-        self.done += counting.read
+    def start(self, spark: SparkSession, place: str) -> StreamingQuery:
+        """The query, which ends when all of the topic is read."""
+        messages = (
+            spark.readStream.format("kafka")
+            .options(**source_options(self.settings.kafka))
+            .option("subscribe", self.pipeline.topic)
+            .option("startingOffsets", "earliest")
+            .option("maxOffsetsPerTrigger", self.settings.spark.max_records_per_batch)
+            .option("includeHeaders", "true")
+            .load()
+        )
+        query = transform(messages, self.pipeline).writeStream.queryName(self.pipeline.name)
+        return query.foreachBatch(self.write).option("checkpointLocation", place).trigger(availableNow=True).start()
+
+    def write(self, batch: DataFrame, _number: int) -> None:
+        """Spark hands errors on as one long text, so `failure` keeps the error."""
+        try:
+            counted = Observation()
+            read = F.count(F.lit(1)).alias("read")
+            deleting = F.count_if(deletes(self.pipeline)).alias("deleting")
+            with durable(self.resources.store, self.pipeline):
+                write(
+                    good(batch.observe(counted, read, deleting), self.pipeline), self.pipeline, self.settings.cassandra
+                )
+                if counted.get["deleting"]:
+                    delete(deletions(batch, self.pipeline), self.pipeline, self.resources.store)
+        except (*FOREIGN, PenstockError) as error:
+            self.failure = error
+            raise
+        self.done += counted.get["read"]
         self.on_progress(self.done)
-        return counting.read, counting.rejected
+
+
+def _follow(query: StreamingQuery, batches: _Rows, stopping: Event, place: str) -> None:
+    while query.isActive and not stopping.wait(LOOK_S):
+        pass
+    query.stop()
+    if isinstance(batches.failure, PenstockError):
+        raise batches.failure
+    if cause := batches.failure or failure_of(query):
+        raise ended(query.name, cause, place, batches.pipeline) from cause
 
 
 def _alone(settings: Settings) -> Settings:
     """Without the cluster, whose cores the stream has; what an executor needs, the driver then needs."""
     spark = {
-        "master": f"local[{settings.spark.executor_cores}]",
-        "starting_offsets": "earliest",
+        "master": f"local[{settings.spark.executor_cores or settings.kafka.partitions}]",
         "conf": {**settings.spark.conf, "spark.ui.enabled": "false"},
     }
     heaps = {"spark_driver": settings.heaps.spark_executor}

@@ -10,18 +10,17 @@ if TYPE_CHECKING:
 
 
 def ready_for_spark(settings: "Settings") -> Sequence[Path]:
-    """Fetches the jars and returns Spark's; from now on this process finds Java where pyspark looks for it."""
+    """Fetches the jars and returns what Spark loads; from now on this process finds Java where pyspark looks for it."""
     from penstock.cli.support.start import fetch_jars
-    from penstock.servers import jars
     from penstock.servers.java import find_java
-    from penstock.servers.spark import driver_environment
+    from penstock.servers.spark import application_jars, driver_environment
 
     java = find_java(settings)  # before minutes of downloads
     fetch_jars(settings)
     forget_other_sparks(settings)
     # pyspark finds Java and itself in the environment of the process, and nowhere else.
     os.environ.update(driver_environment(settings, java))
-    return jars.classpath(settings, "spark")
+    return application_jars(settings, java)
 
 
 def forget_other_sparks(settings: "Settings") -> None:

@@ -13,7 +13,7 @@ from penstock.servers.jars.progress import Progress
 if TYPE_CHECKING:  # an image fetches its jars before it has the rest of us
     from penstock.config import Settings
 
-__all__ = ["SETS", "Jar", "Progress", "classpath", "fetch", "folder", "needed"]
+__all__ = ["SETS", "Jar", "Progress", "classpath", "fetch", "folder", "jars_of", "needed"]
 
 
 def folder(settings: "Settings") -> Path:

@@ -1,11 +1,13 @@
 """`python -m penstock.servers.jars.lock`: resolves every `NAME.toml` and writes `NAME.lock.toml` beside it.
 
-Only `scripts/lock` calls this. It asks the Maven repositories anew, so it needs the network and about two minutes.
+`scripts/lock` calls this. It asks the Maven repositories anew, so it needs the network and about two minutes. After a
+change of our own Java alone, `python -m penstock.servers.jars.lock own` is enough.
 """
 
 import hashlib
 import json
 import logging
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -15,9 +17,13 @@ from typing import Any
 import truststore
 from jgo.maven import Artifact, Dependency, MavenContext
 
-from penstock.config import read_settings
+from penstock.config import Settings, read_settings
+from penstock.servers import jars
+from penstock.servers.jars import own
 from penstock.servers.jars.download import repository
 from penstock.servers.jars.locked import SETS, spec_file
+from penstock.servers.java import find_java
+from penstock.servers.spark import jars_of_pyspark
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +69,32 @@ def _entry(artifact: Artifact) -> str:
     return "\n[[dependencies]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items())
 
 
+def lock_own(settings: Settings) -> str:
+    """The text of the lock of our own jar."""
+    jars.fetch(settings, lambda _: None, ("spark", "compiler"))
+    with TemporaryDirectory() as place:
+        jar = own.compiled(find_java(settings), jars_of_pyspark(), jars.folder(settings), Path(place), own.SOURCES)
+        return f'{_HEADER}\nsha256 = "{hashlib.sha256(jar.read_bytes()).hexdigest()}"\n'
+
+
 def main() -> None:
-    """Writes all locks into the source tree."""
+    """Writes all locks into the source tree, or only that of our own jar."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    truststore.inject_into_ssl()  # jgo brings an HTTP client of its own
-    mirror = read_settings().downloads.maven_repository.get_secret_value()
-    with TemporaryDirectory() as cache:
-        context = MavenContext(repo_cache=Path(cache), remote_repos={"central": repository(mirror)})
-        for name in SETS:
-            file = Path(__file__).with_name(f"{name}.lock.toml")
-            file.write_text(lock(name, context), "utf-8")
-            log.info("locked %s", file)
+    settings = read_settings()
+    if sys.argv[1:] != ["own"]:
+        truststore.inject_into_ssl()  # jgo brings an HTTP client of its own
+        mirror = settings.downloads.maven_repository.get_secret_value()
+        with TemporaryDirectory() as cache:
+            context = MavenContext(repo_cache=Path(cache), remote_repos={"central": repository(mirror)})
+            for name in SETS:
+                _write(f"{name}.lock.toml", lock(name, context))
+    _write(own.LOCK, lock_own(settings))
+
+
+def _write(name: str, text: str) -> None:
+    file = Path(__file__).with_name(name)
+    file.write_text(text, "utf-8")
+    log.info("locked %s", file)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ Names and defaults: https://github.com/datastax/spark-cassandra-connector/blob/v
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
 from penstock.cassandra.table import Store
@@ -86,16 +85,21 @@ def _meaning(pipeline: Pipeline) -> dict[str, str]:
 
 
 def batch_conf(store: Store, pipeline: Pipeline) -> dict[str, str]:
-    """Batches as large as the nodes take them, up to where more gains nothing."""
+    """The connector's option that makes its batches as large as `batch_limit`."""
+    return {_BATCH: str(batch_limit(store, pipeline))}
+
+
+def batch_limit(store: Store, pipeline: Pipeline) -> int:
+    """Bytes of a batch's values: as many as the nodes take, up to where more gains nothing."""
     limit_bytes = store.batch_limit_bytes() or _USUAL_LIMIT_BYTES
-    return {_BATCH: str(min(_LARGE_BATCH_BYTES, batch_bytes(pipeline, limit_bytes)))}
+    return min(_LARGE_BATCH_BYTES, batch_bytes(pipeline, limit_bytes))
 
 
 def batch_bytes(pipeline: Pipeline, limit_bytes: int) -> int:
-    """How large a batch may be by the connector's count, so that no node counts more than `limit_bytes`.
+    """How large a batch may be by its values, so that no node counts more than `limit_bytes`.
 
-    The connector counts the values alone, for an absent one nothing. So the smallest possible row decides: of it a node
-    counts how many times more. A row that is larger than the result goes alone, for which there is no limit.
+    The connector and our sink count the values alone, for an absent one nothing. So the smallest possible row decides:
+    of it a node counts how many times more. A row that is larger than the result goes alone, which has no limit.
     """
     values = sum(_least_bytes(column) for column in pipeline.columns if column.required)
     by_node = values + _CELL_BYTES * len(pipeline.columns) + _ROW_BYTES
@@ -105,17 +109,6 @@ def batch_bytes(pipeline: Pipeline, limit_bytes: int) -> int:
 def _least_bytes(column: Column) -> int:
     """A text has one byte a character, or more."""
     return column.min_length if column.kind.least_bytes is None else column.kind.least_bytes
-
-
-def forget_sessions(spark: SparkSession) -> None:
-    """Has the driver open a new session with Cassandra when it next needs one.
-
-    After a failure, before another attempt: when a node is lost while its driver reads the schema, that session never
-    reads a schema again, and the connector would wait for it without end
-    (https://github.com/scylladb/java-driver/issues/841, the same code as in the driver 4.18.1).
-    """
-    jvm: Any = spark._jvm
-    jvm.com.datastax.spark.connector.cql.CassandraConnector.evictCache()
 
 
 def spark_conf(settings: CassandraSettings, folder: Path) -> dict[str, str]:
@@ -142,13 +135,15 @@ def spark_conf(settings: CassandraSettings, folder: Path) -> dict[str, str]:
 
 
 def _tls(settings: CassandraSettings, folder: Path) -> dict[str, str]:
-    options = {"enabled": "true", "enabledAlgorithms": ",".join(_CIPHERS)}
+    options = {"ssl.enabled": "true", "ssl.enabledAlgorithms": ",".join(_CIPHERS)}
     if settings.ssl_ca_location:
         path, password = tls.java_trust_store(settings.ssl_ca_location, folder)
-        options |= {"trustStore.path": str(path), "trustStore.password": password}
+        options |= {"ssl.trustStore.path": str(path), "ssl.trustStore.password": password}
     key_password = settings.ssl_key_password.get_secret_value()
     who = tls.identity(settings.ssl_certificate_location, settings.ssl_key_location, key_password)
     if who:
         path, password = tls.java_key_store(who, folder)
-        options |= {"clientAuth.enabled": "true", "keyStore.path": str(path), "keyStore.password": password}
-    return {f"spark.cassandra.connection.ssl.{name}": value for name, value in options.items()}
+        options |= {"ssl.clientAuth.enabled": "true", "ssl.keyStore.path": str(path), "ssl.keyStore.password": password}
+    if settings.ssl_hostname_verification:
+        options["factory"] = "penstock.stream.VerifyingConnectionFactory"
+    return {f"spark.cassandra.connection.{name}": value for name, value in options.items()}

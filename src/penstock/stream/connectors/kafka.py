@@ -1,8 +1,6 @@
-"""How Spark reaches Kafka, and its sink for the dead letters."""
+"""How Spark reads Kafka, and how its tasks publish the dead letters."""
 
 from collections.abc import Mapping
-
-from pyspark.sql import DataFrame
 
 from penstock.config import KafkaSettings
 from penstock.kafka.client import READER, WRITER
@@ -64,19 +62,18 @@ def _jaas(settings: KafkaSettings) -> str:
     return f'org.apache.kafka.common.security.{module}LoginModule required username="{name}" password="{password}";'
 
 
-def write_letters(letters: DataFrame, settings: KafkaSettings) -> None:
-    """Publishes what `transform.rejected` or `transform.resolved` gave; returns when every one is acknowledged."""
+def letter_options(settings: KafkaSettings) -> dict[str, str]:
+    """How the sink publishes dead letters: acknowledged by all replicas, each once. Not for a log either."""
     delivery_ms = round(settings.delivery_timeout_s * 1_000)
-    (
-        letters.write.format("kafka")
-        .options(**kafka_options(settings))
+    return {
+        **kafka_options(settings),
         # The partition of a key is by Java's own choice the one that `broker.publish` asks for.
-        .options(**_prefixed(WRITER))
+        **_prefixed(WRITER),
         # Counted before compression, so more than the topic takes: else a letter that is small when packed never goes.
-        .option("kafka.max.request.size", _LARGEST_UNPACKED_BYTES)
-        .option("kafka.buffer.memory", _LARGEST_UNPACKED_BYTES)
-        .option("kafka.delivery.timeout.ms", str(delivery_ms))
+        "kafka.max.request.size": _LARGEST_UNPACKED_BYTES,
+        "kafka.buffer.memory": _LARGEST_UNPACKED_BYTES,
+        "kafka.delivery.timeout.ms": str(delivery_ms),
         # Java's producer refuses a delivery that is over before one request is; 30 s is its own limit of a request.
-        .option("kafka.request.timeout.ms", str(min(30_000, delivery_ms // 2)))
-        .save()
-    )
+        "kafka.request.timeout.ms": str(min(30_000, delivery_ms // 2)),
+        "kafka.max.block.ms": str(delivery_ms),
+    }

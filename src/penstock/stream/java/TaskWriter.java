@@ -1,0 +1,50 @@
+package penstock.stream;
+
+import java.io.IOException;
+import java.util.Map;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.connector.write.DataWriter;
+import org.apache.spark.sql.connector.write.WriterCommitMessage;
+
+/** One task's part of an epoch. */
+final class TaskWriter implements DataWriter<InternalRow> {
+    private final Rows rows;
+    private final Letters letters;
+    private final Tally tally;
+
+    TaskWriter(Options options, Map<Integer, Long> counted) {
+        tally = new Tally(counted);
+        rows = new Rows(options);
+        letters = new Letters(options);
+    }
+
+    @Override
+    public void write(InternalRow row) throws IOException {
+        tally.count(row);
+        if (!row.isNullAt(Columns.LETTER)) {
+            letters.send(row.getStruct(Columns.LETTER, Columns.LETTER_FIELDS));
+        }
+        if (row.getBoolean(Columns.REJECTED)) {
+            return;
+        }
+        rows.write(row);
+    }
+
+    /** Returns when Cassandra has acknowledged every row and Kafka every letter. */
+    @Override
+    public WriterCommitMessage commit() throws IOException {
+        rows.finish();
+        letters.finish();
+        return tally;
+    }
+
+    @Override
+    public void abort() {
+        rows.abandon();
+    }
+
+    @Override
+    public void close() {
+        rows.close();
+    }
+}
