@@ -203,7 +203,7 @@ def _kafka(part: PipelinePart, at: datetime) -> _Told:
 def _stream(part: PipelinePart, at: datetime) -> _Told:
     stream = part.stream
     tone, state = _standing(stream, at)
-    batch = "" if stream.batch is None else f"micro-batch {stream.batch:,}"
+    batch = "" if stream.batch is None else f"batch {stream.batch:,}"
     ago = f"{lasting(at - stream.batch_at)} ago" if stream.batch_at else ""
     took = f"took {stream.batch_s:.1f} s" if stream.batch_s is not None else ""
     return "Spark", tone, state, ("" if tone == "good" else state, batch, ago, took), "/services/stream"

@@ -65,7 +65,7 @@ def _kafka(pipeline: PipelinePart, at: datetime) -> str:
 
 def _spark(pipeline: PipelinePart, at: datetime) -> str:
     stream = pipeline.stream
-    batch = "" if stream.batch is None else _ago(f"micro-batch {stream.batch} counted", stream.batch_at, at)
+    batch = "" if stream.batch is None else _ago(f"batch {stream.batch} counted", stream.batch_at, at)
     took = "" if stream.batch_s is None else f"the last one took {stream.batch_s:.2f} s"
     rate = f"{stream.rows_per_s:,.0f} rows/s" if stream.rows_per_s else ""
     return _joined(_standing(stream, at), batch, took, rate)

@@ -41,7 +41,7 @@ def _show_message(message: Occurrence, pipeline: Pipeline) -> None:
     batch = "unknown" if message.batch is None else str(message.batch)
     lines = [
         f"message {pipeline.topic}/{message.partition}/{message.offset} of {message.sent.isoformat()}",
-        f"  {', '.join(fetched)}, micro-batch {batch}",
+        f"  {', '.join(fetched)}, batch {batch}",
         f"  {message.problem or f'record {message.key}, write time {message.write_time.isoformat()}'}",
         *_effects(message, pipeline),
         *([f"  replays dead letter {message.replays[:SHORT]}"] if message.replays else []),
