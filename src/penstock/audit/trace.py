@@ -46,7 +46,7 @@ class Occurrence:
     replays: str | None
     """Identity of the dead letter that it replays."""
     batch: int | None
-    """The batch (a micro-batch, or an epoch of real-time mode) that took it; None where that is not known, or not any more."""
+    """The batch that took it, a micro-batch or an epoch; None where that is not known, or not any more."""
     absent: tuple[str, ...] = ()
     """Columns that it has no value for."""
     deletes: bool = False

@@ -116,7 +116,11 @@ def _batch_at(part: PipelinePart, _: Overview) -> float | None:
 
 
 _GAUGES: tuple[tuple[str, str, Callable[[PipelinePart, Overview], float | None]], ...] = (
-    ("penstock_batch_seconds", "How long Spark's last batch took; in real-time mode as long as spark.epoch_s says.", lambda part, _: part.stream.batch_s),
+    (
+        "penstock_batch_seconds",
+        "How long Spark's last batch took; in real-time mode as long as spark.epoch_s says.",
+        lambda part, _: part.stream.batch_s,
+    ),
     ("penstock_batch_rows_per_second", "Rows a second in it, as Spark says.", lambda part, _: part.stream.rows_per_s),
     ("penstock_batch_timestamp_seconds", "When a batch was counted last.", _batch_at),
     (
