@@ -643,3 +643,9 @@ def test_a_deletion_of_another_run_that_is_older_explains_nothing(lists: Lists, 
     lists.publish(to_bytes(gone(1)), "1/0", run="another", at_ms=AT_MS - 5)
     lists.publish(to_bytes(user(1)), "1/0")
     assert deleting.refresh({0: 1}).lost == 1
+
+
+def test_what_is_no_record_may_be_in_flight_beside_a_deletion(lists: Lists, deleting: Ledger) -> None:
+    lists.publish(b"{", "1/0")
+    lists.publish(to_bytes(gone(1)), "1/1")
+    assert deleting.refresh().in_flight == 2

@@ -300,7 +300,7 @@ UPDATE entry SET state = 2, value = NULL WHERE rowid IN (
 )
 """
 _AWAIT_DELETIONS = """
-UPDATE entry SET awaits = unset AND key IN (
+UPDATE entry SET awaits = key IS NOT NULL AND unset AND key IN (
     SELECT key FROM entry LEFT JOIN position USING (partition)
     WHERE state = 0 AND deletes AND coalesce(offset > last, 1)
 ) WHERE state = 0
