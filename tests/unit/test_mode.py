@@ -101,6 +101,15 @@ def test_an_executor_that_is_back_soon_changes_nothing() -> None:
         assert stage.passes(modes, GRACE_S / 2) == []
 
 
+def test_who_leaves_real_time_though_there_are_slots_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(slots=4)
+    modes = stage.modes()
+    modes.leave_real_time("messages wait")
+    assert "App: messages wait: it goes on in micro-batches for a while" in caplog.text
+    assert (modes.mode, stage.passes(modes, GRACE_S - 1)) == (Mode.MICRO_BATCH, [])
+    assert stage.passes(modes, 10) == [Mode.REAL_TIME]
+
+
 def test_who_wants_micro_batches_has_them() -> None:
     stage = Stage(slots=9)
     modes = stage.modes(Mode.MICRO_BATCH)

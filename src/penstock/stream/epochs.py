@@ -94,6 +94,8 @@ class Epochs:
     failure: Exception | None = None
     committed: int = 0
     """Epochs that the process has seen to their end."""
+    empty: int = 0
+    """How many of them, the last ones, took nothing."""
     began_s: float | None = None
     """On the monotonic clock, while an epoch is being begun or committed."""
     _progress: Progress | None = None
@@ -117,6 +119,7 @@ class Epochs:
         self._counted = None
         self.failure = None
         self.began_s = None
+        self.empty = 0
 
     def begin(self) -> str:
         """Before the first row of an epoch is written: what is counted, partition -> last offset, in JSON."""
@@ -133,6 +136,7 @@ class Epochs:
             if seen["read"]:
                 self._count(number, seen)
             self.committed += 1
+            self.empty = 0 if seen["read"] else self.empty + 1
 
     def _kept(self) -> "_Kept":
         return _Kept(self)
@@ -162,6 +166,14 @@ class Epochs:
             counts.bind(self.stream, resources.topic_id, resources.table_id)
         number = self._progress.next_number()
         return counts.resume(self.stream, number, self._progress.begins(number))
+
+    def unread(self) -> Mapping[int, int]:
+        """Partition -> end of what can be read there, without those of which all is committed."""
+        if self._progress is None:
+            return {}
+        begins = self._progress.begins(self._progress.next_number())
+        spans = self.resources.broker.offsets(self.pipeline.topic)
+        return {number: one.end for number, one in spans.items() if one.end > begins.get(number, one.first)}
 
     def note_beginning(self, spark: SparkSession, stream: str) -> bool:
         """Keeps where query `stream` begins, if that is not known yet; false until Spark has decided it.

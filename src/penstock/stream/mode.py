@@ -66,6 +66,11 @@ class Modes:
             return False
         return not self._is_right() and self._has_changed()
 
+    def leave_real_time(self, why: str) -> None:
+        """Goes on in micro-batches, for `GRACE_S` at least."""
+        self.mode, self._right_s = Mode.MICRO_BATCH, self._now_s()
+        log.warning("%s: %s: it goes on in micro-batches for a while", self._name, why)
+
     def _is_right(self) -> bool:
         self._looked_s = self._now_s()
         self._room = self._look()
