@@ -22,11 +22,12 @@ from penstock.cassandra import Counts, Flow, Report, Store, durable
 from penstock.config import Settings
 from penstock.errors import ConfigError, DeliveryError, RejectedError, SourceAnswerError, StoreError
 from penstock.kafka import Broker, Message, Publisher
+from penstock.kafka.messages import EPOCH, MILLISECOND
 from penstock.network import http
 from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.identity import key_of, message_key
 from penstock.pipelines.record import Header, Rejected, from_api, to_bytes
-from penstock.source import Interval
+from penstock.source import Interval, Offset, Page
 from penstock.source.ahead import ahead
 from penstock.source.api import Answer, Api, address
 from penstock.source.distinct import Distinct
@@ -76,6 +77,8 @@ class IngestReport(BaseModel):
     """Items that are no record, as dead letters."""
     distinct: int
     """Different ones among the items: records of one key count once, and so do rejected items of the same bytes."""
+    skipped: int = 0
+    """Items that the API states and that did not come, because others came on two pages."""
     commonest: str = ""
     """Why most of the rejected items are no records, with an example."""
     bytes: int
@@ -166,6 +169,13 @@ def judge(pipeline: Pipeline, report: IngestReport) -> None:
     if report.fetched < source.at_least:
         problem = f"with {report.fetched} items in all, and at_least is {source.at_least}"
         raise SourceAnswerError(shown(source.url), problem)
+    if report.skipped:
+        raise SourceAnswerError(
+            shown(source.url),
+            f"{report.skipped} of the items that it states (total of the source) did not come, and as many came on two "
+            "pages, in two versions. Were rows moved meanwhile? The next attempt asks for all again. If the API gives "
+            "several versions of a record, declare no total",
+        )
     if report.rejected > source.at_most_rejected * report.fetched:
         allowed = source.at_most_rejected
         raise RejectedError(report.run, report.rejected, report.fetched, allowed, report.commonest)
@@ -193,6 +203,7 @@ def ingest(
         fetched = _Fetched(distinct)
         receipts = broker.publish(fetched.messages(run, pages), on_progress)
         different = distinct.count()
+        skipped = fetched.skipped(run.pipeline, different)
     topic, letters = run.pipeline.topic, run.pipeline.dead_letter_topic
     report = IngestReport(
         run=run.id,
@@ -200,6 +211,7 @@ def ingest(
         acknowledged=receipts.by_topic.get(topic, 0),
         rejected=receipts.by_topic.get(letters, 0),
         distinct=different,
+        skipped=skipped,
         commonest=fetched.commonest(),
         bytes=receipts.bytes,
         seconds=round(time.monotonic() - started_s, 3),
@@ -217,23 +229,48 @@ class _Fetched:
     def __init__(self, distinct: Distinct) -> None:
         self.items = 0
         self._distinct = distinct
+        self._total: int | None = None
+        self._versions = 0
+        """Items whose key came before on the same page."""
+        self._latest = EPOCH
         self._reasons = Counter[str]()
         self._examples: dict[str, str] = {}
 
     def messages(self, run: Run, pages: Iterable[Answer]) -> Iterator[Message]:
         for page in pages:
-            hashes = []
-            for index, item in enumerate(page.items):
+            records = [from_api(run.pipeline, item) for item in page.items]
+            keys = [None if isinstance(one, Rejected) else hash(key_of(run.pipeline, one)) for one in records]
+            later = Counter(key for key in keys if key is not None)
+            at = self._time(page, later)
+            self._versions += later.total() - len(later)
+            self._distinct.add(later)
+            for index, (record, key) in enumerate(zip(records, keys, strict=True)):
                 self.items += 1
-                record = from_api(run.pipeline, item)
-                message = _message(run, page, index, record)
-                if not isinstance(record, Rejected):
-                    hashes.append(hash(key_of(run.pipeline, record)))
-                else:
-                    hashes.append(hash(message.value))
+                if key is None:
+                    message = _message(run, page, index, record, at)
+                    self._distinct.add([hash(message.value)])
                     self._keep_reason(message.headers)
+                else:
+                    later[key] -= 1
+                    message = _message(run, page, index, record, at - later[key] * MILLISECOND)
                 yield message
-            self._distinct.add(hashes)
+            self._total = page.total
+
+    def _time(self, page: Answer, versions: Counter[int]) -> datetime:
+        """The time of a page's records: when it was received. Of one key that comes several times the last one has it,
+        and the others the milliseconds before, but later than all of the page before: the API's order is the rows'.
+        """
+        self._latest = max(page.received_at, self._latest + max(versions.values(), default=1) * MILLISECOND)
+        return self._latest
+
+    def skipped(self, pipeline: Pipeline, different: int) -> int:
+        """How many items of a list that is read by page or offset were skipped, as others came on two pages.
+
+        What came twice on one page are two versions of a record, and no row that moved.
+        """
+        if self._total is None or not isinstance(pipeline.source.paging, (Page, Offset)):
+            return 0
+        return max(0, self._total - different - self._versions)
 
     def commonest(self) -> str:
         """The reason that most of the rejected items have, and the first of these; empty where there are none."""
@@ -248,11 +285,11 @@ class _Fetched:
             self._examples[reason] = f"item {headers[Header.ITEM]}: {headers[Header.MESSAGE][:_LONGEST_EXAMPLE]}"
 
 
-def _message(run: Run, page: Answer, index: int, record: Record | Rejected) -> Message:
+def _message(run: Run, page: Answer, index: int, record: Record | Rejected, at: datetime) -> Message:
     pipeline = run.pipeline
     headers: dict[str, str] = {**run.headers, Header.ITEM: f"{page.number}/{index}"}
     if not isinstance(record, Rejected):
-        return Message(pipeline.topic, message_key(pipeline, record), to_bytes(record), headers, page.received_at)
+        return Message(pipeline.topic, message_key(pipeline, record), to_bytes(record), headers, at)
     why: dict[str, str] = {
         Header.REASON: record.reason.value,
         Header.MESSAGE: record.message[:_LONGEST_MESSAGE],
@@ -261,4 +298,4 @@ def _message(run: Run, page: Answer, index: int, record: Record | Rejected) -> M
         Header.FIRST_SEEN: page.received_at.isoformat(),
     }
     key = f"{run.id}/{page.url}#{page.number}/{index}".encode()
-    return Message(pipeline.dead_letter_topic, key, record.original, {**headers, **why}, page.received_at)
+    return Message(pipeline.dead_letter_topic, key, record.original, {**headers, **why}, at)

@@ -13,8 +13,8 @@ from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.record import Rejected, from_api
 from penstock.simulator import Simulator
 from penstock.source import Ask, Interval, Offset, Page, Source
-from penstock.source import Seen as Answered
 from penstock.source.api import Answer, Api, address
+from penstock.source.paging import Place
 from penstock.source.places import AbsentError, items_in, overlaps
 from penstock.urls import ShownUrl, shown
 
@@ -89,11 +89,24 @@ def _left_out(source: Source, first: Answer, items_of: Callable[[Ask], list[Any]
         before = items_of(replace(ask, params={**ask.params, paging.page_param: number}))
         if before and not overlaps(before, items):
             yield f"page {number} holds other items than page {paging.base_page}: declare Page(base_page={number})"
-    if source.total is not None and first.following is None:
-        following = paging.next(Answered(ask, None, items, {}))
-        if following and (more := items_of(following)) and not overlaps(more, items):
-            total = f"the total ({source.total}) ends the list with the first page"
-            yield f"{total}, and the next page holds other items: does it count one page?"
+    if first.total and (places := _around_the_end(paging, first.total, len(items))):
+        last, behind = (Ask({**ask.params, place: value}) for place, value in places)
+        more = items_of(behind)
+        if more and not overlaps(more, items) and not overlaps(more, items_of(last)):
+            yield (
+                f"the total ({source.total}) is {first.total}, and behind so many the API has more items, which a run "
+                "would leave out: does it count one page, or a part? Declare no total then"
+            )
+
+
+def _around_the_end(paging: Page | Offset, total: int, size: int) -> tuple[tuple[Place, int], ...]:
+    """Where the last page of a list of so many items is, and the one behind it; nothing where the answers tell."""
+    if paging.has_more_path or (isinstance(paging, Page) and paging.pages_path):
+        return ()
+    pages = -(-total // size)
+    if isinstance(paging, Page):
+        return tuple((paging.page_param, paging.base_page + number) for number in (pages - 1, pages))
+    return tuple((paging.offset_param, paging.offset + number) for number in ((pages - 1) * size, total))
 
 
 def _items(api: Api, source: Source, interval: Interval, ask: Ask) -> list[Any]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from penstock.ingest import IngestReport, Run, ingest, judge, records_asked
 from penstock.kafka import Message, Receipts
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.record import Header
+from penstock.source import Cursor, Offset, Page, Source
 from penstock.source.api import Answer
 from penstock.users import USERS
 
@@ -70,6 +71,34 @@ def test_time_of_a_message_is_when_the_answer_was_received() -> None:
     shelf = Shelf()
     ingest(RUN, pages(PEOPLE[0]), shelf)
     assert shelf.messages[0].timestamp == RECEIVED
+
+
+def test_of_one_key_on_one_page_the_later_item_is_the_newer_one_and_no_page_begins_before_the_last_one_ended() -> None:
+    shelf, milliseconds = Shelf(), timedelta(milliseconds=1)
+    first, second = PEOPLE[:2]
+    versions = [first, second, {**first, "phone": "1"}, {**first, "phone": "2"}]
+    ingest(RUN, (Answer(URL, number, versions, RECEIVED, 1) for number in (1, 2)), shelf)
+    times = [round((message.timestamp - RECEIVED) / milliseconds) for message in shelf.messages]
+    assert times == [-2, 0, -1, 0, 1, 3, 2, 3]
+
+
+@pytest.mark.parametrize(("paging", "skipped"), [(Page(), 1), (Offset(), 1), (Cursor(), 0), (None, 0)])
+def test_item_that_was_skipped_while_another_moved_in_a_new_version_is_missed(paging: Any, skipped: int) -> None:
+    pipeline = USERS.model_copy(update={"source": Source("http://a/", "results", paging=paging, total="n")})
+    moved = {**PEOPLE[0], "phone": "another"}
+    both = ([PEOPLE[0], PEOPLE[1]], [moved])
+    read = (Answer(URL, at + 1, items, RECEIVED, 1, total=3) for at, items in enumerate(both))
+    report = ingest(Run(pipeline, "r"), read, Shelf())
+    assert (report.fetched, report.distinct, report.skipped) == (3, 2, skipped)
+    with suppress(SourceAnswerError) if not skipped else pytest.raises(SourceAnswerError, match="1 of the items"):
+        judge(pipeline, report)
+
+
+def test_versions_of_a_record_on_one_page_are_nothing_skipped() -> None:
+    pipeline = USERS.model_copy(update={"source": Source("http://a/", "results", paging=Page(), total="n")})
+    items = [PEOPLE[0], {**PEOPLE[0], "phone": "another"}, PEOPLE[1], None]
+    report = ingest(Run(pipeline, "r"), iter([Answer(URL, 1, items, RECEIVED, 1, total=4)]), Shelf())
+    assert (report.fetched, report.distinct, report.skipped) == (4, 3, 0)
 
 
 def test_same_pages_make_the_same_messages() -> None:

@@ -285,11 +285,17 @@ class Store:
         try:
             yield
         except _FOREIGN as error:
-            raise StoreError(
-                f"cassandra at {self._address} (datacenter {self._settings.datacenter}): {doing} failed: "
-                f"{_cause(error)}. Is it up (`penstock status`, `penstock logs cassandra`), and are the address, the "
-                "datacenter and the credentials the right ones?"
-            ) from error
+            place = f"cassandra at {self._address} (datacenter {self._settings.datacenter})"
+            raise StoreError(f"{place}: {doing} failed: {_cause(error)}. {_remedy(error)}") from error
+
+
+def _remedy(error: Exception) -> str:
+    if str(error).startswith("Failed decoding"):  # of the driver's protocol.py
+        return "Another program wrote a value that Python cannot hold: read and correct it with cqlsh"
+    return (
+        "Is it up (`penstock status`, `penstock logs cassandra`), and are the address, the datacenter and the "
+        "credentials the right ones?"
+    )
 
 
 def _cluster(settings: CassandraSettings) -> Cluster:

@@ -213,6 +213,8 @@ def _by_page(asking: Asking, given: Given, stated: Mapping[str, Any], found: Fou
     if first is None:
         return None
     base = first if here is None else min(here, 1)
+    if here == 1 and (before := _items(asking.more({param: 0}), found)) and not overlaps(before, found.items):
+        base = 0
     pages = next((path for path, value in stated.items() if _last(path) in _PAGES and type(value) is int), "")
     paging = Page(page_param=param, base_page=base, pages_path=pages, has_more_path="" if pages else _flag(stated))
     return Paged(paging, _without(given.params, param))

@@ -47,6 +47,8 @@ class Answer:
     """Size of the decoded body."""
     following: Ask | None = None
     """What is asked next; None at the end."""
+    total: int | None = None
+    """Items of the whole list, if the API states it where the source says."""
 
 
 def address(name: str, source: Source, settings: SourceSettings) -> str:
@@ -110,7 +112,8 @@ class Api:
                 walk.took(request, seen)
                 if following is None:
                     walk.is_last(request, seen)
-                yield Answer(request.shown, walk.pages, seen.items, reply.received_at, reply.body_bytes, following)
+                size = reply.body_bytes
+                yield Answer(request.shown, walk.pages, seen.items, reply.received_at, size, following, walk.total)
                 ask = following
             walk.ends(requests.address)
 
@@ -195,7 +198,7 @@ class _Walk:
         self._asked: dict[int, int] = {}
         self._came: dict[int, int] = {}
         self._items = 0
-        self._total: int | None = None
+        self.total: int | None = None
         """The first one stated: what comes to the list meanwhile is another run's."""
         self.pages = 0
 
@@ -218,10 +221,10 @@ class _Walk:
     def seen(self, ask: Ask, reply: Reply) -> Seen:
         """The answer as its paging sees it; nothing of it is remembered yet, as it may be one to another question."""
         if reply.is_empty:
-            return Seen(ask, None, [], reply.links, self._total, self._items)
+            return Seen(ask, None, [], reply.links, self.total, self._items)
         items, stated = items_in(reply.document, self._source.items), self._stated(reply)
         # One that shrinks means that rows went, and others may have moved under an offset: that is no end.
-        total = None if stated is None else max(stated, self._total or 0)
+        total = None if stated is None else max(stated, self.total or 0)
         new = len(items) if total is None else self._distinct.new_in(map(_hash, items))
         so_far = self._items + new
         return Seen(ask, reply.document, items, reply.links, total, so_far)
@@ -243,7 +246,7 @@ class _Walk:
         """Remembers a page; one that holds the same items as an earlier one is none."""
         self.pages += 1
         self._items = seen.items_so_far
-        self._total = seen.total if self._total is None else self._total
+        self.total = seen.total if self.total is None else self.total
         if seen.total is not None:
             self._distinct.add(map(_hash, seen.items))
         if not seen.items or seen.ask.may_repeat:
@@ -272,10 +275,10 @@ class _Walk:
 
     def ends(self, url: ShownUrl) -> None:
         """Refuses an end before the total that the API states."""
-        if self._total is not None and self._items < self._total:
+        if self.total is not None and self._items < self.total:
             raise SourceAnswerError(
                 url,
-                f"it states a total of {self._total} items, and {self._items} different ones came on {self.pages} pages"
+                f"it states a total of {self.total} items, and {self._items} different ones came on {self.pages} pages"
                 ". Were rows moved meanwhile? The next attempt asks for all again",
             )
 

@@ -51,7 +51,7 @@ def write(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> N
     Cassandra decides cell by cell: null wins, else the larger value. Of a pipeline with a time to live each row gets
     what is left of it, and one that has none left is not written.
     """
-    lives = good if pipeline.ttl is None else _with_ttl(good, pipeline.ttl)
+    lives = _with_milliseconds(good if pipeline.ttl is None else _with_ttl(good, pipeline.ttl), pipeline)
     (
         lives.write.format("org.apache.spark.sql.cassandra")
         .mode("append")
@@ -61,6 +61,14 @@ def write(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> N
         .option("spark.cassandra.output.consistency.level", settings.consistency_level)
         .save()
     )
+
+
+def _with_milliseconds(good: DataFrame, pipeline: Pipeline) -> DataFrame:
+    """Times as Cassandra has them. The connector takes Spark's through `java.sql.Timestamp`, whose calendar is another
+    one before 1582: those of 1500 would be stored nine days late.
+    """
+    times = [column.name for column in pipeline.columns if column.cql == "timestamp"]
+    return good.withColumns({name: F.unix_millis(name) for name in times})
 
 
 def _with_ttl(good: DataFrame, ttl: timedelta) -> DataFrame:
