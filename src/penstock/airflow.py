@@ -187,6 +187,11 @@ class Airflow:
             dag_id, run_id, state, tuple(TaskState(t["task_id"], t["state"] or "", t["try_number"]) for t in tasks)
         )
 
+    def known_run(self, dag_id: str, run_id: str) -> DagRun | None:
+        """As `state`; None where Airflow has no such run: it was started by hand, or its history was deleted."""
+        response = self._ask("GET", f"dags/{dag_id}/dagRuns/{quote(run_id)}")
+        return None if response.status_code == HTTPStatus.NOT_FOUND else self.state(dag_id, run_id)
+
     def timetable(self, dag_id: str) -> Timetable | None:
         """The DAG's newest run and its next; None as long as Airflow does not know the DAG."""
         response = self._ask("GET", f"dags/{dag_id}")
@@ -223,6 +228,10 @@ class Airflow:
         if run.state == "failed":
             raise ScheduleError(f"run {run_id} failed: {run}. See {self._page(run)}\n{self._logs_of_unfinished(run)}")
         return run
+
+    def logs(self, run: DagRun) -> dict[str, str]:
+        """Task -> the last lines of its last attempt; without tasks that were not attempted."""
+        return {task.name: self._log_tail(run, task) for task in run.tasks if task.tries}
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What the task returned."""

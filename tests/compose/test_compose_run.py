@@ -3,8 +3,10 @@ data. The tests follow one another on one stack.
 """
 
 import json
+import re
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from penstock.config import Settings
@@ -39,6 +41,17 @@ def test_this_machine_reaches_the_published_servers(project: Project, broker: Br
     cql.ask("127.0.0.1", ports.cassandra)
     assert json_answer(ports.airflow, "/api/v2/monitor/health")["scheduler"]["status"] == "healthy"
     assert messages(broker) >= RECORDS
+
+
+def test_console_of_the_containers_sees_every_server_and_the_run(project: Project) -> None:
+    told = re.search(r"(http://127\.0\.0\.1:8088)/\?token=(\S+)", project.compose("logs", "console"))
+    assert told
+    url, token = told.groups()
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
+        [seen] = until(lambda: client.get("/api/overview").json()["pipelines"])
+        assert {seen[name]["standing"] for name in ("kafka", "cassandra", "airflow", "stream")} == {"answers"}
+        assert seen["runs"][0]["state"] == "balances"
+        assert "penstock_items" in client.get("/metrics").text
 
 
 def test_no_server_is_root_and_none_needs_a_network_to_start(project: Project) -> None:

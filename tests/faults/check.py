@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Any
 
 from penstock.audit import ledger
 from penstock.audit.ledger import Account
@@ -12,6 +12,7 @@ from penstock.cassandra import Store
 from penstock.config import Settings
 from penstock.kafka import Broker, Received
 from penstock.pipelines.contract import Pipeline
+from penstock.pipelines.identity import key_of, key_of_row, key_text
 from penstock.pipelines.record import Header, Rejected, from_bytes
 from tests.faults.load import Expected
 
@@ -66,7 +67,7 @@ class Topic:
         record = from_bytes(self.pipeline, message.value)
         if isinstance(record, Rejected):
             return
-        key, at_us = str(getattr(record, self.pipeline.key)), message.timestamp_ms * 1_000
+        key, at_us = key_text(key_of(self.pipeline, record)), message.timestamp_ms * 1_000
         self.keys.add(key)
         if run in self.written_us:
             followed = self.written_us[run]
@@ -88,11 +89,17 @@ def check_counts(settings: Settings, pipeline: Pipeline, run_id: str, expected: 
 
 
 def check_rows(store: Store, pipeline: Pipeline, expected: Expected, findings: Findings) -> None:
-    """Every cell has the newest published value, written at its message's time; what is absent in it is not set."""
-    missing = set(expected.cells)
+    """Every cell has the newest published value, written at its message's time; what is absent in it is not set, and a
+    row that was deleted is not there.
+    """
+    missing = {key for key, cells in expected.cells.items() if cells}
     for row in store.rows(pipeline, expected.cells):
-        key = row.values[pipeline.key]
+        key = key_of_row(pipeline, row.values)
         missing.discard(key)
+        if not expected.cells[key]:
+            findings.duplicated += 1
+            findings.add("rows", f"the row {key}, which was deleted")
+            continue
         for column in _differing(pipeline, expected, key, row):
             findings.add("rows", f"{column} of {key}")
     findings.lost += len(missing)
@@ -100,14 +107,13 @@ def check_rows(store: Store, pipeline: Pipeline, expected: Expected, findings: F
         findings.add("rows", f"no row {key}")
 
 
-def _differing(pipeline: Pipeline, expected: Expected, key: UUID, row: StoredRow) -> Iterator[str]:
+def _differing(pipeline: Pipeline, expected: Expected, key: Any, row: StoredRow) -> Iterator[str]:
     cells = expected.cells[key]
-    for column in pipeline.columns:
-        if column.name != pipeline.key:
-            written_us, value = cells.get(column.name, (-1, None))
-            expected = (-1, None) if value is None else (written_us, value)
-            if (row.written_us.get(column.name, -1), row.values[column.name]) != expected:
-                yield column.name
+    for column in pipeline.cells:
+        written_us, value = cells.get(column.name, (-1, None))
+        wanted = (-1, None) if value is None else (written_us, value)
+        if (row.written_us.get(column.name, -1), row.values[column.name]) != wanted:
+            yield column.name
 
 
 def check_letters(broker: Broker, pipeline: Pipeline, run_id: str, expected: Expected, findings: Findings) -> None:

@@ -215,7 +215,7 @@ def _end_driver() -> None:
 
 
 def _carry(spark: SparkSession, settings: Settings, pipeline: Pipeline, defect: Defect) -> Findings:
-    expected, run = Expected(), Run(pipeline, pipeline.name)
+    expected, run = Expected(pipeline.keys.names), Run(pipeline, pipeline.name)
     with Store(settings.cassandra) as store:
         beside = prepare(settings, pipeline, store)
         sent = list(islice(messages(run, pipeline.name, expected), RECORDS))

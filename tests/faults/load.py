@@ -1,4 +1,4 @@
-"""What a round publishes: people and hostile messages at a steady rate, and what must have become of each of them.
+"""What a round publishes: people, who may leave, and hostile messages at a steady rate, and what becomes of each.
 
 What must stand in the table is worked out here, by hand and from the people themselves: the code under test has no say.
 """
@@ -26,6 +26,8 @@ MANY = 8_000
 MALFORMED = 0.02
 AGAIN = 0.05
 """Of the messages: a person who was published before, with other values, and a time before or after the first one."""
+LEAVES = 0.3
+"""Of those: the row goes, where the pipeline has deletions."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _PAGE = 500
@@ -38,21 +40,37 @@ Row = dict[str, Any]
 class Expected:
     """What must stand in the table and in the dead letters, and nothing else."""
 
-    cells: dict[UUID, dict[str, tuple[int, Any]]] = field(default_factory=dict)
+    key: tuple[str, ...]
+    cells: dict[Any, dict[str, tuple[int, Any]]] = field(default_factory=dict)
     """Key -> column -> (write time in microseconds, value) of the newest record, None where it has the column absent;
-    without the key's."""
+    without the key's. Empty where the row went, and is not there again."""
+    gone_us: dict[Any, int] = field(default_factory=dict)
+    """Key -> the newest write time of a deletion."""
     letters: dict[bytes, Reason] = field(default_factory=dict)
-    first: list[tuple[int, UUID]] = field(default_factory=list)
+    first: list[tuple[int, Any]] = field(default_factory=list)
     """(number of the message that had it first, key), in that order; read by other threads while it grows."""
     messages: int = 0
 
     def add_row(self, row: Row, written_us: int) -> None:
-        if row["id"] not in self.cells:
-            self.first.append((self.messages, row["id"]))
-        cells = self.cells.setdefault(row["id"], {})
+        key = self.key_of(row)
+        if key not in self.cells:
+            self.first.append((self.messages, key))
+        cells, gone_us = self.cells.setdefault(key, {}), self.gone_us.get(key, -1)
         for column, value in row.items():
-            if column != "id" and written_us > cells.get(column, (-1, None))[0]:
+            if column not in self.key and written_us > max(gone_us, cells.get(column, (-1, None))[0]):
                 cells[column] = (written_us, value)
+
+    def remove_row(self, row: Row, written_us: int) -> None:
+        """What is newer than a deletion stays, whichever of them comes first; of one time, the deletion wins."""
+        key = self.key_of(row)
+        self.gone_us[key] = gone_us = max(written_us, self.gone_us.get(key, -1))
+        newer = {column: cell for column, cell in self.cells.get(key, {}).items() if cell[0] > gone_us}
+        self.cells[key] = newer
+
+    def key_of(self, row: Row) -> Any:
+        """As the account and the store know it: of one column its value, else a tuple."""
+        values = tuple(row[name] for name in self.key)
+        return values[0] if len(values) == 1 else values
 
 
 def row_of(person: dict[str, Any]) -> Row:
@@ -120,10 +138,13 @@ def messages(run: Run, seed: str, expected: Expected) -> Iterator[Message]:
             if known and chance.random() < AGAIN:
                 row = chance.choice(known) | {"username": person["username"], "gender": None}
                 at = chance.choice((at, base - (number + 1) * _MILLISECOND))
+                if run.pipeline.deleted and chance.random() < LEAVES:
+                    row |= {run.pipeline.deleted: at.isoformat()}
             else:
                 known.append(row)
             value = value_of(row, compact=chance.random() < 0.9)
-            expected.add_row(row, round(at.timestamp() * 1_000) * 1_000)
+            change = expected.remove_row if run.pipeline.deleted in row else expected.add_row
+            change(row, round(at.timestamp() * 1_000) * 1_000)
         expected.messages += 1
         key = str(row["id"]).encode() if chance.random() < 0.9 else None
         yield Message(run.pipeline.topic, key, value, run.headers, at)
@@ -136,7 +157,7 @@ class Load:
     """
 
     def __init__(self, settings: Settings, run: Run, seed: str) -> None:
-        self.expected = Expected()
+        self.expected = Expected(run.pipeline.keys.names)
         self._settings = settings
         self._messages = messages(run, seed, self.expected)
         self._stop = threading.Event()
@@ -153,7 +174,7 @@ class Load:
             self._thread.join()
             self.goes_on()
 
-    def keys_since(self, mark: int) -> list[UUID]:
+    def keys_since(self, mark: int) -> list[Any]:
         """Keys of the records that were first published as message number `mark` or later."""
         return [key for number, key in self.expected.first[:] if number >= mark]
 

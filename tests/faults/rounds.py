@@ -13,11 +13,13 @@ from penstock.cassandra import Counts, Store
 from penstock.errors import StoreError
 from penstock.ingest import Run
 from penstock.kafka import Broker
+from penstock.pipelines.contract import Pipeline
 from penstock.source import Interval
 from penstock.source.api import Api, address
 from tests.faults.check import Findings, check, check_rows
 from tests.faults.kinds import Fault
 from tests.faults.load import Expected, Load, row_of
+from tests.faults.members import MEMBERS
 from tests.faults.stage import Stage
 from tests.waiting import TIMEOUT_S, until
 
@@ -57,7 +59,7 @@ def play(stage: Stage, fault: Fault, seed: int, say: Callable[[str], None]) -> O
 
 def _play(stage: Stage, fault: Fault, seed: int, say: Callable[[str], None]) -> Outcome:
     until(stage.is_well, "the stack is not well")
-    run = Run(stage.pipeline, f"{fault.name.replace(' ', '-')}-{seed}")
+    run = Run(MEMBERS, f"{fault.name.replace(' ', '-')}-{seed}")
     chance = Random(run.id)
     with Load(stage.settings, run, run.id) as load:
         _until_published(load, _BEFORE + chance.randrange(_BEFORE))
@@ -78,9 +80,9 @@ def _play(stage: Stage, fault: Fault, seed: int, say: Callable[[str], None]) -> 
 def _judge(
     stage: Stage, fault: Fault, seed: int, run: Run, expected: Expected, dag: "_DagRun | None", seconds: float
 ) -> Outcome:
-    account = ledger.wait_until_settled(stage.settings, stage.pipeline, run.id, TIMEOUT_S)
-    _until_counted(stage)
-    findings = check(stage.settings, stage.topic, account, expected)
+    account = ledger.wait_until_settled(stage.settings, run.pipeline, run.id, TIMEOUT_S)
+    _until_counted(stage, run.pipeline)
+    findings = check(stage.settings, stage.members, account, expected)
     records = expected.messages
     if dag:
         records += DAG_RECORDS
@@ -88,12 +90,12 @@ def _judge(
     return Outcome(fault.name, seed, records, seconds, findings)
 
 
-def _until_counted(stage: Stage) -> None:
+def _until_counted(stage: Stage, pipeline: Pipeline) -> None:
     """The stream counts a micro-batch when all its rows are there, which the account sees one by one."""
-    topic = stage.pipeline.topic
+    topic = pipeline.topic
     with Broker(stage.settings.kafka) as broker, Store(stage.settings.cassandra) as store:
         ends = {number: span.end for number, span in broker.offsets(topic).items()}
-        identity, counts = broker.identity(topic), Counts(store, stage.pipeline)
+        identity, counts = broker.identity(topic), Counts(store, pipeline)
 
         def counted() -> bool:
             position = counts.position(identity)
@@ -126,7 +128,8 @@ class _DagRun:
             check_rows(store, stage.pipeline, self._expected(), findings)
 
     def _expected(self) -> Expected:
-        stage, expected = self._stage, Expected()
+        stage = self._stage
+        expected = Expected(stage.pipeline.keys.names)
         with Broker(stage.settings.kafka) as broker:
             stage.topic.look(broker)
         written_us = stage.topic.written_us.pop(self.id)
@@ -160,7 +163,7 @@ def _until_stored(stage: Stage, load: Load, mark: int) -> None:
         keys = load.keys_since(mark)[:5]
         try:
             with kept.look() as store:
-                return bool(keys) and any(True for _ in store.rows(stage.pipeline, keys))
+                return bool(keys) and any(True for _ in store.rows(MEMBERS, keys))
         except StoreError:
             return False
 

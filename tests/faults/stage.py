@@ -14,12 +14,13 @@ from penstock.errors import PenstockError
 from penstock.launcher import control
 from penstock.launcher.state import Phase
 from penstock.pipelines.contract import Pipeline
-from penstock.pipelines.project import chosen
 from penstock.servers import jars
 from penstock.servers.secrets import with_credentials
+from penstock.users import USERS
 from rig.stacks import processes_of, settings_in
 from tests.faults import seams
 from tests.faults.check import Topic
+from tests.faults.members import MEMBERS
 from tests.waiting import never
 
 UP_TIMEOUT_S = 900
@@ -30,8 +31,9 @@ class Stage:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.pipeline: Pipeline = chosen(settings)
-        self.topic = Topic(self.pipeline)
+        self.pipeline: Pipeline = USERS
+        """Of the DAG's runs."""
+        self.topic, self.members = Topic(USERS), Topic(MEMBERS)
 
     def state(self) -> control.StackState:
         return control.status(self.settings, memory=False)
@@ -69,7 +71,8 @@ def staged(home: Path) -> Iterator[Stage]:
     """A stack of its own, with the DAG ready to run; stopped at the end, when nothing of it may be left."""
     # The supervisor finds the declaration of the services there.
     os.environ["PYTHONPATH"] = str(seams.ROOT)
-    settings = settings_in(home)
+    pipelines = ("penstock.users:USERS", "tests.faults.members:MEMBERS")
+    settings = settings_in(home).model_copy(update={"pipelines": pipelines})
     stage = Stage(settings)
     try:
         jars.fetch(settings, lambda _: None)

@@ -34,6 +34,7 @@ _STREAMS = _suite("streams", "tests/streams")
 _SERVICES = _suite("services", "tests/services", "--ignore=tests/services/launcher")
 _SHORT = (
     _suite("spark", "tests/spark"),
+    _suite("console", "tests/console"),
     _suite("launcher", "tests/services/launcher"),
     _suite("sources", "tests/sources"),
 )

@@ -93,6 +93,7 @@ def insert_until_refused(store: Store) -> int:
     raise AssertionError(f"{MOST} rows were acknowledged")
 
 
+@pytest.mark.thorough  # Kafka, which full disks end at once, is tried each time
 def test_cassandra_keeps_what_it_acknowledged_and_comes_back(tmp_path: Path) -> None:
     settings = settings_in(tmp_path / "home")
     with stack_on(settings, "cassandra", 192) as place:

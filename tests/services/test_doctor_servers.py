@@ -164,6 +164,7 @@ def closed(settings: Settings) -> Iterator[Settings]:
         yield settings
 
 
+@pytest.mark.thorough  # a broker of its own, for one line
 def test_kafka_that_does_not_tell_its_version(closed: Settings, own: Pipeline) -> None:
     assert "DescribeConfigs" in graded(kafka(closed, own), Grade.NOTE)["kafka version"].what
 

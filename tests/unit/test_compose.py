@@ -88,7 +88,9 @@ def test_ports_of_the_mission_are_published() -> None:
     assert {port for name in SERVERS for port in ports_of(name)} >= MISSION_PORTS
 
 
-@pytest.mark.parametrize("name", ["stream", "airflow-webserver", "scheduler", "dag-processor", "triggerer", "penstock"])
+@pytest.mark.parametrize(
+    "name", ["stream", "console", "airflow-webserver", "scheduler", "dag-processor", "triggerer", "penstock"]
+)
 def test_who_needs_the_pipelines_sees_those_of_the_project(name: str) -> None:
     one = COMPOSE["services"][name]
     [mounted] = [volume for volume in one["volumes"] if volume.startswith("./pipelines:")]
@@ -132,7 +134,7 @@ def test_a_server_comes_back_runs_in_the_network_and_may_do_nothing_more(name: s
 
 
 @pytest.mark.parametrize(
-    "name", ["postgres", "broker", "zookeeper", "cassandra", "spark-master", "stream", "airflow-webserver"]
+    "name", ["postgres", "broker", "zookeeper", "cassandra", "spark-master", "stream", "console", "airflow-webserver"]
 )
 def test_state_is_in_a_named_volume(name: str) -> None:
     volume, folder = SERVERS[name]["volumes"][0].split(":")

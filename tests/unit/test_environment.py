@@ -40,6 +40,7 @@ DECLARED = {
     "spark-worker": OF_PYSPARK,
     "simulator": {"PENSTOCK_CONFIG"},
     "stream": {*OF_PYSPARK, *OF_PIPELINE},
+    "console": OF_PIPELINE,
     **dict.fromkeys(
         (f"airflow-{one}" for one in ("api-server", "scheduler", "dag-processor", "triggerer")), OF_AIRFLOW
     ),
@@ -62,6 +63,7 @@ SECRETS = {
 NEEDED = {
     "simulator": "",
     "stream": "ghijk",
+    "console": "bghijm",
     "airflow-scheduler": "fghij",
     "airflow-api-server": "",
     "airflow-dag-processor": "",
@@ -113,7 +115,7 @@ def test_no_server_has_a_secret_in_its_environment(secret: Settings) -> None:
     assert secrets_in(json.dumps([dict(service.environment) for service in stack(secret)])) == ""
 
 
-@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("name", sorted(NEEDED.keys() - {"console"}))  # whose Airflow is the local one: see below
 def test_settings_of_a_process_have_the_credentials_that_it_needs_and_no_others(secret: Settings, name: str) -> None:
     service = by_name(stack(secret))[name]
     file = SettingsFile(name, secret.with_credentials_of(*CREDENTIALS.get(name, ())))
@@ -124,7 +126,7 @@ def test_settings_of_a_process_have_the_credentials_that_it_needs_and_no_others(
     assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("name", ["simulator", "stream"])
+@pytest.mark.parametrize("name", ["simulator", "stream", "console"])
 def test_a_process_of_ours_is_prepared_with_a_file_of_its_settings(secret: Settings, name: str) -> None:
     service = by_name(stack(secret))[name]
     service.prepare()

@@ -1,7 +1,7 @@
 """Dead letters read, exported, corrected and replayed, over a topic that is a list in memory."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -26,64 +26,15 @@ from penstock.audit.letters import (
     replay,
 )
 from penstock.errors import LetterError
-from penstock.kafka import Message, Offsets, Receipts, Received
 from penstock.pipelines.contract import From, Record
-from penstock.pipelines.record import Header, Reason, Rejected, from_api, letter_id, to_bytes
+from penstock.pipelines.record import Header, Reason, Rejected, from_api, letter_id
 from penstock.pipelines.types import JsonText
 from penstock.source.body import reader
-from penstock.users import USERS, User
+from penstock.users import USERS
 from penstock.views.console import plain
+from tests.topics import AT, AT_MS, BAD, GOOD, Kafka
 
-AT_MS = 1_741_789_800_123
-AT = "2025-03-12T14:30:00.123Z"
 NOW = datetime(2025, 4, 1, tzinfo=UTC)
-GOOD = to_bytes(User(id=UUID(int=1), first_name="علی", last_name="b", email="e@example.com", username="u"))
-BAD = GOOD.replace(b'"u"', b"7")
-
-
-class Kafka:
-    """A dead-letter topic of two partitions, and what was published to the other topic."""
-
-    def __init__(self) -> None:
-        self.letters: dict[int, list[Received]] = {0: [], 1: []}
-        self.published: list[Message] = []
-
-    def offsets(self, topic: str) -> dict[int, Offsets]:
-        assert topic == USERS.dead_letter_topic
-        return {number: Offsets(0, len(messages)) for number, messages in self.letters.items()}
-
-    def read(
-        self, topic: str, *, start: Mapping[int, int] | None = None, end: Mapping[int, int] | None = None
-    ) -> Iterator[Received]:
-        assert topic == USERS.dead_letter_topic
-        for number, messages in self.letters.items():
-            if end is None or number in end:
-                yield from messages[(start or {}).get(number, 0) : (end or {}).get(number)]
-
-    def publish(self, messages: Iterable[Message]) -> Receipts:
-        for message in messages:
-            if message.topic == USERS.dead_letter_topic:
-                self.append((message.key or b"").decode(), message.value, message.headers)
-            else:
-                self.published.append(message)
-        return Receipts(len(self.published), len(self.published), 0, {})
-
-    def reject(
-        self, key: str, value: bytes | None = BAD, reason: str = Reason.WRONG_TYPE, *, partition: int = 0, **more: Any
-    ) -> str:
-        """What the stream writes of a message; returns the letter's id."""
-        said: dict[str, str] = {Header.REASON: reason, Header.MESSAGE: "m", Header.RUN: "r", Header.FIRST_SEEN: AT}
-        return self.append(key, value, {**said, **{Header[name]: text for name, text in more.items()}}, partition)
-
-    def append(self, key: str | None, value: bytes | None, headers: Mapping[str, str], partition: int = 0) -> str:
-        messages, encoded = self.letters[partition], None if key is None else key.encode()
-        messages.append(
-            Received(USERS.dead_letter_topic, partition, len(messages), encoded, value, headers, AT_MS + 500)
-        )
-        return letter_id(encoded, value)
-
-    def resolve(self, identity: str, by: str = "users_created/0/9") -> None:
-        self.append(identity, b"", {Header.RESOLVED: by})
 
 
 @pytest.fixture

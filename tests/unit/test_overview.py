@@ -1,75 +1,33 @@
 """The overview without servers: what is remembered between looks, what is made of the answers, and the sentence."""
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from penstock.airflow import RunTimes, Timetable
-from penstock.audit.overview import Observer, Overview, PipelinePart, Standing, State, called, lasting
+from penstock.audit.overview import Observer, Overview, ProjectObserver, Standing, State, called, lasting
+from penstock.audit.overview.asked import Answer, Asked
 from penstock.audit.overview.checkpoint import position
-from penstock.audit.overview.compose import Said, phase, pipeline_part, standing
-from penstock.audit.overview.facts import Counted, Held, Query, Scheduled
+from penstock.audit.overview.compose import phase, standing
+from penstock.audit.overview.facts import Counted, Held
 from penstock.audit.overview.memory import OfPipeline, Passed, Silences
 from penstock.audit.overview.reasons import NEWEST, Reasons
-from penstock.cassandra import Newest, Report, RunCounts, Tally
+from penstock.cassandra import Report, RunCounts
 from penstock.config import Ports, Settings
+from penstock.errors import StoreError
 from penstock.kafka import Offsets, Received
 from penstock.launcher.control import Phase, ServiceState
 from penstock.pipelines.record import Header, Reason, letter_id
 from penstock.users import USERS
 from rig.stacks import free_ports
-
-AT = datetime(2026, 11, 27, 14, 3, 12, tzinfo=UTC)
-SETTINGS = Settings().resolved()
-RUN = "scheduled__2026-11-27T00:00:00+00:00"
-UP: Mapping[str, Any] = {"standing": Standing.ANSWERS}
-TOPIC = "1"
-
-
-def held(*spans: tuple[int, int], **reasons: int) -> Held:
-    return Held(TOPIC, {number: Offsets(*span) for number, span in enumerate(spans)}, reasons, sum(reasons.values()))
-
-
-def counted(read: int, fetched: int | None, passed: Mapping[int, int], rejected: int = 0) -> Counted:
-    last = {0: (fetched or 0) - 1}
-    reports = {} if fetched is None else {"a": Report(fetched, fetched, 0, AT, last)}
-    run = RunCounts(RUN, reports, {"a": Tally(read, rejected)}, 0, AT)
-    return Counted({TOPIC: passed}, (run,), Newest(7, AT - timedelta(seconds=3)))
-
-
-def scheduled(state: str = "success", *, paused: bool = False, unhealthy: tuple[str, ...] = ()) -> Scheduled:
-    run = RunTimes(RUN, state, AT, AT, AT - timedelta(minutes=3))
-    return Scheduled(Timetable(paused, None if paused else AT + timedelta(hours=10), run), unhealthy)
-
-
-def picture(
-    topic: Held | None,
-    counts: Counted | None,
-    plan: Scheduled | None = None,
-    memory: OfPipeline | None = None,
-    **servers: Mapping[str, Any],
-) -> PipelinePart:
-    """What the observer makes of the answers; all servers are well but for those that are named."""
-    memory = memory or OfPipeline()
-    passed = memory.passed(topic, counts, {})
-    partitions = memory.partitions(topic, passed, AT, moves=True) if topic else ()
-    standings = {name: servers.get(name, UP) for name in ("kafka", "cassandra", "airflow", "stream")}
-    said = Said(topic, counts, plan or scheduled(), Query(0.2, 900))
-    return pipeline_part(USERS, SETTINGS, said, standings, passed, partitions, AT)
-
-
-def silent(seconds: int = 0, phase: str = "") -> Mapping[str, Any]:
-    since = AT - timedelta(seconds=seconds)
-    return {"standing": Standing.SILENT, "since": since, "phase": phase, "problem": "timed out"}
-
-
-ABSENT: Mapping[str, Any] = {"standing": Standing.ABSENT, "problem": "refused"}
-DONE = counted(100, 100, {0: 99}, rejected=2)
+from tests.declared import declare
+from tests.pictures import ABSENT, AT, DONE, RUN, SETTINGS, TOPIC, counted, held, picture, scheduled, silent
+from tests.waiting import TIMEOUT_S, until
 
 
 def test_nothing_on_its_way() -> None:
@@ -367,12 +325,124 @@ def test_json_has_the_sums_and_is_the_picture_again() -> None:
     )
 
 
-def test_one_pipeline_after_the_other_and_nothing_is_made_where_nothing_runs(tmp_path: Path) -> None:
+def nowhere(folder: Path) -> Settings:
+    """Of a project in that folder, whose stack was never started."""
     names = list(Ports.model_fields)
     ports = Ports.model_validate(dict(zip(names, free_ports(len(names)), strict=True)))
-    settings = Settings(home=tmp_path / "home", ports=ports).resolved()
+    return Settings(home=folder / "home", project=str(folder), ports=ports).resolved()
+
+
+def test_one_pipeline_after_the_other_and_nothing_is_made_where_nothing_runs(tmp_path: Path) -> None:
+    settings = nowhere(tmp_path)
     other = USERS.model_copy(update={"name": "others"})
     with Observer(settings, [USERS, other]) as observer:
         seen = observer.look()
     assert [(part.name, part.state) for part in seen.pipelines] == [("users", "absent"), ("others", "absent")]
     assert not (tmp_path / "home").exists()
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_server_that_is_slow_gives_its_last_answer_until_the_patience_is_over() -> None:
+    clock, going_on, answers = Clock(), threading.Event(), iter(({"users": 1}, {"users": 2}, {"users": 3}))
+
+    def ask() -> Mapping[str, int]:
+        found = next(answers)
+        if found["users"] == 2:
+            going_on.wait(TIMEOUT_S)
+        return found
+
+    asked = Asked(ask, 5.0, clock)
+    with ThreadPoolExecutor(1) as threads:
+        assert look(asked, threads).values == {"users": 1}
+        clock.now_s = 100.0
+        assert look(asked, threads).values == {"users": 1}
+        assert not asked.is_idle
+        clock.now_s = 105.1
+        assert look(asked, threads) == Answer({}, "no answer within 5 s")
+        going_on.set()
+        until(lambda: look(asked, threads).values == {"users": 2})
+        clock.now_s = 200.0
+        assert look(asked, threads).values == {"users": 3}
+
+
+def look(asked: Asked, threads: ThreadPoolExecutor) -> Answer:
+    asked.begin(threads)
+    return asked.answer()
+
+
+def test_what_takes_long_to_ask_is_asked_less_often_and_what_fails_is_asked_at_once() -> None:
+    clock, fails, count = Clock(), [False], [0]
+
+    def ask() -> Mapping[str, int]:
+        count[0] += 1
+        clock.now_s += 0.1
+        if fails[0]:
+            raise StoreError("down")
+        return {"users": count[0]}
+
+    asked = Asked(ask, 5.0, clock)
+    with ThreadPoolExecutor(1) as threads:
+        for second in (0.0, 1.0, 2.0, 2.2):  # 0.1 s are a twentieth of 2 s
+            clock.now_s = second
+            look(asked, threads)
+        assert count == [2]
+        fails[0] = True
+        for second in (10.0, 10.2, 10.4):
+            clock.now_s = second
+            assert look(asked, threads).problem == "down"
+        assert count == [5]
+
+
+def test_defect_of_ours_is_raised_once_and_does_not_keep_the_server_from_being_asked() -> None:
+    answers = iter([TimeoutError("of a socket"), {"users": 1}])
+
+    def ask() -> Mapping[str, int]:
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    asked = Asked(ask, 5.0)
+    with ThreadPoolExecutor(1) as threads:
+        with pytest.raises(TimeoutError):
+            look(asked, threads)
+        assert look(asked, threads).values == {"users": 1}
+
+
+def test_pipelines_that_are_added_break_and_go_are_followed(tmp_path: Path) -> None:
+    settings, clock = nowhere(tmp_path), Clock()
+    broken = tmp_path / "pipelines" / "second.py"
+    declare(tmp_path, "first")
+    with ProjectObserver(settings, now_s=clock) as observer:
+        assert [part.name for part in observer.look().pipelines] == ["first"]
+        declare(tmp_path, "second")
+        assert [part.name for part in observer.look().pipelines] == ["first", "second"]
+        broken.write_text("X = 1 +")
+        seen = observer.look()
+        assert [part.name for part in seen.pipelines] == ["first", "second"]
+        assert [each.place for each in seen.refused] == [str(broken)]
+        broken.unlink()
+        seen = observer.look()
+        assert ([part.name for part in seen.pipelines], seen.refused, list(observer.pipelines)) == (
+            ["first"],
+            (),
+            ["first"],
+        )
+
+
+def test_pipeline_that_the_stream_gave_up_is_told_with_its_reason() -> None:
+    failure = {**silent(30), "failure": "topic users_created is not there"}
+    part = picture(held((0, 100)), DONE, stream=failure)
+    assert part.state == "broken"
+    assert part.sentence.startswith(
+        "The stream does not carry this pipeline: topic users_created is not there; nothing "
+    )

@@ -233,6 +233,7 @@ def test_commands_take_the_name_and_check_looks_at_all(project: Path) -> None:
 
 NEEDS_NONE = {
     "check",
+    "console",
     "doctor",
     "down",
     "logs",

@@ -22,19 +22,19 @@ def overview(settings: "Settings", as_json: bool) -> None:
     Looks at every server, local or not, and changes nothing. A server that does not answer is part of the picture, and
     no failure of the command.
     """
-    from penstock.audit.overview import Observer
-    from penstock.pipelines.project import declarations
+    from penstock.audit.overview import ProjectObserver
+    from penstock.errors import ContractError
+    from penstock.servers.apps import failures
     from penstock.servers.secrets import made, with_credentials
     from penstock.views.overview import show_overview
 
     known = with_credentials(settings) if made(settings) else settings
-    found = declarations(settings)
-    for each in found:
-        if each.error:  # the others are seen nevertheless
-            click.echo(f"penstock: {each.error}", err=True)
-    pipelines = [each.pipeline for each in found if each.pipeline]
-    with Observer(known, pipelines, patience_s=_PATIENCE_S) as observer:
+    with ProjectObserver(known, patience_s=_PATIENCE_S, failures=lambda: failures(settings)) as observer:
         seen = observer.look()
+    if not seen.pipelines:
+        raise ContractError(" ".join(each.problem for each in seen.refused))
+    for each in seen.refused:  # the others are seen nevertheless
+        click.echo(f"penstock: {each.problem}", err=True)
     if as_json:
         click.echo(seen.to_json())
     else:

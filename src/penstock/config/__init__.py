@@ -6,6 +6,7 @@ variable `PENSTOCK_SECTION_NAME` and the key `name` in the file's table `[sectio
 Defaults and ports stand here, and nowhere else. What is done with a setting is in the package that needs it.
 """
 
+from penstock.config.console import ConsoleSettings
 from penstock.config.environment import (
     HADOOP,
     JVM,
@@ -60,6 +61,7 @@ __all__ = [
     "SPARK",
     "AirflowSettings",
     "CassandraSettings",
+    "ConsoleSettings",
     "DownloadSettings",
     "Heaps",
     "Hosts",

@@ -155,6 +155,8 @@ class Ports(Section):
     """Page and metrics of the stream."""
     simulator: PortNumber = 8090
     """The users API, simulated."""
+    console: PortNumber = 8088
+    """The console's page and metrics."""
 
     @model_validator(mode="after")
     def _no_port_twice(self) -> Self:

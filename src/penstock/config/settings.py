@@ -7,6 +7,7 @@ from typing import Any, Self
 from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
+from penstock.config.console import ConsoleSettings
 from penstock.config.names import as_text, leaves, variable_of
 from penstock.config.sections import (
     CLUSTER,
@@ -66,6 +67,7 @@ class Settings(Section):
     cassandra: CassandraSettings = CassandraSettings()
     spark: SparkSettings = SparkSettings()
     airflow: AirflowSettings = AirflowSettings()
+    console: ConsoleSettings = ConsoleSettings()
     downloads: DownloadSettings = DownloadSettings()
     _moved_by: int = PrivateAttr(default=0)
 

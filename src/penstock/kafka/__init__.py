@@ -16,6 +16,7 @@ from penstock.kafka.client import LARGEST_LETTER_BYTES, LARGEST_MESSAGE_BYTES, C
 from penstock.kafka.messages import Message, Offsets, Receipts, Received
 from penstock.kafka.properties import Flaw
 from penstock.kafka.roles import Publisher, Topics
+from penstock.kafka.tail import Tail
 from penstock.kafka.topics import Administration, View
 from penstock.pipelines.contract import Pipeline
 
@@ -29,6 +30,7 @@ __all__ = [
     "Publisher",
     "Receipts",
     "Received",
+    "Tail",
     "Topics",
     "View",
 ]
@@ -141,6 +143,10 @@ class Broker:
         that have none there. Fetches little, however long the span is.
         """
         return read.heads(self._client, self._heads, topic, dict(spans))
+
+    def follow(self, topic: str) -> Tail:
+        """For the next message of the topic, again and again."""
+        return Tail(self._client, topic, self._partitions(topic))
 
     def tail(self, topic: str, count: int) -> list[Received]:
         """The newest `count` messages of all partitions, the newest first."""

@@ -106,11 +106,11 @@ def read(client: Client, consumers: Consumers, topic: str, spans: dict[int, Offs
     with consumers.one() as consumer:
         consumer.assign([TopicPartition(topic, number, span.first) for number, span in left.items()])
         for message in _messages(client, consumer, left):
-            at_end = _is_end(client, message)
+            at_end = is_end(client, message)
             partition, offset = _number(message.partition()), _number(message.offset())
             span = left.get(partition)
             if span and not at_end and offset < span.end:
-                yield _received(message)
+                yield received(message)
             if span and not at_end and offset + 1 < span.end:
                 left[partition] = Offsets(offset + 1, span.end)
             elif span:
@@ -135,10 +135,10 @@ def heads(client: Client, consumers: Consumers, topic: str, spans: dict[int, Off
                     raise client.error("reading", KafkaError(KafkaError._TIMED_OUT, "no message came"))
                 continue
             heard_s = time.monotonic()
-            at_end, partition = _is_end(client, message), _number(message.partition())
+            at_end, partition = is_end(client, message), _number(message.partition())
             if partition in left:
                 if not at_end and _number(message.offset()) < left[partition].end:
-                    found[partition] = _received(message)
+                    found[partition] = received(message)
                 del left[partition]
                 consumer.incremental_unassign([TopicPartition(topic, partition)])
     return found
@@ -179,14 +179,20 @@ def _messages(client: Client, consumer: Consumer, left: dict[int, Offsets]) -> I
             raise client.error("reading", KafkaError(KafkaError._TIMED_OUT, "no message came"))
 
 
-def _is_end(client: Client, message: KafkaMessage) -> bool:
+def is_end(client: Client, message: KafkaMessage) -> bool:
+    """Whether it says that a partition has no more for now.
+
+    Raises:
+        BrokerError: it says that the partition cannot be read.
+    """
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:
         raise client.error(f"reading {message.topic()}/{message.partition()}", error)
     return error is not None
 
 
-def _received(message: KafkaMessage) -> Received:
+def received(message: KafkaMessage) -> Received:
+    """The message as ours."""
     # Kept with each batch of messages: what the topic's property was when they were published, not what it is now.
     kind, timestamp_ms = message.timestamp()
     return Received(

@@ -1,4 +1,4 @@
-"""Our own commands as services: the simulator of the users API, and the streaming app."""
+"""Our own commands as services: the simulator of the users API, the streaming app, and the console."""
 
 import json
 import sys
@@ -15,6 +15,7 @@ from penstock.launcher.settings_file import SettingsFile
 from penstock.servers.java import Java
 from penstock.servers.nodes import brokers, cassandras, names, workers
 from penstock.servers.probe import json_answer
+from penstock.servers.secrets import with_credentials
 from penstock.servers.spark import driver_environment
 
 _STREAM_GAUGE = ".spark.streaming."
@@ -66,6 +67,25 @@ def stream(settings: Settings, java: Java) -> Service:
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
         start_timeout_s=240,
         page=f"http://{LOOPBACK}:{port}/StreamingQuery/",
+    )
+
+
+def console(settings: Settings) -> Service:
+    """`penstock console`: the page about everything. It waits for nobody, for it also shows how the others come up."""
+    port = settings.ports.console
+    known = with_credentials(settings).with_credentials_of("kafka", "cassandra", "airflow", "console")
+    given = SettingsFile("console", known)
+    return Service(
+        name="console",
+        command=_command("console"),
+        log=_log(settings, "console"),
+        folder=settings.home / "run" / "console",
+        environment={**pipeline_environment(settings), **given.environment},
+        ports={"page": port},
+        prepare=given.write,
+        probe=partial(_answers, port, "/healthz"),
+        stop_timeout_s=10,
+        page=f"http://{LOOPBACK}:{port}/",
     )
 
 
@@ -131,6 +151,11 @@ def pipelines(settings: Settings) -> list[PipelineState]:
     return [
         PipelineState(name, **{**one, "since": datetime.fromisoformat(one["since"])}) for name, one in found.items()
     ]
+
+
+def failures(settings: Settings) -> dict[str, str]:
+    """Pipeline -> why the stream of this home last said that it does not carry it."""
+    return {one.name: one.error for one in pipelines(settings) if not one.is_well}
 
 
 def _report_of(settings: Settings) -> Path:

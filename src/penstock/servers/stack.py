@@ -33,6 +33,7 @@ def stack(settings: Settings, names: Sequence[str] = ()) -> tuple[Service, ...]:
         *(cassandra.cassandra(settings, java, node) for node in nodes.cassandras(settings)),
         spark.spark_master(settings, java),
         *(spark.spark_worker(settings, java, node) for node in nodes.workers(settings)),
+        apps.console(settings),
         apps.simulator(settings),
         apps.stream(settings, java),
         *airflow.airflow(settings, secrets),

@@ -18,6 +18,7 @@ from penstock.config import LOOPBACK, Settings
 from penstock.launcher.control import Phase, ServiceState, StackState
 from penstock.launcher.state import clock_time
 from penstock.servers.apps import PipelineState
+from penstock.servers.console_token import address
 from penstock.servers.secrets import load_secrets
 from penstock.views.console import can_be_redrawn, err, out
 
@@ -81,7 +82,8 @@ def show_pages_and_credentials(state: StackState, settings: Settings) -> None:
     """The pages to open, the credentials, and how to stop."""
     for service in state.services:
         if service.page:
-            out.print(f"{service.name:20} {service.page}", markup=False)
+            page = address(settings) if service.name == "console" else service.page
+            out.print(f"{service.name:20} {page}", markup=False, soft_wrap=True)
     if any(service.name.startswith("airflow") for service in state.services):
         secrets = load_secrets(settings)
         password = secrets.airflow_password.get_secret_value()

@@ -74,13 +74,14 @@ Body = tuple[Letter, Received, bytes | None]
 
 
 class LetterIndex:
-    """The letters of a pipeline up to the moment of `read`. A context manager: it ends with its temporary file."""
+    """The letters of a pipeline up to the last `read`. A context manager: it ends with its temporary file."""
 
     def __init__(self, pipeline: Pipeline, broker: Topics) -> None:
         self._topic = pipeline.dead_letter_topic
         self._broker = broker
         self._database = sqlite3.connect("")  # a temporary file of SQLite's own
         self._database.executescript(_TABLES)
+        self._next: dict[int, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -94,26 +95,32 @@ class LetterIndex:
         return sum(span.end - span.first for span in self._broker.offsets(self._topic).values())
 
     def read(self, on_progress: Callable[[int], None] = lambda _: None) -> Self:
-        """Reads the whole topic; `on_progress` gets the number of messages so far."""
-        done = 0
-        for done, message in enumerate(self._broker.read(self._topic), start=1):
+        """Reads the topic from where the last call ended, at first the whole of it; `on_progress` gets the number of
+        messages so far.
+        """
+        done, end = 0, {number: span.end for number, span in self._broker.offsets(self._topic).items()}
+        if any(self._next.get(number, 0) > last for number, last in end.items()):  # the topic was made again
+            self._database.executescript(_FORGET)
+            self._next.clear()
+        for done, message in enumerate(self._broker.read(self._topic, start=self._next, end=end), start=1):
             self._enter(message)
             if done % _AT_ONCE == 0:
                 on_progress(done)
         # A replay that was rejected, of a letter that this topic never had, is a letter itself.
         self._database.execute(_ENTER_ORPHANS)
+        self._next = end
         on_progress(done)
         return self
 
-    def letters(self, choice: Filter | None = None, *, newest: int | None = None) -> Iterator[Letter]:
-        """The chosen letters, the oldest first; with `newest` only so many, and the newest first.
+    def letters(self, choice: Filter | None = None, *, newest: int | None = None, skip: int = 0) -> Iterator[Letter]:
+        """The chosen letters, the oldest first; with `newest` only so many, and the newest first, after `skip` others.
 
         Raises:
             LetterError: an id of the choice is nobody's, or several letters begin with it.
         """
         where, values = self._condition(choice or Filter())
-        order = "number" if newest is None else "number DESC LIMIT ?"
-        limit = [] if newest is None else [newest]
+        order = "number" if newest is None else "number DESC LIMIT ? OFFSET ?"
+        limit = [] if newest is None else [newest, skip]
         return map(_letter, self._database.execute(f"{_LETTERS} WHERE {where} ORDER BY {order}", [*values, *limit]))
 
     def count(self, choice: Filter | None = None) -> int:
@@ -122,6 +129,12 @@ class LetterIndex:
         query = f"SELECT count(*) FROM ({_LETTERS} WHERE {where})"  # noqa: S608 - our own text, values are bound
         (count,) = self._database.execute(query, values).fetchone()
         return int(count)
+
+    def by_reason(self, choice: Filter | None = None) -> dict[str, int]:
+        """How many letters of each reason are chosen, the commonest first."""
+        where, values = self._condition(choice or Filter())
+        query = f"SELECT reason, count(*) FROM ({_LETTERS} WHERE {where}) GROUP BY reason ORDER BY 2 DESC"  # noqa: S608 - as above
+        return dict(self._database.execute(query, values).fetchall())
 
     def find(self, beginning: str) -> Letter:
         """The one letter whose id begins so.
@@ -242,6 +255,7 @@ CREATE TABLE again (
 CREATE TABLE corrected (id TEXT PRIMARY KEY, place TEXT NOT NULL, value BLOB);
 CREATE TABLE resolved (id TEXT PRIMARY KEY, resolved_by TEXT NOT NULL) WITHOUT ROWID;
 """
+_FORGET = "DELETE FROM letter; DELETE FROM again; DELETE FROM corrected; DELETE FROM resolved;"
 _ENTER_LETTER = """
 INSERT INTO letter (id, reason, message, run, origin, first_seen, at_partition, at_offset)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET

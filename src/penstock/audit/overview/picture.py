@@ -4,11 +4,18 @@ Frozen, and the same for terminal, JSON, page and metrics. Names and units are p
 asked for is None.
 """
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, computed_field
 
 from penstock.launcher.state import ServiceState
+
+STILL = timedelta(minutes=3)
+"""How long records may wait in a partition in which the stream does not move before that is called a standstill.
+
+Longer than a micro-batch of 500,000 records takes at 7,000 rows/s, the slowest drain that was measured.
+"""
 
 
 class _Frozen(BaseModel):
@@ -108,6 +115,10 @@ class PartitionPart(_Frozen):
     still_since: AwareDatetime | None = None
     """Since when something waits here and the stream has not moved, as far as somebody has looked."""
 
+    def stands_still(self, at: datetime) -> bool:
+        """Whether the stream should have moved since then."""
+        return self.still_since is not None and at - self.still_since >= STILL
+
 
 class KafkaPart(Server):
     """The topic, and what of it the stream has not passed."""
@@ -139,6 +150,8 @@ class KafkaPart(Server):
 class StreamPart(Server):
     """The query of Spark."""
 
+    failure: str = ""
+    """Why no query of the pipeline runs, as the stream itself says it while it carries others."""
     batch: int | None = None
     """The micro-batch that was counted last."""
     batch_at: AwareDatetime | None = None
@@ -204,11 +217,19 @@ class PipelinePart(_Frozen):
     """The newest ones, the newest first."""
 
 
+class RefusedPart(_Frozen):
+    """A declaration of the project that is no pipeline: it is broken, or collides with another one."""
+
+    place: str
+    problem: str
+
+
 class Overview(_Frozen):
     """All pipelines and the local services at one moment."""
 
     at: AwareDatetime
     pipelines: tuple[PipelinePart, ...]
+    refused: tuple[RefusedPart, ...] = ()
     services: tuple[ServiceState, ...]
     """Those of the local stack; none where nothing was ever started here."""
 

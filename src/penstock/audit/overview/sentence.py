@@ -6,11 +6,6 @@ from datetime import datetime, timedelta
 from penstock.audit.overview.picture import PipelinePart, RunPart, Server, Standing, State
 from penstock.audit.overview.words import called, counted, lasting, listed, upper
 
-STILL = timedelta(minutes=3)
-"""How long records may wait in a partition in which the stream does not move before that is called a standstill.
-
-Longer than a micro-batch of 500,000 records takes at 7,000 rows/s, the slowest drain that was measured.
-"""
 _LOST, _ARRIVING = "does not balance", "arriving"
 
 Told = tuple[State, str] | None
@@ -27,6 +22,14 @@ def _nothing_runs(picture: PipelinePart, _: datetime) -> Told:
     if any(server.standing is not Standing.ABSENT for server in servers):
         return None
     return State.ABSENT, "Nothing runs here. `penstock up` starts it, `penstock doctor` says whether it could."
+
+
+def _not_carried(picture: PipelinePart, at: datetime) -> Told:
+    """The stream runs, and has given up this pipeline alone, or attempts it again."""
+    if not picture.stream.failure or picture.kafka.is_ill or picture.cassandra.is_ill:
+        return None
+    what = f"the stream does not carry this pipeline: {picture.stream.failure.rstrip('.')}"
+    return State.BROKEN, _sentence(what, _waiting(picture, at), _safe(picture))
 
 
 def _servers_of_data(picture: PipelinePart, at: datetime) -> Told:
@@ -58,7 +61,7 @@ def _deleted_unread(picture: PipelinePart, _: datetime) -> Told:
 
 
 def _standstill(picture: PipelinePart, at: datetime) -> Told:
-    still = [part for part in picture.kafka.partitions if part.still_since and at - part.still_since >= STILL]
+    still = [part for part in picture.kafka.partitions if part.stands_still(at)]
     if not still:
         return None
     names = listed([str(part.number) for part in still])
@@ -104,6 +107,7 @@ def _flowing(picture: PipelinePart, at: datetime) -> Told:
 
 _RULES: tuple[Callable[[PipelinePart, datetime], Told], ...] = (
     _nothing_runs,
+    _not_carried,
     _servers_of_data,
     _missing,
     _deleted_unread,
