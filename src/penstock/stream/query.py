@@ -30,8 +30,8 @@ ends, and a restart goes on from the checkpoint. Counted, not timed: on a busy m
 """
 LOOK_S = 0.2
 _LONGEST_PAUSE_S = 10.0
-_EMPTY = 6
-"""After so many epochs that took nothing it is looked whether there was nothing."""
+_EMPTY_S = 30.0
+"""When epochs of so long together took nothing it is looked whether there was nothing."""
 
 
 def start(spark: SparkSession, epochs: Epochs, mode: Mode, **trigger: Any) -> StreamingQuery:
@@ -167,7 +167,7 @@ class Running:
         the tasks end before they have read anything, and Spark says nothing.
         """
         empty = self.epochs.empty
-        if empty < _EMPTY:
+        if empty * self.epochs.settings.spark.epoch_s < _EMPTY_S:
             self._unread = None
         elif self._unread is None or empty >= self._unread[0] + 2:
             before = self._unread[1] if self._unread else {}
