@@ -81,7 +81,7 @@ def _topic(topic: str, view: View, wanted: int) -> Finding:
             f"has {copies} copies of a partition, kafka.replication_factor asks for {wanted}",
             "Add copies with kafka-reassign-partitions, or set PENSTOCK_KAFKA_REPLICATION_FACTOR to what it has",
         )
-    return fine(subject, f"{copies} copies")
+    return fine(subject, f"{copies} {'copy' if copies == 1 else 'copies'}")
 
 
 def _properties(topic: str, flaws: Sequence[Flaw] | None) -> Iterator[Finding]:
