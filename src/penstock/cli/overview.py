@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.values import NAME
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -15,8 +16,9 @@ _PATIENCE_S = 10.0
 
 @click.command(epilog=example("penstock overview", "penstock overview --json | jq -r '.pipelines[].sentence'"))
 @click.option("--json", "as_json", is_flag=True, help="For scripts: everything that was seen.")
+@click.option("--pipeline", "name", metavar="NAME", type=NAME, help="Only this one; all by default.")
 @with_settings
-def overview(settings: "Settings", as_json: bool) -> None:
+def overview(settings: "Settings", as_json: bool, name: str | None) -> None:
     """Where records are at this moment, from the API to the table: one sentence for each pipeline, then its parts.
 
     Looks at every server, local or not, and changes nothing. A server that does not answer is part of the picture, and
@@ -24,6 +26,7 @@ def overview(settings: "Settings", as_json: bool) -> None:
     """
     from penstock.audit.overview import ProjectObserver
     from penstock.errors import ContractError
+    from penstock.pipelines.project import chosen
     from penstock.servers.apps import failures
     from penstock.servers.secrets import made, with_credentials
     from penstock.views.overview import show_overview
@@ -31,6 +34,9 @@ def overview(settings: "Settings", as_json: bool) -> None:
     known = with_credentials(settings) if made(settings) else settings
     with ProjectObserver(known, patience_s=_PATIENCE_S, failures=lambda: failures(settings)) as observer:
         seen = observer.look()
+    if name:
+        chosen(settings, name)  # whose error names those that there are
+        seen = seen.model_copy(update={"pipelines": tuple(one for one in seen.pipelines if one.name == name)})
     if not seen.pipelines:
         raise ContractError(" ".join(each.problem for each in seen.refused))
     for each in seen.refused:  # the others are seen nevertheless

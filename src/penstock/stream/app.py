@@ -193,7 +193,7 @@ class Application:
             if place in known and known[place].error == str(error):
                 self._refused[place] = known[place]
             else:
-                log.error("a declaration is refused, and its pipeline not carried: %s", error)
+                log.error("a declaration is refused; what it said before, if anything, goes on: %s", error)
                 self._refused[place] = Standing(State.REFUSED, str(error))
 
     def _follow_declarations(self) -> None:
