@@ -9,7 +9,7 @@ import pytest
 from cassandra import ProtocolVersion
 from cassandra.cluster import Cluster, ExecutionProfile, Session
 
-from penstock.cassandra import Property, Store, properties
+from penstock.cassandra import Counts, Property, Store, properties
 from penstock.config import Settings
 from penstock.doctor.cassandra import cassandra as doctor
 from penstock.doctor.finding import Grade
@@ -102,6 +102,16 @@ def test_declared_options_of_a_table_that_has_others_are_told_with_the_statement
         cql.execute(each.remedy.partition(": ")[2].partition("; else")[0])
     left = properties(store, declared, timedelta(hours=1))
     assert [each.name for each in left] == ["default_time_to_live = 86400"]  # as ever: rows disappear by it
+
+
+def test_tables_that_another_client_made_a_moment_ago_are_seen(own: Pipeline, stack_settings: Settings) -> None:
+    new = own.model_copy(update={"keyspace": f"new_{uuid4().hex[:8]}"})
+    with Store(stack_settings.cassandra) as first, Store(stack_settings.cassandra) as second:
+        for client in (first, second):
+            Counts(client, new).ensure()
+            client.ensure_table(new)
+        assert Counts(second, new).exist()
+        first.define(f"DROP KEYSPACE {new.keyspace}")
 
 
 def test_table_that_is_not_the_declared_one_is_refused(store: Store, own: Pipeline) -> None:

@@ -99,6 +99,9 @@ class Store:
         if found is None:
             self.ensure_keyspace(pipeline)
             self.define(pipeline.create_table())
+            # Where another client was first, nothing changed, and the driver looks at nothing again by itself.
+            with self._translated(f"reading the schema of {name}"):
+                self._session.cluster.refresh_schema_metadata()
             found = self._table(pipeline)
             log.info("table %s: created", name)
         if found is None:
@@ -156,13 +159,14 @@ class Store:
             self.define(_create_keyspace(pipeline, self._settings))
 
     def has_table(self, keyspace: str, table: str) -> bool:
-        """Whether there is such a table."""
-        metadata = self._session.cluster.metadata.keyspaces.get(keyspace)
-        return metadata is not None and table in metadata.tables
+        """Whether there is such a table; asked anew, as another client may have made it a moment ago."""
+        cql = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
+        return bool(self.execute(cql, (keyspace, table)))
 
     def has_column(self, keyspace: str, table: str, column: str) -> bool:
-        """Whether a table that is there has such a column."""
-        return column in self._session.cluster.metadata.keyspaces[keyspace].tables[table].columns
+        """Whether there is such a column; asked anew."""
+        cql = "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?"
+        return any(row["column_name"] == column for row in self.execute(cql, (keyspace, table)))
 
     def define(self, cql: str) -> None:
         """Changes the schema; returns when all nodes agree on it."""
