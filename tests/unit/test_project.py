@@ -252,4 +252,4 @@ def test_every_command_about_a_pipeline_takes_its_name() -> None:
     commands = {**cli.commands, **getattr(cli.commands["dead-letters"], "commands", {})}
     del commands["dead-letters"]
     lacking = {name for name, one in commands.items() if "--pipeline" not in {o for p in one.params for o in p.opts}}
-    assert lacking == NEEDS_NONE - {"check", "stream"}
+    assert lacking == NEEDS_NONE - {"check", "overview", "stream"}
