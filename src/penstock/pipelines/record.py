@@ -5,10 +5,10 @@ Pure: no clients, no clocks, no randomness.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 from itertools import takewhile
 from typing import Any, NoReturn, get_origin
@@ -16,8 +16,9 @@ from typing import Any, NoReturn, get_origin
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from penstock.pipelines.contract import Column, From, Pipeline, Record, Template, columns_of
+from penstock.pipelines.contract import Column, Pipeline, Record, columns_of
 from penstock.pipelines.keys import Key
+from penstock.pipelines.taking import PartsMissingError, takers
 from penstock.pipelines.types import plain_type
 from penstock.source.body import json_text
 from penstock.source.places import came, kind_came
@@ -142,10 +143,10 @@ def from_api(pipeline: Pipeline, item: Any) -> Record | Rejected:
         message = f"an item is an object, not {type(item).__name__}"
         return Rejected(Reason.NOT_AN_OBJECT, message, canonical_json(item))
     values: dict[str, Any] = {}
-    for column, name, take, has_form in _takers(pipeline.record, pipeline.keys):
+    for column, name, take, has_form in takers(pipeline.record, pipeline.keys):
         try:
             value = take(item)
-        except _PartsMissingError as error:
+        except PartsMissingError as error:
             return Rejected(Reason.MISSING_FIELD, f"{name}: {error}", canonical_json(item))
         if value is not None:
             values[name] = _in_its_form(column, value) if has_form else value
@@ -343,57 +344,10 @@ _READER = json.JSONDecoder(
 )
 
 
-class _PartsMissingError(Exception):
-    """Some parts of a template are present and others are absent."""
-
-
-# Records are many: what a declaration says of each column is looked up once.
-@cache
-def _takers(record: type[Record], key: Key) -> tuple[tuple[Column, str, Callable[[Any], Any], bool], ...]:
-    """Each column with its name, what takes its value out of an item, and whether that value has another form there."""
-    return tuple(
-        (column, column.name, _taker(column.origin.path), bool(column.kind.from_item or column.origin.form))
-        for column in columns_of(record, key)
-    )
-
-
 @cache
 def _bound(record: type[Record], key: Key) -> tuple[Column, ...]:
     """The columns of which more is agreed than what pydantic checks."""
     return tuple(column for column in columns_of(record, key) if column.is_bound)
-
-
-@cache
-def _taker(path: str) -> Callable[[Mapping[str, Any]], Any]:
-    """A function that takes a field's value out of an item, see `From`. Cached, because records are many."""
-    template = From(path).template
-    if template is None:
-        return partial(_at, tuple(path.split(".")))
-    return partial(_written, path, template, tuple(tuple(part.split(".")) for part in template.paths))
-
-
-def _written(written: str, template: Template, places: Iterable[Iterable[str]], item: Mapping[str, Any]) -> Any:
-    parts = [_at(names, item) for names in places]
-    if None in parts:
-        absent = [path for path, part in zip(template.paths, parts, strict=True) if part is None]
-        if len(absent) == len(parts):
-            return None
-        raise _PartsMissingError(f"{', '.join(absent)} absent, while other parts of {written!r} are there")
-    for part in parts:
-        if type(part) not in (str, int):  # a bool is an int for `isinstance`
-            return part
-    return template.form.format(*parts)
-
-
-def _at(names: Iterable[str], item: Any) -> Any:
-    try:
-        for name in names:
-            item = item[
-                name if type(item) is dict else int(name) if isinstance(item, list) and name.isdecimal() else name
-            ]
-    except (KeyError, IndexError, TypeError):  # not there, or not in an object
-        return None
-    return item
 
 
 def _reason(kind: str) -> Reason:

@@ -1,7 +1,7 @@
 """Rows that their records remove: deleted with the record's write time, so that what is newer stays.
 
-Through `Store`, not the connector, which deletes from Scala only. Deletions and rows of a micro-batch may be written in
-any order and any number of times: Cassandra puts them in the order of their write times.
+For `rebuild`; the stream's own sink deletes by itself. Through `Store`, not the connector, which deletes from Scala
+only. Deletions and rows may be written in any order and any number of times: their write times order them.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def _values(found: DataFrame, pipeline: Pipeline) -> Iterator[tuple[Any, ...]]:
         if isinstance(record, Rejected):
             raise StreamError(
                 f"{pipeline.name}: Spark takes a message for a record that removes its row, and Python does not: "
-                f"{record.message}. Nothing of its micro-batch is committed."
+                f"{record.message}. Doing it again does all again."
             )
         key = key_of(pipeline, record)
         yield (row[WRITETIME], *(key if isinstance(key, tuple) else (key,)))
