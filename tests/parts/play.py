@@ -106,7 +106,8 @@ def judged(stage: Stage, outcomes: Sequence[Outcome], keep: Callable[[str, str],
         return True
     tests = [test for one in failed for test in one.failed]
     if len(failed) > 1 or len(tests) != 1 or failed[0].exit_code != pytest.ExitCode.TESTS_FAILED:
-        print(f"scripts/test: FAILED: {', '.join(one.part.name for one in failed)}", *tests, sep="\n  ")
+        print(f"scripts/test: FAILED: {', '.join(one.part.name for one in failed)}")
+        print(*(f"  {line}" for one in failed for line in _failures(one.output) or one.failed), sep="\n")
         return False
     again = stage.again(failed[0].part, tests[0])
     show(again)
@@ -128,6 +129,12 @@ def _failed(cache: Path) -> tuple[str, ...]:
     """The tests that failed, as pytest's own cache has them: https://docs.pytest.org/en/stable/how-to/cache.html"""
     file = cache / "v" / "cache" / "lastfailed"
     return tuple(json.loads(file.read_text("utf-8"))) if file.exists() else ()
+
+
+def _failures(output: Path) -> list[str]:
+    """Each failed test with its error, as pytest's own summary has them."""
+    lines = output.read_text("utf-8", "replace").splitlines()
+    return [line for line in lines if line.startswith(("FAILED ", "ERROR ")) and "::" in line]
 
 
 def _first_error(output: Path) -> str:

@@ -1,5 +1,6 @@
 """The doctor at real servers that are set up wrongly."""
 
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -32,7 +33,7 @@ from penstock.servers.postgres import postgres as postgres_service
 from penstock.servers.secrets import FILE_NAME, load_secrets
 from penstock.servers.spark import spark_master
 from penstock.servers.zookeeper import zookeeper
-from rig.stacks import free_ports, settings_in
+from rig.stacks import settings_in
 from tests.secured import changed
 from tests.services.servers import running
 from tests.strangers import alter
@@ -194,11 +195,12 @@ def test_spark_master_of_another_line(settings: Settings) -> None:
 @pytest.fixture
 def misled(settings: Settings) -> Iterator[Settings]:
     """A broker that tells its clients to call a port where nobody is."""
-    [nobody] = free_ports(1)
-
     inside = f"INSIDE://127.0.0.1:{settings.ports.kafka_internal}"
-    with running(_with(f"advertised.listeners=OUTSIDE://127.0.0.1:{nobody},{inside}"), settings):
-        yield settings
+    with socket.socket() as silent:  # bound, so that nobody can take the port, and not listening
+        silent.bind(("127.0.0.1", 0))
+        nobody = silent.getsockname()[1]
+        with running(_with(f"advertised.listeners=OUTSIDE://127.0.0.1:{nobody},{inside}"), settings):
+            yield settings
 
 
 def test_broker_that_sends_its_clients_elsewhere(misled: Settings, own: Pipeline) -> None:

@@ -41,8 +41,12 @@ def test_a_test_that_passes_at_its_second_attempt_only_is_kept_with_its_error(tm
     assert kept == [("test_small.py::test_a", "AssertionError: only the second time")]
 
 
-def test_two_tests_that_would_pass_at_their_second_attempt_fail_the_run(tmp_path: Path) -> None:
+def test_two_tests_that_would_pass_at_their_second_attempt_fail_the_run_and_are_told_with_their_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert attempted(tmp_path, FLAKY.format("a") + FLAKY.format("b")) == (False, [])
+    told = capsys.readouterr().out.partition("scripts/test: FAILED: small\n")[2].splitlines()
+    assert [line.partition(" - ")[2] for line in told] == ["AssertionError: only the second time"] * 2
 
 
 def test_a_test_that_fails_twice_fails_the_run(tmp_path: Path) -> None:
@@ -55,7 +59,9 @@ def test_a_suite_that_cannot_be_read_fails_the_run(tmp_path: Path) -> None:
 
 def test_rounds_of_faults_have_no_second_attempt(tmp_path: Path) -> None:
     faults = next(part for part in parts(thorough=False, containers=False, unit=False, seed="1") if not part.pytest)
-    failed = Outcome(faults, 1, 1.0, tmp_path / "none")
+    output = tmp_path / "output"
+    output.touch()
+    failed = Outcome(faults, 1, 1.0, output)
     assert not judged(Stage(tmp_path, tmp_path), [failed], lambda *_: pytest.fail("it was attempted again"))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
-from cassandra import ConsistencyLevel, DriverException, ProtocolVersion
+from cassandra import ConsistencyLevel, DriverException, InvalidRequest, ProtocolVersion
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.concurrent import execute_concurrent_with_args
@@ -159,9 +159,19 @@ class Store:
             self.define(_create_keyspace(pipeline, self._settings))
 
     def has_table(self, keyspace: str, table: str) -> bool:
-        """Whether there is such a table; asked anew, as another client may have made it a moment ago."""
+        """Whether there is such a table; asked anew, as another client may have made it a moment ago.
+
+        A node lists a table a moment before it answers for it: until then there is none.
+        """
         cql = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
-        return bool(self.execute(cql, (keyspace, table)))
+        if not self.execute(cql, (keyspace, table)):
+            return False
+        with self._translated(f"asking for table {keyspace}.{table}"):
+            try:
+                self._session.prepare(f"SELECT * FROM {keyspace}.{table}")  # noqa: S608 - names of the declaration
+            except InvalidRequest:
+                return False
+        return True
 
     def has_column(self, keyspace: str, table: str, column: str) -> bool:
         """Whether there is such a column; asked anew."""
