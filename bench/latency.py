@@ -4,6 +4,7 @@ A record's clock starts when it was meant to be sent, not when it was: who makes
 """
 
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -71,7 +72,21 @@ def latency(place: Place, contender: Contender, dataset: Dataset, load: Load, fo
         return {"wrong": f"{len(watched.waiting)} rows cannot be read {_LAST_TIMEOUT_S} s after the last was sent"}
     counted = [late_s for meant_s, late_s in watched.latencies_s if meant_s - began_s >= load.warm_up_s]
     late = {f"p{percent}_ms": 1_000 * numbers.percentile(counted, percent) for percent in (50, 90, 99, 99.9, 100)}
-    return {"wrong": "", "samples": len(counted), "sender_late_ms": 1_000 * watched.most_late_s, **late}
+    return {
+        "wrong": "",
+        "samples": len(counted),
+        "sender_late_ms": 1_000 * watched.most_late_s,
+        **late,
+        "curve": curve([(meant_s - began_s - load.warm_up_s, late_s) for meant_s, late_s in watched.latencies_s]),
+    }
+
+
+def curve(latencies_s: list[tuple[float, float]]) -> list[tuple[int, float, float]]:
+    """(second, median, worst) in milliseconds of what was meant to be sent in each second; before 0 is the warm-up."""
+    seconds: dict[int, list[float]] = {}
+    for meant_s, late_s in latencies_s:
+        seconds.setdefault(math.floor(meant_s), []).append(1_000 * late_s)
+    return [(second, numbers.percentile(each, 50), max(each)) for second, each in sorted(seconds.items())]
 
 
 def _wait_until_it_runs(place: Place, folder: Path) -> None:

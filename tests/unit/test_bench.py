@@ -12,6 +12,7 @@ import pytest
 from bench import charts, report
 from bench.dataset import halved, is_malformed, make
 from bench.digest import digest, token_ranges
+from bench.latency import curve
 from bench.numbers import Spread, interleaved, percentile, ratio, turns
 from bench.pipelines import USERS_CREATED
 from bench.watch import Seen
@@ -140,7 +141,7 @@ def test_the_report_sets_the_rounds_against_each_other(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("<!-- ratios -->\n<!-- /ratios -->\n", "utf-8")
     report.write(results, docs, tmp_path / "README.md")
     text = (docs / "benchmarks.md").read_text("utf-8")
-    assert "| ours ÷ bento | rate | 1.20 | ≥ 1.5 |" in text
+    assert "| ours ÷ bento | rate | 1.20 | ≥ 1.2 |" in text
     assert "| ours ÷ tutorial |" not in text
     assert "| ours | 1.25 | 1.00 |" in text
     assert "![drain-2000000](bench-drain-2000000.svg)" in text
@@ -189,3 +190,12 @@ def test_a_chart_names_everyone() -> None:
     chart = charts.bars("rows", {"ours": Spread(1, 2, 3), "a & b": Spread(1, 1, 1)})
     assert ">ours<" in chart
     assert ">a &amp; b<" in chart
+
+
+def test_latency_over_time_has_two_lines_a_contender() -> None:
+    drawn = charts.over_time("late", {"ours": [(-1, 20, 900), (0, 25, 400)], "tutorial": [(0, 1_200, 1_500)]})
+    assert (drawn.count("<polyline"), drawn.count(" ms</text>")) == (4, 4)
+
+
+def test_curve_has_the_median_and_the_worst_of_each_second() -> None:
+    assert curve([(-0.5, 0.9), (0.1, 0.02), (0.2, 0.04), (0.9, 0.4)]) == [(-1, 900, 900), (0, 40, 400)]

@@ -167,13 +167,25 @@ class Epochs:
         number = self._progress.next_number()
         return counts.resume(self.stream, number, self._progress.begins(number))
 
-    def unread(self) -> Mapping[int, int]:
-        """Partition -> end of what can be read there, without those of which all is committed."""
+    def unread(self) -> Mapping[int, tuple[int, int]]:
+        """Partition -> where the next epoch begins, and the end of what can be read; of those with messages between.
+
+        Between the two there may be nothing but marks of other producers' transactions, which no epoch passes: it is
+        tried to read a message.
+
+        Raises:
+            BrokerError: Kafka cannot be asked.
+        """
         if self._progress is None:
             return {}
+        broker, topic = self.resources.broker, self.pipeline.topic
         begins = self._progress.begins(self._progress.next_number())
-        spans = self.resources.broker.offsets(self.pipeline.topic)
-        return {number: one.end for number, one in spans.items() if one.end > begins.get(number, one.first)}
+        spans = {one: (begins.get(one, span.first), span.end) for one, span in broker.offsets(topic).items()}
+        return {
+            number: (begin, end)
+            for number, (begin, end) in spans.items()
+            if begin < end and any(True for _ in broker.read(topic, start={number: begin}, end={number: end}))
+        }
 
     def note_beginning(self, spark: SparkSession, stream: str) -> bool:
         """Keeps where query `stream` begins, if that is not known yet; false until Spark has decided it.

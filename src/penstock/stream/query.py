@@ -3,8 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from py4j.protocol import Py4JNetworkError
@@ -17,7 +18,7 @@ from penstock.stream.connectors.kafka import source_options
 from penstock.stream.epochs import Epochs
 from penstock.stream.failures import ended, failure_of, first_cause, is_final, is_full
 from penstock.stream.judge import transform
-from penstock.stream.mode import Mode, Modes
+from penstock.stream.mode import Behind, Mode, Modes
 from penstock.stream.progress import checkpoint, clear_uncommitted, clear_unfinished
 from penstock.stream.sink import FORMAT, outgoing, sink_options
 from penstock.stream.stall import Watch
@@ -30,8 +31,6 @@ ends, and a restart goes on from the checkpoint. Counted, not timed: on a busy m
 """
 LOOK_S = 0.2
 _LONGEST_PAUSE_S = 10.0
-_EMPTY_S = 30.0
-"""When epochs of so long together took nothing it is looked whether there was nothing."""
 
 
 def start(spark: SparkSession, epochs: Epochs, mode: Mode, **trigger: Any) -> StreamingQuery:
@@ -104,8 +103,6 @@ class Running:
     modes: Modes
     _failed: int = 0
     _started_s: float = 0
-    _unread: tuple[int, Mapping[int, int]] | None = None
-    """What there was to be read after so many empty epochs."""
 
     def until_stopped(self, started: Callable[[StreamingQuery], None]) -> None:
         """Returns when a stop was requested, and no query runs any more; `started` is called with each query.
@@ -146,35 +143,33 @@ class Running:
         Looks again and again instead of waiting in the JVM, where a stop would not be noticed.
         """
         watch = Watch(self.epochs.pipeline.name, lambda: _jobs(self.spark, query))
-        committed, self._unread = self.epochs.committed, None
+        began = self.epochs.committed
+        behind = Behind(self.epochs.settings.spark.epoch_s, self._unread, began)
         while not self.epochs.stopping.wait(LOOK_S):
             watch.look(self._under_way_s())
             if not query.isActive:
                 raise _FailedError(self.epochs.failure or failure_of(query))
-            if self.modes.mode is Mode.REAL_TIME and self._reads_nothing():
-                seconds = self.epochs.settings.spark.epoch_s
-                self.modes.leave_real_time(f"messages wait, and epochs of {seconds:g} s end before one is read")
+            if self.modes.mode is Mode.REAL_TIME and (why := behind.look(self.epochs.committed, self.epochs.empty)):
+                self.modes.leave_real_time(why)
                 return
-            # A micro-batch that is under way is done to its end: the machine may be too slow for anything else.
-            settled = self.modes.mode is Mode.REAL_TIME or self.epochs.committed > committed
-            if (settled or not query.status["isTriggerActive"]) and self.modes.changes():
+            if self.modes.changes(partial(self._may_leave, began)):
                 return
 
-    def _reads_nothing(self) -> bool:
-        """Whether what could be read two epochs ago is still not read, after some that took nothing.
+    def _may_leave(self, since: int) -> bool:
+        """Whether the query may be stopped for another mode: in micro-batches one was done, or there is nothing to do.
 
-        An epoch's time begins with its plan. On a machine so busy that the plan and the start of the tasks take longer,
-        the tasks end before they have read anything, and Spark says nothing.
+        A micro-batch that is under way is done to its end: the machine may be too slow for anything else.
         """
-        empty = self.epochs.empty
-        if empty * self.epochs.settings.spark.epoch_s < _EMPTY_S:
-            self._unread = None
-        elif self._unread is None or empty >= self._unread[0] + 2:
-            before = self._unread[1] if self._unread else {}
-            with suppress(BrokerError):
-                self._unread = (empty, self.epochs.unread())
-                return any(number in before for number in self._unread[1]) and self.epochs.empty >= empty
-        return False
+        if self.modes.mode is Mode.REAL_TIME or self.epochs.committed > since:
+            return True
+        return not self._unread()
+
+    def _unread(self) -> Mapping[int, tuple[int, int]]:
+        try:
+            return self.epochs.unread()
+        except BrokerError as error:
+            log.debug("what is to be read could not be asked: %s", error)
+            return {}
 
     def _under_way_s(self) -> float | None:
         """Since when an epoch is under way; in real-time mode there always is one."""
