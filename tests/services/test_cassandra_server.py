@@ -122,6 +122,7 @@ def test_keeps_what_was_waited_for_over_kill_9_and_on_other_ports(settings: Sett
         assert ids_in(moved) == set(ids)
 
 
+@pytest.mark.thorough
 def test_a_node_that_was_killed_and_came_back_meanwhile_has_kept_nothing_for_sure(settings: Settings) -> None:
     with running(cassandra, settings) as server, Store(settings.cassandra) as store:
         Counts(store, USERS).ensure()

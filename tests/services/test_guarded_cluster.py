@@ -28,6 +28,7 @@ def test_records_go_through_a_guarded_cluster(guarded: Settings, own: Pipeline, 
     carries(changed(guarded, spark={"master": "local[4]"}), own, tmp_path)
 
 
+@pytest.mark.thorough  # the same with local Spark runs each time
 def test_an_executor_elsewhere_is_let_in_and_so_is_scram(guarded: Settings, own: Pipeline, tmp_path: Path) -> None:
     """An executor that is a process of its own gets certificates and passwords from the driver alone."""
     with running(spark_master, guarded), running(spark_worker, guarded):

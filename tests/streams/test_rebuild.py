@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from penstock.cassandra import Store
 from penstock.config import Settings, child_environment
 from penstock.kafka import Broker, Message
@@ -19,6 +21,7 @@ OLD = datetime(1500, 1, 1, tzinfo=UTC)
 NAMES = {"name": "old_quakes", "topic": "old_quakes", "table": "old_quakes"}
 
 
+@pytest.mark.thorough
 def test_times_before_1582_stay_what_they_are(stack_settings: Settings, tmp_path: Path) -> None:
     declared = (ROOT / "tests" / "quakes.py").read_text("utf-8")
     (tmp_path / "old_pipeline.py").write_text(f"{declared}\nOLD = QUAKES.model_copy(update={NAMES!r})\n", "utf-8")
