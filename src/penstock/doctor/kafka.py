@@ -3,7 +3,9 @@
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 
-from penstock.config import Settings
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from penstock.config import KafkaSettings, Settings
 from penstock.doctor.finding import Finding, failed, fine, note
 from penstock.doctor.reach import TIMEOUT_S
 from penstock.doctor.versions import KAFKA, Line
@@ -12,20 +14,19 @@ from penstock.kafka import Broker, Flaw, View
 from penstock.network.listening import problem
 from penstock.pipelines.contract import Pipeline
 
-_PATIENCE_S = 3 * TIMEOUT_S
-"""Somebody listens there, so an answer will come: librdkafka calls misleading addresses too before it comes back."""
+_ATTEMPTS = 4
+"""Each with a client of its own. One that was sent to misleading addresses calls these again and again, with longer and
+longer pauses, before it asks the address that was set: on a busy machine that took longer than 15 s.
+"""
 
 
 def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterator[Finding]:
     """Checks a Kafka that runs: its brokers, their versions, the pipeline's topics."""
-    patient = settings.kafka.model_copy(update={"delivery_timeout_s": _PATIENCE_S})
+    asked = settings.kafka.model_copy(update={"delivery_timeout_s": TIMEOUT_S})
     topics = [pipeline.topic, pipeline.dead_letter_topic]
+    attempts = Retrying(retry=retry_if_exception_type(BrokerError), stop=stop_after_attempt(_ATTEMPTS), reraise=True)
     try:
-        with Broker(patient) as broker:
-            view = broker.cluster(topics)
-            lost = _lost(view)
-            versions = broker.versions(view.brokers.keys() - lost.keys())
-            flaws = {} if lost else broker.flaws(pipeline)
+        view, lost, versions, flaws = attempts(_answers, asked, pipeline, topics)
     except BrokerError as error:
         yield failed("kafka", str(error), "Compare kafka.security_protocol, sasl_… and ssl_… with the broker's")
         return
@@ -39,6 +40,16 @@ def kafka(settings: Settings, pipeline: Pipeline, line: Line = KAFKA) -> Iterato
     for topic in topics:
         yield _topic(topic, view, wanted)
         yield from _properties(topic, flaws.get(topic, ()))
+
+
+def _answers(
+    asked: KafkaSettings, pipeline: Pipeline, topics: Sequence[str]
+) -> tuple[View, dict[int, OSError], Mapping[int, str], Mapping[str, Sequence[Flaw] | None]]:
+    """The cluster, its brokers that do not answer, the others' versions, and what is wrong with the topics."""
+    with Broker(asked) as broker:
+        view = broker.cluster(topics)
+        lost = _lost(view)
+        return view, lost, broker.versions(view.brokers.keys() - lost.keys()), {} if lost else broker.flaws(pipeline)
 
 
 def _lost(view: View) -> dict[int, OSError]:
