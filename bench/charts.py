@@ -26,7 +26,7 @@ def over_time(title: str, curves: Mapping[str, Sequence[tuple[float, float, floa
     values = [value for curve in curves.values() for _, *each in curve for value in each]
     seconds = [second for curve in curves.values() for second, *_ in curve]
     low, high = math.floor(math.log10(max(1, min(values)))), math.ceil(math.log10(max(values)))
-    left, right, top, bottom = 70, _WIDTH - 16, 60, _TIME_HEIGHT - 30
+    left, right, top, bottom = 96, _WIDTH - 16, 60, _TIME_HEIGHT - 30
 
     def x(second: float) -> float:
         return left + (right - left) * (second - min(seconds)) / max(1, max(seconds) - min(seconds))
