@@ -159,10 +159,7 @@ class Store:
             self.define(_create_keyspace(pipeline, self._settings))
 
     def has_table(self, keyspace: str, table: str) -> bool:
-        """Whether there is such a table; asked anew, as another client may have made it a moment ago.
-
-        A node lists a table a moment before it answers for it: until then there is none.
-        """
+        """Whether there is such a table, asked anew: another client may make it. A node lists one before it answers."""
         cql = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?"
         if not self.execute(cql, (keyspace, table)):
             return False

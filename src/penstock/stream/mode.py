@@ -119,7 +119,7 @@ class Behind:
     epoch_s: float
     unread: Callable[[], Mapping[int, tuple[int, int]]]
     committed: int
-    """Epochs that were committed when the query started."""
+    """Epochs that were committed at the last look; to begin with, when the query started."""
     now_s: Callable[[], float] = time.monotonic
     _looked_s: float = field(init=False)
     _ends: Mapping[int, int] = field(default_factory=dict)
