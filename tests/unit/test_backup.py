@@ -14,6 +14,7 @@ import pytest
 from penstock.config import Hosts, KafkaSettings, Settings, SparkSettings
 from penstock.errors import BackupError, ServiceError
 from penstock.launcher.home import Home
+from penstock.servers import unprivileged
 from penstock.servers.backup import backup, restore, unlike_the_projects
 from penstock.servers.backup.manifest import FILE_NAME, FORMAT, Manifest, current_versions
 
@@ -83,6 +84,8 @@ def test_what_is_restored_is_what_was_there(stack: Settings, tmp_path: Path) -> 
     assert (restored.home / "data/index").stat().st_blocks * 512 < LARGE
     assert restored.home.stat().st_mode & 0o777 == 0o700
     assert unlike_the_projects(restored) == []
+    before = (stack.home / "data/postgres").owner()
+    assert (restored.home / "data/postgres").owner() == (unprivileged.ACCOUNT if unprivileged.applies() else before)
 
 
 def test_a_declaration_that_the_project_has_otherwise_is_named(stack: Settings, tmp_path: Path) -> None:
