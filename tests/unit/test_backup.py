@@ -3,17 +3,24 @@
 import hashlib
 import io
 import json
+import os
 import random
+import re
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from penstock.cli import cli
 from penstock.config import Hosts, KafkaSettings, Settings, SparkSettings
 from penstock.errors import BackupError, ServiceError
 from penstock.launcher.home import Home
+from penstock.launcher.process import MARKER, owner
 from penstock.servers import unprivileged
 from penstock.servers.backup import backup, restore, unlike_the_projects
 from penstock.servers.backup.manifest import FILE_NAME, FORMAT, Manifest, current_versions
@@ -159,9 +166,32 @@ def test_a_link_out_of_the_home_is_refused_and_leaves_nothing(stack: Settings, t
     assert {path.name for path in tmp_path.iterdir()} == {"home", "project"}
 
 
+def test_a_stack_that_does_not_run_may_take_as_long_as_it_takes(stack: Settings, tmp_path: Path) -> None:
+    backup(stack, tmp_path / "stack.tar.gz", quiet, longest_s=0)
+
+
+def test_commands_say_what_they_did_and_what_is_next(stack: Settings, tmp_path: Path) -> None:
+    file, environment = str(tmp_path / "stack.tar.gz"), {"PENSTOCK_HOME": str(stack.home)}
+    kept = CliRunner().invoke(cli, ["backup", file], env={**environment, "PENSTOCK_PROJECT": stack.project})
+    assert re.search(r": 6 files, as of .* UTC\n$", kept.stdout)
+    home = str(elsewhere(stack).home)
+    done = CliRunner().invoke(cli, ["restore", file, "--home", home], env={"PENSTOCK_PROJECT": str(tmp_path)})
+    assert f"{home}: 6 files, as of" in done.stdout
+    assert (
+        "with stack.kafka = kraft, stack.profile = single: penstock up, then penstock reconcile --deep" in done.stderr
+    )
+    assert "lacks these declarations or has others: orders.py" in done.stderr
+    again = CliRunner().invoke(cli, ["restore", file, "--home", home])
+    assert isinstance(again.exception, BackupError)
+
+
 def test_a_stack_does_not_stand_still_for_longer_than_its_clients_wait(stack: Settings, tmp_path: Path) -> None:
-    with pytest.raises(BackupError, match="penstock down, penstock backup FILE, penstock up"):
-        backup(stack, tmp_path / "stack.tar.gz", quiet, longest_s=0)
+    (stack.home / "run").mkdir()
+    given = {**os.environ, MARKER: owner("kafka", stack.home)}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=given) as server:
+        with pytest.raises(BackupError, match="penstock down, penstock backup FILE, penstock up"):
+            backup(stack, tmp_path / "stack.tar.gz", quiet, longest_s=0)
+        server.communicate(b"go on, and end\n")
     assert {path.name for path in tmp_path.iterdir()} == {"home", "project"}
 
 

@@ -46,7 +46,7 @@ def backup(
 ) -> Manifest:
     """Writes the backup of a home to a file (mode 0600: it holds the secrets), whole or not at all.
 
-    The stack stands still while its files are copied beside `file`, for at most `longest_s`.
+    A stack that runs stands still while its files are copied beside `file`, for at most `longest_s`.
 
     Raises:
         BackupError: the home has no data, or not all of them; there is no room; the file exists.
@@ -122,7 +122,8 @@ def _copied(settings: Settings, staged: Path, on_progress: OnProgress, longest_s
         with counting(on_progress, what, sum(each.stat().st_size for _, each in found if each.is_file())) as done:
 
             def advance(size: int) -> None:
-                deadline.check()
+                if processes:
+                    deadline.check()
                 done(size)
 
             for path, source in found:
