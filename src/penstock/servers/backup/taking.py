@@ -91,7 +91,8 @@ def _check_sources(settings: Settings) -> None:
     if foreign:
         raise BackupError(
             f"{', '.join(foreign)} name what is outside of {settings.home}: a backup of the home alone would not be of "
-            'one moment with it. Back up those servers by their own means, see docs/operations.md, "Backup"'
+            "one moment with it. Back up those servers by their own means, and of Kafka's letters keep a file: "
+            "penstock dead-letters export --all --file letters.jsonl"
         )
 
 
