@@ -14,7 +14,8 @@ COPY src/penstock/network/__init__.py src/penstock/network/downloads.py src/pens
 ARG PENSTOCK_DOWNLOADS_PYTHON_INDEX=
 RUN PYTHONPATH=rules python3 -m penstock.network.downloads > downloads.sh
 # What installs and builds, by its locked hashes; it stays out of the image.
-RUN awk '/^(uv|hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' \
+# boolean-py and what follows write the bill of materials.
+RUN awk '/^(uv|hatchling|packaging|pathspec|pluggy|trove-classifiers|boolean-py|cyclonedx-python-lib|defusedxml|license-expression|packageurl-python|py-serializable|sortedcontainers|typing-extensions)==/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' \
         requirements.lock > tools.lock \
     && python3 -m venv tools \
     && . ./downloads.sh \
@@ -45,8 +46,10 @@ RUN PYTHONPATH=jars "$VIRTUAL_ENV/bin/python" -m penstock.servers.jars /opt/pens
 
 FROM packages AS package
 COPY pyproject.toml README.md LICENSE ./
+COPY supply supply
 COPY src src
 COPY dags dags
+RUN PYTHONPATH=src tools/bin/python -m supply sbom --run-time sbom.cdx.json
 RUN tools/bin/uv build --quiet --wheel --python tools/bin/python --no-build-isolation \
     && tools/bin/uv pip install --quiet --no-cache --no-deps --compile-bytecode --prefix /package dist/*.whl
 
@@ -59,6 +62,8 @@ COPY --from=packages /opt/penstock/venv /opt/penstock/venv
 COPY --from=jars /opt/penstock/cache /opt/penstock/cache
 COPY --from=package /package /opt/penstock/venv
 COPY scripts/healthy /opt/penstock/venv/bin/
+# What the image is made of, as CycloneDX.
+COPY --from=package /build/sbom.cdx.json /opt/penstock/
 ENV PATH=/opt/penstock/venv/bin:$PATH \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \

@@ -23,7 +23,8 @@ PenstockError
     ├── PortTakenError
     ├── ServiceExitedError
     ├── ServiceNotReadyError
-    └── DownloadError              a jar could not be fetched or is not the locked one
+    ├── DownloadError              a jar could not be fetched or is not the locked one
+    └── BackupError                a backup of the stack could not be taken or restored
 
 Each error writes its own sentence: what failed, with which value, what was tried and what to do.
 `exit_code` is what the command line returns for it.
@@ -245,3 +246,7 @@ class DownloadError(ServiceError):
         self.artifact = artifact
         self.attempts = tuple(attempts)
         super().__init__(f"jar {artifact} could not be fetched; tried: {'; '.join(self.attempts)}. {remedy}")
+
+
+class BackupError(ServiceError):
+    """A backup of the local stack could not be taken, or is not one that can be restored here."""

@@ -10,13 +10,14 @@ import pytest
 
 from penstock.cassandra import Counts, Store, durable
 from penstock.config import Settings
-from penstock.errors import DeliveryError, StoreError
+from penstock.errors import BackupError, DeliveryError, StoreError
 from penstock.kafka import Broker, Message
 from penstock.launcher import control
 from penstock.launcher.state import Phase
+from penstock.servers.backup import backup
 from penstock.users import USERS
 from rig.stacks import settings_in, start
-from tests.disks import filled, small_disk
+from tests.disks import MEBIBYTE, filled, small_disk
 from tests.waiting import until
 
 MOST = 1_000
@@ -105,3 +106,11 @@ def test_cassandra_keeps_what_it_acknowledged_and_comes_back(tmp_path: Path) -> 
             kept = {row["id"] for row in store.execute(SELECT, ())}
     assert acknowledged > 10
     assert kept >= set(range(acknowledged))
+
+
+def test_a_backup_without_room_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    home, place = tmp_path / "home", tmp_path / "small"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "large").write_bytes(os.urandom(MEBIBYTE))
+    with small_disk(place, 32), pytest.raises(BackupError, match="MiB of room, and a backup of"):
+        backup(Settings(home=home).resolved(), place / "stack.tar.gz", lambda *_: None)

@@ -17,7 +17,7 @@ from penstock.pipelines.types import TYPES, type_name
 from penstock.users import USERS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = sorted(cli.commands)
 PARTS = sorted(
     (group, name)

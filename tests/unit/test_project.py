@@ -233,6 +233,7 @@ def test_commands_take_the_name_and_check_looks_at_all(project: Path) -> None:
 
 NEEDS_NONE = {
     "check",
+    "backup",
     "console",
     "doctor",
     "down",
@@ -240,6 +241,7 @@ NEEDS_NONE = {
     "new",
     "overview",
     "ready",
+    "restore",
     "serve",
     "simulate",
     "status",

@@ -26,6 +26,7 @@ def cli(verbose: bool) -> None:
     Start everything and run the pipeline once:   penstock demo
     Whether it could run, and what is wrong:      penstock doctor
     Only the servers:                             penstock up, status, logs, down
+    Their data in one file, and back:             penstock backup, restore
     Where records are now, in one sentence:       penstock overview
     On servers that run already:                  penstock run
     A declaration for your own API:               penstock new NAME --from URL

@@ -38,7 +38,7 @@ from penstock.launcher.state import (
 )
 from penstock.locks import HeldError, held
 
-__all__ = ["Phase", "ServiceState", "StackState", "down", "follow", "status", "tail", "up"]
+__all__ = ["Phase", "ServiceState", "StackState", "down", "follow", "locked", "status", "tail", "up"]
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def up(
     names = tuple(service.name for service in services)
     before = read_request(home).names if _supervisor(home) else ()
     try:
-        with _locked(home):
+        with locked(home):
             number = _ask(settings, home, names, reference)
         _follow_until_ready(settings, names, number, on_change, timeout_s)
     except PortTakenError:
@@ -100,7 +100,7 @@ def down(settings: Settings, *, delete_data: bool = False, on_change: OnChange =
     home = Home(settings.home)
     # Without that folder nothing is recorded; it may have been deleted under a running stack.
     if home.run.exists():
-        with _locked(home):
+        with locked(home):
             write(home.request, Request(number=_next_number(home)).model_dump_json())
             _end_supervisor(home, on_change)
             _end_recorded(home, on_change)
@@ -301,7 +301,7 @@ def _take_back(
     supervisor = _supervisor(home)
     if supervisor is None or set(names) <= set(before):
         return
-    with _locked(home):
+    with locked(home):
         request = Request(number=_next_number(home), names=tuple(before))
         write(home.request, request.model_dump_json())
         supervisor.send(signal.SIGHUP)
@@ -374,7 +374,7 @@ def _truth(service: RecordedService, *, supervised: bool) -> ServiceState:
 
 
 @contextmanager
-def _locked(home: Home) -> Iterator[None]:
+def locked(home: Home) -> Iterator[None]:
     """One command at a time asks, so that no two start a supervisor. Released with the process, however it ends."""
     with ExitStack() as holding:
         try:

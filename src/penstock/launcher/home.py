@@ -71,6 +71,11 @@ class Home:
         return self.run / "settings"
 
     @property
+    def restoring(self) -> Path:
+        """There while a backup is being restored; nothing starts in a home that has it."""
+        return self.path / ".restoring"
+
+    @property
     def supervisor(self) -> Path:
         """Which process the supervisor is; outlives it."""
         return self.run / "supervisor.json"
@@ -106,6 +111,8 @@ class Home:
         Raises:
             ServiceError: the folder holds something else; signing it would let `delete_data` loose on it.
         """
+        if self.restoring.exists():
+            raise ServiceError(f"a restore into {self.path} did not end: run `penstock restore` again, it begins anew")
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         sign = self.path / _SIGN
         if not sign.exists():
@@ -119,6 +126,25 @@ class Home:
             sign.touch()
         for folder in (self.run, self.logs):
             folder.mkdir(exist_ok=True)
+
+    def make_empty(self) -> None:
+        """Makes the folder for a restore; clears away one that did not end. Nothing starts while `restoring` is there.
+
+        Raises:
+            ServiceError: it holds more than the secrets that `delete_data` leaves.
+        """
+        if self.restoring.exists():
+            for name in (*_DELETABLE, "secrets.json", self.restoring.name):
+                part = self.path / name
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        held = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        if foreign := sorted(held - {_SIGN, "secrets.json"}):
+            raise ServiceError(
+                f"{self.path} is not empty: it holds {', '.join(foreign[:5])}. Name an empty or a new folder (--home), "
+                "or, where it is a stack that you no longer need, delete its data first: penstock down --delete-data"
+            )
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.restoring.mkdir(mode=0o700)
 
     def delete_data(self) -> None:
         """Deletes what the servers stored, their logs and the state; keeps secrets and everything outside.

@@ -4,6 +4,8 @@ Kafka 4 cannot read what Kafka 3.9 with ZooKeeper wrote, nor the other way round
 are not a cluster's, and a checkpoint speaks of one of them.
 """
 
+from pathlib import Path
+
 from penstock.config import Settings
 from penstock.errors import ServiceError
 from penstock.launcher.state import write_once
@@ -11,6 +13,12 @@ from penstock.launcher.state import write_once
 _SIGN = "layout"
 _FIRST = "stack.kafka = kraft, stack.profile = single"
 """What a home without a sign of its own has: that was all there was."""
+
+
+def kind_of(home: Path) -> str:
+    """The kind of stack whose data a home has, in the words of its settings."""
+    sign = home / "data" / _SIGN
+    return sign.read_text("utf-8") if sign.exists() else _FIRST
 
 
 def claim(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -66,3 +67,28 @@ def spinner(title: str) -> Iterator[Callable[[str], None]]:
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err) as progress:
         task = progress.add_task(title, total=None)
         yield lambda text: progress.update(task, description=text)
+
+
+@contextmanager
+def stages_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar of bytes for each part of a piece of work: yields `show(part, bytes_done, bytes_total)`."""
+    if not can_be_redrawn(err):
+        shown: set[str] = set()
+
+        def say(part: str, _done: int, _total: int) -> None:
+            if part not in shown:
+                err.print(f"  {part}", markup=False)
+            shown.add(part)
+
+        yield say
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(part: str, bytes_done: int, bytes_total: int) -> None:
+            if part not in tasks:
+                tasks[part] = progress.add_task(part, total=bytes_total)
+            progress.update(tasks[part], completed=bytes_done)
+
+        yield show
