@@ -34,6 +34,8 @@ IN_KAFKA = (Principal.INGEST, Principal.STREAM, Principal.CONSOLE, Principal.OPE
 
 TABLE = "the pipeline's table"
 """Stands in `Rights.tables` for the table that a pipeline declares; all other names are those of the counts' tables."""
+READER = "penstock-reader"
+"""The consumer group that our own readers name. They ask who coordinates it, and never join it."""
 SPARK_GROUPS = "spark-kafka-source-"
 """How the names of the consumer groups begin that Spark makes up for its source."""
 
@@ -72,7 +74,8 @@ class Rights:
 
     topic: tuple[str, ...] = ()
     letters: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By how their names begin."""
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -80,6 +83,7 @@ _LOOK = ("DESCRIBE", "DESCRIBE_CONFIGS")
 _READ = ("READ", *_LOOK)
 _WRITE = ("WRITE", *_LOOK)
 _BOTH = ("READ", "WRITE", *_LOOK)
+_ASK, _SPARK = {READER: ("DESCRIBE",)}, {SPARK_GROUPS: ("READ",)}
 _SELECT, _CHANGE = ("SELECT",), ("SELECT", "MODIFY")
 _COUNTS = (
     *("penstock_batches", "penstock_counts", "penstock_resolved"),
@@ -92,6 +96,7 @@ RIGHTS: Mapping[Principal, Rights] = {
     Principal.INGEST: Rights(
         topic=_BOTH,  # its second task compares what it published with what is stored
         letters=_BOTH,
+        groups=_ASK,
         tables={
             TABLE: _SELECT,
             **dict.fromkeys(_COUNTS, _SELECT),
@@ -102,18 +107,19 @@ RIGHTS: Mapping[Principal, Rights] = {
     Principal.STREAM: Rights(
         topic=_READ,
         letters=_WRITE,
-        groups=("READ",),
+        groups={**_ASK, **_SPARK},
         tables={TABLE: _CHANGE, **dict.fromkeys(_COUNTS, _CHANGE), "penstock_runs": _SELECT, **_SETTINGS},
     ),
     Principal.CONSOLE: Rights(
         topic=_BOTH,  # a letter is replayed onto the topic
         letters=_BOTH,  # and dismissed among the letters
+        groups=_ASK,
         tables={TABLE: _SELECT, **dict.fromkeys(_COUNTS, _SELECT)},
     ),
     Principal.OPERATOR: Rights(
         topic=_BOTH,
         letters=_BOTH,
-        groups=("READ",),  # a rebuild runs a Spark of its own
+        groups={**_ASK, **_SPARK},  # a rebuild runs a Spark of its own
         tables={TABLE: _CHANGE, **dict.fromkeys(_COUNTS, _CHANGE), **_SETTINGS},
     ),
     Principal.PROBE: Rights(),
@@ -128,7 +134,8 @@ def acls(parts: Iterable[Part]) -> Iterator[Acl]:
         for part in parts:
             yield from (Acl(who, "topic", part.topic, operation) for operation in rights.topic)
             yield from (Acl(who, "topic", part.letters, operation) for operation in rights.letters)
-        yield from (Acl(who, "groups", SPARK_GROUPS, operation) for operation in rights.groups)
+        for name, operations in rights.groups.items():
+            yield from (Acl(who, "groups", name, operation) for operation in operations)
 
 
 def grants(parts: Iterable[Part]) -> Iterator[Grant]:

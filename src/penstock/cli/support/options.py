@@ -122,6 +122,16 @@ def _usable_folders(settings: "Settings") -> Iterator[None]:
         raise
 
 
+def as_administrator(command: Callable[..., None]) -> Callable[..., None]:
+    """Keeps `with_settings` from giving the command the operator's credentials. Stands above it."""
+
+    @wraps(command)
+    def wrapped(**options: Any) -> None:
+        command(stack={}, **options)
+
+    return wrapped
+
+
 def with_stack(command: Callable[..., None]) -> Callable[..., None]:
     """Resources what `with_settings` gives, for commands that start servers: which ones."""
 
