@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import as_administrator, example, with_settings
+from penstock.cli.support.options import example, with_settings, without_credentials
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -16,7 +16,7 @@ def secrets() -> None:
 
 
 @secrets.command("rotate", epilog=example("penstock secrets rotate"))
-@as_administrator
+@without_credentials
 @with_settings
 def rotate(settings: "Settings") -> None:
     """Give every client of Kafka and Cassandra a new password while the stack runs, and start those anew that use it.

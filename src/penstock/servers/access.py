@@ -18,7 +18,7 @@ SPARK_OPTIONS: Mapping[str, str] = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
 }
-"""Who does not know the secret is not answered, and what is said is encrypted (AES-GCM).
+"""Who does not know the secret is not answered, and what is said is encrypted (AES).
 
 https://spark.apache.org/docs/4.2.0/security.html
 """

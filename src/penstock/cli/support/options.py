@@ -122,8 +122,10 @@ def _usable_folders(settings: "Settings") -> Iterator[None]:
         raise
 
 
-def as_administrator(command: Callable[..., None]) -> Callable[..., None]:
-    """Keeps `with_settings` from giving the command the operator's credentials. Stands above it."""
+def without_credentials(command: Callable[..., None]) -> Callable[..., None]:
+    """Keeps `with_settings` from giving a command the credentials of a secure stack: one that is no client, or that
+    declares servers, which have credentials of their own. Stands above it.
+    """
 
     @wraps(command)
     def wrapped(**options: Any) -> None:
