@@ -240,6 +240,7 @@ NEEDS_NONE = {
     "new",
     "overview",
     "ready",
+    "secrets",
     "serve",
     "simulate",
     "status",
