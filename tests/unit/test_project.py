@@ -242,6 +242,7 @@ NEEDS_NONE = {
     "overview",
     "ready",
     "restore",
+    "secrets",
     "serve",
     "simulate",
     "status",

@@ -5,11 +5,12 @@ how it writes the table is in `stream.connectors`. Nor does the server of the lo
 """
 
 from penstock.cassandra.commitlog import confirm, durable, starts
-from penstock.cassandra.counts import Batch, Counted, Counts, Flow, Newest, Report, RunCounts, Tally
+from penstock.cassandra.counts import COUNT_TABLES, Batch, Counted, Counts, Flow, Newest, Report, RunCounts, Tally
 from penstock.cassandra.properties import Property, properties
 from penstock.cassandra.table import Row, Store
 
 __all__ = [
+    "COUNT_TABLES",
     "Batch",
     "Counted",
     "Counts",

@@ -305,6 +305,8 @@ _TABLES: Mapping[str, str] = {
         PRIMARY KEY (topic, stream)
     )""",
 }
+COUNT_TABLES = tuple(_TABLES)
+"""The names of the counts' tables, in the keyspace of the pipeline."""
 _ADDED = (("penstock_runs", "distinct_items", "bigint"), ("penstock_streams", "reports", "bigint"))
 """Columns that came after their table's first version: table, name, type."""
 _REPORT = """

@@ -175,12 +175,14 @@ class Store:
         cql = "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?"
         return any(row["column_name"] == column for row in self.execute(cql, (keyspace, table)))
 
-    def define(self, cql: str) -> None:
-        """Changes the schema; returns when all nodes agree on it."""
-        with self._translated(cql):
+    def define(self, cql: str, shown: str = "") -> None:
+        """Changes the schema; returns when all nodes agree on it. An error holds `shown`, where `cql` has a secret."""
+        with self._translated(shown or cql):
             result = self._session.execute(cql)
         if not result.response_future.is_schema_agreed:
-            raise StoreError(f"the nodes at {self._address} did not agree on: {cql}. Is every node up? See nodetool.")
+            raise StoreError(
+                f"the nodes at {self._address} did not agree on: {shown or cql}. Is every node up? See nodetool."
+            )
 
     def execute(self, cql: str, values: tuple[Any, ...]) -> list[Mapping[str, Any]]:
         """What a small statement gives. It must be idempotent: it is sent again when a node is lost."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_settings, without_credentials
 from penstock.cli.support.values import LINES, NAME
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.argument("service", type=NAME)
 @click.option("-n", "--lines", type=LINES, default=50, show_default=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@without_credentials
 @with_settings
 def logs(settings: "Settings", service: str, lines: int, follow: bool) -> None:
     """The end of one server's log."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_settings, without_credentials
 from penstock.cli.support.values import NAME
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("penstock ready kafka"))
 @click.argument("service", type=NAME)
+@without_credentials
 @with_settings
 def ready(settings: "Settings", service: str) -> None:
     """Ask a server that runs here whether a client could use it: exit 0, or 1 and why not. For health checks."""

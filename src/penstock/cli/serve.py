@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_settings, without_credentials
 from penstock.cli.support.values import NAME
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("penstock serve kafka"))
 @click.argument("service", type=NAME)
+@without_credentials
 @with_settings
 def serve(settings: "Settings", service: str) -> None:
     """Become one server of the stack, in the foreground: what a container runs. Starts nothing that it needs."""

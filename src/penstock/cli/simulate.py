@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_settings, without_credentials
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("penstock simulate &", "curl 'http://127.0.0.1:8090/api/?results=2&seed=x&page=1'"))
 @click.option("--faults", type=int, metavar="SEED", help="Spoil answers; the same seed spoils the same requests.")
+@without_credentials
 @with_settings
 def simulate(settings: "Settings", faults: int | None) -> None:
     """Serve the users API on this machine: the wire format of randomuser.me 1.4, without the network."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.support.options import example, with_settings
+from penstock.cli.support.options import example, with_settings, without_credentials
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("penstock status --json"))
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@without_credentials
 @with_settings
 def status(settings: "Settings", as_json: bool) -> None:
     """What runs, since when, on which ports, with how much memory, and the credentials for Airflow."""

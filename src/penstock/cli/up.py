@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from penstock.config import Settings
 
 
-@click.command(epilog=example("penstock up", "penstock up --kafka zookeeper --port-offset 100"))
+@click.command(epilog=example("penstock up", "penstock up --secure", "penstock up --kafka zookeeper --port-offset 100"))
 @click.argument("services", nargs=-1, type=NAME)
 @with_stack
 @with_settings

@@ -198,6 +198,8 @@ class StackSettings(Section):
     """Where Kafka keeps its metadata: kraft is Kafka 4 by itself, zookeeper is Kafka 3.9 with a ZooKeeper."""
     profile: Literal["single", "cluster"] = "single"
     """cluster is three brokers, three Cassandra nodes and two Spark workers, on 127.0.0.1 to 127.0.0.3."""
+    secure: bool = False
+    """TLS, credentials of its own for each client and least rights, in Kafka, Cassandra and Spark."""
     listen: str = LOOPBACK
     """Address that the servers listen on; 0.0.0.0 inside a container, whose engine decides who comes in."""
     pass_environment: Annotated[str, StringConstraints(pattern=_NAMES)] = ""
@@ -211,6 +213,16 @@ class StackSettings(Section):
             raise ValueError("the cluster profile runs Kafka by itself: stack.kafka must be kraft")
         if self.profile == "cluster" and self.listen != LOOPBACK:
             raise ValueError(f"the cluster profile tells nodes apart by address: stack.listen must be {LOOPBACK}")
+        return self
+
+    @model_validator(mode="after")
+    def _secured_where_it_can_be(self) -> Self:
+        """A stack that was asked to be secure and cannot be is refused: it must not run open."""
+        can_be = {"kafka": "kraft", "profile": "single", "listen": LOOPBACK}
+        for name, value in can_be.items() if self.secure else ():
+            if getattr(self, name) != value:
+                given = getattr(self, name)
+                raise ValueError(f"a secure stack needs stack.{name} = {value}, and it is {given}: nothing is started")
         return self
 
 

@@ -17,6 +17,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 from penstock.kafka.client import READER, Client
 from penstock.kafka.messages import Offsets, Received
 
+GROUP = "penstock-reader"
+"""Required by librdkafka, which asks who coordinates it; never joined."""
 _AT_ONCE = 2_000
 _READ_AHEAD_KIB = 16 * 1024
 
@@ -154,7 +156,7 @@ def open_consumer(client: Client, **more: str) -> Consumer:
     return Consumer(
         client.options(
             **READER,
-            group_id="penstock-reader",  # required by librdkafka; never joined
+            group_id=GROUP,
             enable_auto_commit=False,
             enable_partition_eof=True,
             # What was deleted under the reader is an error, not a gap that nobody sees.

@@ -10,7 +10,7 @@ from penstock.errors import ConfigError, ServiceError
 
 _SIGN = ".penstock-home"
 # What we put into a home; a folder that holds anything else is somebody's own.
-_OURS = {_SIGN, "data", "logs", "run", "secrets.json"}
+_OURS = {_SIGN, "certificates", "data", "logs", "run", "secrets.json"}
 _DELETABLE = ("data", "logs", "run")
 _FULL_BYTES = 16 * 1024 * 1024
 """A disk with less room than this is full: what a server wrote when it died was larger, or not much smaller."""

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from configparser import ConfigParser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -27,7 +27,9 @@ from penstock.launcher.service import NotReady, Service
 from penstock.launcher.settings_file import SettingsFile
 from penstock.launcher.state import write
 from penstock.locks import held
+from penstock.servers.access import as_principal
 from penstock.servers.postgres import DATABASE, ROLE, connect
+from penstock.servers.principals import Principal
 from penstock.servers.probe import json_answer
 from penstock.servers.secrets import Secrets
 
@@ -84,7 +86,7 @@ class Components:
         """One component. `health` is its key in the answer of `/api/v2/monitor/health`, `credentials` are the sections
         of the settings of which it needs some.
         """
-        given = SettingsFile(f"airflow-{name}", self.settings.with_credentials_of(*credentials))
+        given = SettingsFile(f"airflow-{name}", self.settings)
         started = self.settings.home / "run" / f"airflow-{name}.started"
         return Service(
             name=f"airflow-{name}",
@@ -94,7 +96,7 @@ class Components:
             environment={**self.environment(), **given.environment},
             needs=("postgres",),
             probed_through=() if name == "api-server" else ("airflow-api-server",),
-            prepare=partial(self.prepare, given, started),
+            prepare=partial(self.prepare, given, credentials, started),
             probe=partial(_probe, self.settings, health, started),
             start_timeout_s=180,
             **more,
@@ -144,11 +146,12 @@ class Components:
     def _passwords(self) -> Path:
         return self.home / "passwords.json"
 
-    def prepare(self, given: SettingsFile, started: Path) -> None:
+    def prepare(self, given: SettingsFile, credentials: tuple[str, ...], started: Path) -> None:
         """Files and schema; `started` is touched last, so that an older heartbeat than that is a former life's."""
         self.home.mkdir(parents=True, exist_ok=True)
         started.parent.mkdir(parents=True, exist_ok=True)
-        given.write()
+        known = as_principal(self.settings, Principal.INGEST)  # now, for a password may have been rotated
+        replace(given, settings=known.with_credentials_of(*credentials)).write()
         with held(self.home / "prepare.lock", timeout_s=None):  # the components are prepared at the same time
             self._write_passwords()
             write(self._configuration, configuration(self.options()))

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Any
 from penstock.config import LOOPBACK, Settings, pipeline_environment
 from penstock.launcher.service import NotReady, Service
 from penstock.launcher.settings_file import SettingsFile
+from penstock.servers.access import as_principal
 from penstock.servers.java import Java
 from penstock.servers.nodes import brokers, cassandras, names, workers
+from penstock.servers.principals import Principal
 from penstock.servers.probe import json_answer
 from penstock.servers.secrets import with_credentials
 from penstock.servers.spark import driver_environment
@@ -47,11 +49,12 @@ def stream(settings: Settings, java: Java) -> Service:
     """
     ports = _ports_of_a_driver(settings)
     port = ports["ui"]
-    given = SettingsFile("stream", settings.with_credentials_of("kafka", "cassandra", "spark"))
+    given = SettingsFile("stream", settings)
     report = _report_of(settings)
 
     def prepare() -> None:
-        given.write()
+        known = as_principal(settings, Principal.STREAM)  # now, for a password may have been rotated
+        replace(given, settings=known.with_credentials_of("kafka", "cassandra", "spark")).write()
         report.unlink(missing_ok=True)  # of a former life
 
     return Service(
@@ -73,8 +76,13 @@ def stream(settings: Settings, java: Java) -> Service:
 def console(settings: Settings) -> Service:
     """`penstock console`: the page about everything. It waits for nobody, for it also shows how the others come up."""
     port = settings.ports.console
-    known = with_credentials(settings).with_credentials_of("kafka", "cassandra", "airflow", "console")
-    given = SettingsFile("console", known)
+    given = SettingsFile("console", settings)
+
+    def prepare() -> None:
+        known = as_principal(with_credentials(settings), Principal.CONSOLE)
+        needed = known.with_credentials_of("kafka", "cassandra", "airflow", "console")
+        replace(given, settings=needed).write()
+
     return Service(
         name="console",
         command=_command("console"),
@@ -82,7 +90,7 @@ def console(settings: Settings) -> Service:
         folder=settings.home / "run" / "console",
         environment={**pipeline_environment(settings), **given.environment},
         ports={"page": port},
-        prepare=given.write,
+        prepare=prepare,
         probe=partial(_answers, port, "/healthz"),
         stop_timeout_s=10,
         page=f"http://{LOOPBACK}:{port}/",

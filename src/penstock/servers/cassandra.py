@@ -14,11 +14,15 @@ from typing import Any
 from penstock.config import Settings
 from penstock.errors import ServiceError
 from penstock.launcher.service import Service
-from penstock.servers import cql
+from penstock.launcher.state import write
+from penstock.network import tls
+from penstock.servers import authority, cql
+from penstock.servers.access import secrets_of
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
 from penstock.servers.java import LATE_SECOND_COMPILER, Java
 from penstock.servers.nodes import Node, cassandras
+from penstock.servers.principals import Principal
 
 _LEAST_ROOM_BYTES = 64 * 1024 * 1024
 """Two segments of the commit log: a start writes one, and makes the next one ready."""
@@ -86,7 +90,8 @@ _LOGBACK = """\
 
 
 def cassandra(settings: Settings, java: Java, node: Node | None = None) -> Service:
-    """A Cassandra of the local stack: no authentication, loopback only, JMX off, data in `home`.
+    """A Cassandra of the local stack: loopback only, JMX off, data in `home`. Anybody on the machine is answered,
+    unless the stack is secure.
 
     kill -9 is survived: the next start replays the commit log.
     """
@@ -111,7 +116,7 @@ def cassandra(settings: Settings, java: Java, node: Node | None = None) -> Servi
         host=node.here,
         ports={"cql": settings.ports.cassandra, "storage": settings.ports.cassandra_storage},
         prepare=partial(_prepare, settings, node, files),
-        probe=partial(cql.ask, node.here, settings.ports.cassandra),
+        probe=partial(_probe, settings, node),
     )
 
 
@@ -133,7 +138,10 @@ def _prepare(settings: Settings, node: Node, files: Path) -> None:
     shutil.rmtree(files / "tmp", ignore_errors=True)
     (files / "tmp").mkdir(parents=True)
     # JSON is YAML.
-    (files / "cassandra.yaml").write_text(json.dumps(_configuration(settings, node), indent=2), "utf-8")
+    if settings.stack.secure:
+        authority.certify(settings)
+    # Readable for its owner only: it may hold the password of a file with a key.
+    write(files / "cassandra.yaml", json.dumps(_configuration(settings, node), indent=2))
     (files / "rackdc.properties").write_text(f"dc={settings.cassandra.datacenter}\nrack=rack1\n", "utf-8")
     (files / "logback.xml").write_text(_LOGBACK, "utf-8")
 
@@ -156,7 +164,41 @@ def _configuration(settings: Settings, node: Node) -> Mapping[str, Any]:
         **_durability(settings),
         **_STORAGE,
         **_SIZES,
+        **(_secured(settings, settings.home / "run" / node.name) if settings.stack.secure else {}),
     }
+
+
+def _secured(settings: Settings, files: Path) -> Mapping[str, Any]:
+    """A client needs a certificate of the home's authority before it may even try a password."""
+    own, own_password = tls.java_key_store(authority.identity(settings, authority.CASSANDRA), files / "tls")
+    trusted, password = tls.java_trust_store(str(authority.trusted(settings)), files / "tls")
+    both = {
+        "optional": False,
+        "require_client_auth": True,
+        "store_type": "PKCS12",
+        "keystore": str(own),
+        "keystore_password": own_password,
+        "truststore": str(trusted),
+        "truststore_password": password,
+    }
+    return {
+        "authenticator": "PasswordAuthenticator",
+        "authorizer": "CassandraAuthorizer",
+        "role_manager": "CassandraRoleManager",
+        "client_encryption_options": {**both, "enabled": True},
+        # No other node is there, and nobody shall be able to say that he is one.
+        "server_encryption_options": {**both, "internode_encryption": "all"},
+    }
+
+
+def _probe(settings: Settings, node: Node) -> None:
+    port = settings.ports.cassandra
+    if not settings.stack.secure:
+        cql.ask(node.here, port)
+        return
+    who = authority.identity(settings, Principal.PROBE)
+    context = tls.client_context(str(authority.trusted(settings)), who, verify_hostname=True)
+    cql.ask(node.here, port, cql.Credentials(context, Principal.PROBE, secrets_of(settings).now[Principal.PROBE]))
 
 
 def _in_the_ring(settings: Settings, node: Node) -> Mapping[str, Any]:

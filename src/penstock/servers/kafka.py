@@ -17,12 +17,15 @@ from uuid import uuid4
 from penstock.config import Settings, child_environment
 from penstock.errors import ServiceError
 from penstock.launcher.service import NotReady, Service
-from penstock.launcher.state import write_once
+from penstock.launcher.state import write, write_once
+from penstock.servers import authority
+from penstock.servers.access import by_certificate
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
 from penstock.servers.java import LATE_SECOND_COMPILER, Java, properties
-from penstock.servers.kafka_properties import ZOOKEEPER_SESSION_MS, configuration, data, kept_topics
+from penstock.servers.kafka_properties import ZOOKEEPER_SESSION_MS, configuration, data, kept_topics, key_store
 from penstock.servers.nodes import Node, brokers
+from penstock.servers.principals import Principal
 from penstock.servers.zookeeper import wait_until_gone
 
 log = logging.getLogger(__name__)
@@ -66,7 +69,10 @@ log4j.logger.org.apache.zookeeper=WARN
 
 
 def kafka(settings: Settings, java: Java, node: Node | None = None) -> Service:
-    """A Kafka of the local stack: no authentication, loopback only, topics created on purpose only, data in `home`."""
+    """A Kafka of the local stack: loopback only, topics created on purpose only, data in `home`.
+
+    Anybody on the machine is answered, unless the stack is secure.
+    """
     node, ports = node or brokers(settings)[0], settings.ports
     files = settings.home / "run" / node.name
     by_itself = settings.stack.kafka == "kraft"
@@ -100,6 +106,10 @@ def _prepare(settings: Settings, java: Java, node: Node, files: Path) -> None:
     claim(settings)
     files.mkdir(parents=True, exist_ok=True)
     (files / "server.properties").write_text(properties(configuration(settings, node)), "ascii")
+    if settings.stack.secure:
+        authority.certify(settings)
+        own = authority.identity(settings, authority.KAFKA)
+        write(key_store(own), own.key_pem() + own.chain_pem())
     (files / "log4j2.xml").write_text(_LOG4J2, "utf-8")
     (files / "log4j.properties").write_text(_LOG4J, "utf-8")
     if settings.stack.kafka == "zookeeper":
@@ -143,18 +153,32 @@ def _cluster_id(settings: Settings) -> str:
     return write_once(settings.home / "data" / "kafka-cluster-id", made)
 
 
+def _proof(settings: Settings) -> dict[str, str]:
+    """What the probe shows a secure broker: a certificate, for it may be asked before there is any password."""
+    if not settings.stack.secure:
+        return {}
+    known = by_certificate(settings, Principal.PROBE)
+    return {
+        "security.protocol": "SSL",
+        "ssl.ca.location": known.ssl_ca_location,
+        "ssl.certificate.location": known.ssl_certificate_location,
+        "ssl.key.location": known.ssl_key_location,
+    }
+
+
 def _probe(settings: Settings, node: Node) -> None:
     """Ready means: the broker itself answers with the cluster's metadata, is in it, and there is a controller."""
-    address = f"{node.here}:{settings.ports.kafka}"
+    port = settings.ports.kafka_internal if settings.stack.secure else settings.ports.kafka
+    address = f"{node.here}:{port}"
     try:
         # Until the port is open the client would only retry and complain.
-        socket.create_connection((node.here, settings.ports.kafka), _PROBE_TIMEOUT_S).close()
+        socket.create_connection((node.here, port), _PROBE_TIMEOUT_S).close()
     except OSError as error:
         raise NotReady(f"nothing listens on {address}: {error}") from error
     from confluent_kafka import KafkaException  # noqa: PLC0415 - the launcher stays light until Kafka is asked for
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415
 
-    client = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    client = AdminClient({"bootstrap.servers": address, "log_level": 0, **_proof(settings)})
     try:
         cluster = client.list_topics(timeout=_PROBE_TIMEOUT_S)
     except KafkaException as error:

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.config import Settings
+from penstock.network.tls import Identity
+from penstock.servers import authority
+from penstock.servers.access import MECHANISM
 from penstock.servers.nodes import Node, brokers
+from penstock.servers.principals import Principal
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The longest batch of records of a topic that sets no limit of its own; ours do (`penstock.kafka`)."""
@@ -63,6 +67,7 @@ def configuration(settings: Settings, node: Node) -> Mapping[str, str | int]:
         "log.retention.hours": settings.kafka.retention_hours,
         "num.partitions": settings.kafka.partitions,
         **_copies(settings),
+        **(_secured(settings) if settings.stack.secure else {}),
         **(_with_zookeeper(settings, node) if settings.stack.kafka == "zookeeper" else _by_itself(settings, node)),
     }
 
@@ -108,6 +113,35 @@ def _by_itself(settings: Settings, node: Node) -> Mapping[str, str | int]:
         # A fixed list of voters follows the controllers' port when that moves; a formatted one would not.
         "controller.quorum.voters": ",".join(f"{one.number}@{one.here}:{port}" for one in brokers(settings)),
     }
+
+
+def _secured(settings: Settings) -> Mapping[str, str | int]:
+    """Clients prove a password on the outer listener, and a certificate on the inner one and on the controller's.
+
+    The broker is a superuser, as Kafka's own requests between broker and controller need it.
+    """
+    own = authority.identity(settings, authority.KAFKA)
+    scram = "listener.name.outside.scram-sha-512.sasl.jaas.config"
+    return {
+        "listener.security.protocol.map": "OUTSIDE:SASL_SSL,INSIDE:SSL,CONTROLLER:SSL",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(key_store(own)),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(authority.trusted(settings)),
+        # Without the listener's name it would not count where the protocol is SASL_SSL.
+        "listener.name.inside.ssl.client.auth": "required",
+        "listener.name.controller.ssl.client.auth": "required",
+        "listener.name.outside.sasl.enabled.mechanisms": MECHANISM,
+        scram: "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:CN={authority.KAFKA};User:CN={Principal.ADMIN}",
+    }
+
+
+def key_store(own: Identity) -> Path:
+    """The file with key and certificate together, as Kafka reads them; written at each start of the broker."""
+    return own.key.with_suffix(".pem")
 
 
 def _with_zookeeper(settings: Settings, node: Node) -> Mapping[str, str | int]:

@@ -3,6 +3,9 @@
 import base64
 import json
 import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -10,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from penstock.config import Settings
 from penstock.config.credentials import FernetKey, LoginName, Secret, SigningKey
 from penstock.errors import ConfigError
-from penstock.launcher.state import write_once
+from penstock.launcher.state import write, write_once
+from penstock.locks import held
 
 FILE_NAME = "secrets.json"
 
@@ -28,6 +32,23 @@ class Secrets(BaseModel):
     airflow_secret_key: SigningKey
 
 
+class _Kept(Secrets):
+    """The content of the file. A stack that was never secure has no passwords in it."""
+
+    passwords: dict[str, Secret] = {}
+    """Principal -> its password, as Kafka and Cassandra have it."""
+    coming: dict[str, Secret] = {}
+    """The same of a rotation that is not over: some servers may have these already."""
+
+
+@dataclass(frozen=True)
+class Passwords:
+    """The passwords of a secure stack by the names of those who have one; those to come are empty between rotations."""
+
+    now: Mapping[str, SecretStr]
+    coming: Mapping[str, SecretStr]
+
+
 def load_secrets(settings: Settings) -> Secrets:
     """The secrets of the settings; those that are empty there are of `home`, made at the first call (mode 0600).
 
@@ -40,7 +61,8 @@ def load_secrets(settings: Settings) -> Secrets:
     given = _given(settings)
     if len(given) == len(Secrets.model_fields):
         return Secrets.model_validate(given)
-    return _kept(settings.home / FILE_NAME).model_copy(update=given)
+    kept = _kept(settings.home / FILE_NAME)
+    return Secrets.model_validate({**{name: getattr(kept, name) for name in Secrets.model_fields}, **given})
 
 
 def with_credentials(settings: Settings) -> Settings:
@@ -50,6 +72,40 @@ def with_credentials(settings: Settings) -> Settings:
     own = load_secrets(settings)
     named = {"username": own.airflow_username, "password": own.airflow_password}
     return settings.model_copy(update={"airflow": settings.airflow.model_copy(update=named)})
+
+
+def passwords(settings: Settings, names: Iterable[str]) -> Passwords:
+    """The passwords of these names; one that has none gets one, and keeps it until it is rotated."""
+    file = settings.home / FILE_NAME
+    kept = _kept(file)
+    absent = [name for name in names if name not in kept.passwords]
+    if absent:
+        with _alone(settings):
+            kept = _kept(file)
+            fresh = {name: SecretStr(secrets.token_urlsafe(32)) for name in absent}
+            kept = kept.model_copy(update={"passwords": {**fresh, **kept.passwords}})
+            write(file, _as_json(kept))
+    return Passwords(kept.passwords, kept.coming)
+
+
+def begin_rotation(settings: Settings, names: Iterable[str]) -> Passwords:
+    """Keeps a new password for each of these names beside the one that it has. What a rotation that was killed had
+    begun with is gone on with, for some servers may have it.
+    """
+    passwords(settings, names)
+    with _alone(settings):
+        kept = _kept(settings.home / FILE_NAME)
+        coming = kept.coming or {name: SecretStr(secrets.token_urlsafe(32)) for name in names}
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update={"coming": coming})))
+    return Passwords(kept.passwords, coming)
+
+
+def end_rotation(settings: Settings) -> None:
+    """The new passwords are those that count; the old ones are forgotten."""
+    with _alone(settings):
+        kept = _kept(settings.home / FILE_NAME)
+        done = {"passwords": {**kept.passwords, **kept.coming}, "coming": {}}
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)))
 
 
 def made(settings: Settings) -> bool:
@@ -65,9 +121,20 @@ def _is_given(value: str | SecretStr) -> bool:
     return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
-def _kept(file: Path) -> Secrets:
+def _alone(settings: Settings) -> AbstractContextManager[None]:
+    """One process at a time changes the file."""
+    (settings.home / "run").mkdir(parents=True, exist_ok=True)
+    return held(settings.home / "run" / "secrets.lock", timeout_s=None)
+
+
+def _as_json(kept: _Kept) -> str:
+    values = kept.model_dump(exclude_defaults=True)
+    return json.dumps(values, indent=2, default=lambda secret: secret.get_secret_value())
+
+
+def _kept(file: Path) -> _Kept:
     try:
-        return Secrets.model_validate_json(write_once(file, json.dumps(_made(), indent=2)))
+        return _Kept.model_validate_json(write_once(file, json.dumps(_made(), indent=2)))
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{file} is not UTF-8, so it is not ours. Restore it, or start anew: penstock down --delete-data"

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from penstock.config import LOOPBACK, Settings
+from penstock.launcher.home import Home
 from penstock.launcher.service import NotReady, Service
+from penstock.launcher.state import write
 from penstock.servers import jars
+from penstock.servers.access import SPARK_OPTIONS, spark_secret
 from penstock.servers.jars.own import own_jar
-from penstock.servers.java import Java
+from penstock.servers.java import Java, properties
 from penstock.servers.nodes import Node, workers
 from penstock.servers.probe import json_answer
 
@@ -67,12 +70,12 @@ def spark_master(settings: Settings, java: Java) -> Service:
     )
     return Service(
         name="spark-master",
-        command=_command(java, "master.Master", settings.heaps.spark_master, options, arguments),
+        command=_command(java, "master.Master", settings.heaps.spark_master, options, (*_proof(settings), *arguments)),
         log=settings.home / "logs" / "spark-master.log",
         folder=settings.home / "run" / "spark-master",
         environment=driver_environment(settings, java),
         ports={"rpc": ports.spark_master, "ui": ports.spark_master_ui},
-        prepare=partial(recovery.mkdir, parents=True, exist_ok=True),
+        prepare=partial(_prepare, settings, recovery),
         probe=partial(_alive_master, ports.spark_master_ui),
         page=f"http://{LOOPBACK}:{ports.spark_master_ui}",
     )
@@ -82,6 +85,7 @@ def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Se
     """A worker of the local master, with room for one executor of the streaming app."""
     node, ports = node or workers(settings)[0], settings.ports
     arguments = (
+        *_proof(settings),
         *("--host", node.host, "--port", str(ports.spark_worker)),
         *("--webui-port", str(ports.spark_worker_ui)),
         *("--cores", str(settings.spark.executor_cores or _SLOTS), "--memory", settings.heaps.spark_executor),
@@ -97,9 +101,28 @@ def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Se
         host=node.here,
         ports={"rpc": ports.spark_worker, "ui": ports.spark_worker_ui},
         needs=("spark-master",),
+        prepare=partial(_prepare, settings),
         probe=partial(_registered_worker, settings, node),
         page=f"http://{node.here}:{ports.spark_worker_ui}",
     )
+
+
+def _secret_file(settings: Settings) -> Path:
+    """Options of master and worker that no command line may hold; an executor gets the secret from its worker."""
+    return Home(settings.home).settings / "spark.properties"
+
+
+def _proof(settings: Settings) -> tuple[str, ...]:
+    return ("--properties-file", str(_secret_file(settings))) if settings.stack.secure else ()
+
+
+def _prepare(settings: Settings, *folders: Path) -> None:
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    if settings.stack.secure:
+        file = _secret_file(settings)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write(file, properties({**SPARK_OPTIONS, "spark.authenticate.secret": spark_secret(settings)}))
 
 
 def driver_environment(settings: Settings, java: Java) -> dict[str, str]:

@@ -37,7 +37,8 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         given = {"home": home, "port_offset": port_offset, "stack": stack}
         settings = read_settings(overrides={key: value for key, value in given.items() if value is not None})
         with _usable_folders(settings):
-            command(settings=settings, **options)
+            # A command that starts servers starts them with the settings as they are, and is no client yet.
+            command(settings=settings if stack is not None else _as_operator(settings), **options)
 
     return wrapped
 
@@ -98,6 +99,14 @@ def with_interval(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def _as_operator(settings: "Settings") -> "Settings":
+    """With the credentials by which a person's commands are let into a secure stack of this home."""
+    from penstock.servers.access import as_principal
+    from penstock.servers.principals import Principal
+
+    return as_principal(settings, Principal.OPERATOR)
+
+
 @contextmanager
 def _usable_folders(settings: "Settings") -> Iterator[None]:
     """Has an error of the system about one of our folders name the setting."""
@@ -113,6 +122,18 @@ def _usable_folders(settings: "Settings") -> Iterator[None]:
         raise
 
 
+def without_credentials(command: Callable[..., None]) -> Callable[..., None]:
+    """Keeps `with_settings` from giving a command the credentials of a secure stack: one that is no client, or that
+    declares servers, which have credentials of their own. Stands above it.
+    """
+
+    @wraps(command)
+    def wrapped(**options: Any) -> None:
+        command(stack={}, **options)
+
+    return wrapped
+
+
 def with_stack(command: Callable[..., None]) -> Callable[..., None]:
     """Resources what `with_settings` gives, for commands that start servers: which ones."""
 
@@ -126,9 +147,15 @@ def with_stack(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice(["single", "cluster"]),
         help="One of each server, or three brokers, three Cassandra nodes, two workers (PENSTOCK_STACK_PROFILE).",
     )
+    @click.option(
+        "--secure",
+        is_flag=True,
+        default=None,
+        help="With TLS, passwords and least rights (PENSTOCK_STACK_SECURE).",
+    )
     @wraps(command)
-    def wrapped(kafka: str | None, profile: str | None, **options: Any) -> None:
-        given = {"kafka": kafka, "profile": profile}
+    def wrapped(kafka: str | None, profile: str | None, secure: bool | None, **options: Any) -> None:
+        given = {"kafka": kafka, "profile": profile, "secure": secure}
         command(stack={key: value for key, value in given.items() if value is not None}, **options)
 
     return wrapped

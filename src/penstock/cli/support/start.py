@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from penstock.cli.support.admission import STORES, admit
 from penstock.config import Settings
 from penstock.launcher import conflicts, control
-from penstock.servers import jars
+from penstock.servers import authority, data_format, jars
 from penstock.servers.stack import STACK, stack
 from penstock.views.progress import download_bar
 from penstock.views.services import ServicesScreen
@@ -18,8 +19,15 @@ def fetch_jars(settings: Settings) -> None:
 
 def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
     """Fetches what is missing, starts the services and returns when they are ready; draws the way there."""
+    data_format.check(settings)
+    if settings.stack.secure:
+        authority.certify(settings)
     services = stack(settings, names)
     conflicts.check(settings, services, lambda: stack(settings))  # before minutes of downloads
     fetch_jars(settings)
     with ServicesScreen("Starting") as view:
+        if settings.stack.secure:
+            stores = [service for service in services if service.name in STORES]
+            control.up(settings, stores, reference=STACK, on_change=view.update)
+            admit(settings, [service.name for service in stores])
         return control.up(settings, services, reference=STACK, on_change=view.update)

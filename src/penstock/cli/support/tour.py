@@ -13,6 +13,8 @@ from penstock.config import Settings
 from penstock.errors import LedgerError
 from penstock.ingest import IngestReport
 from penstock.pipelines.contract import Pipeline
+from penstock.servers.access import as_principal
+from penstock.servers.principals import Principal
 from penstock.servers.secrets import with_credentials
 from penstock.views.console import err, out
 from penstock.views.progress import record_bar, spinner
@@ -34,7 +36,7 @@ def demo(settings: Settings, pipeline: Pipeline, records: int | None) -> None:
     """
     pipeline.source.asked(records)  # before minutes of waiting for servers
     state = start(settings)
-    run(settings, pipeline, records)
+    run(as_principal(settings, Principal.OPERATOR), pipeline, records)
     show_pages_and_credentials(state, settings)
 
 
