@@ -5,7 +5,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from pydantic import SecretStr
-from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+)
 
 from penstock.cassandra.table import Store
 from penstock.config import CassandraSettings
@@ -17,6 +24,14 @@ https://cassandra.apache.org/doc/5.0/cassandra/managing/operating/security.html
 """
 _FIRST_TIMEOUT_S = 120
 """For that one to be made: after the start of the node, in the background."""
+_TAKEN_TIMEOUT_S = 60
+"""For a node to take a new password: it keeps the former one for `credentials_validity`, 2 s where nobody set it."""
+_TAKING = Retrying(
+    retry=retry_if_result(lambda taken: not taken),
+    stop=stop_after_delay(_TAKEN_TIMEOUT_S),
+    wait=wait_fixed(0.5),
+    retry_error_callback=lambda _: False,
+)
 _TOO_SOON, _TOO_SOON_TIMEOUT_S = "can only be changed every", 60
 _ROLES = "SELECT role FROM system_auth.roles"
 _GRANTED = "SELECT resource, permissions FROM system_auth.role_permissions WHERE role = ?"
@@ -76,6 +91,16 @@ def give_password(store: Store, client: CassandraSettings) -> None:
         wait=wait_fixed(1),
         reraise=True,
     )(store.define, cql, f'ALTER ROLE "{client.username}" WITH PASSWORD')
+
+
+def await_password(client: CassandraSettings) -> None:
+    """Returns when the node takes this password, so no longer the one before it.
+
+    Raises:
+        StoreError: it does not within a minute.
+    """
+    if not _TAKING(is_let_in, client):
+        raise StoreError(f"cassandra does not take the new password of {client.username} after {_TAKEN_TIMEOUT_S} s")
 
 
 def allow(store: Store, roles: Iterable[str], wanted: Iterable[Grant]) -> None:

@@ -7,7 +7,7 @@ is refused, and attempts it again.
 """
 
 from penstock.cassandra import Store
-from penstock.cassandra.access import give_password, is_let_in
+from penstock.cassandra.access import await_password, give_password, is_let_in
 from penstock.cli.support.admission import STORES
 from penstock.config import CassandraSettings, Settings
 from penstock.errors import ConfigError, ServiceError, StoreError
@@ -30,7 +30,7 @@ def rotate(settings: Settings) -> tuple[list[str], list[str]]:
     Raises:
         ConfigError: the stack is not secure.
         ServiceError: Kafka or Cassandra does not run, or a service does not come back.
-        BrokerError, StoreError: one of the two refused; it is to be called again.
+        BrokerError, StoreError: one of the two refused, or goes on with a former password; it is to be called again.
     """
     if not is_secure(settings):
         raise ConfigError(
@@ -46,6 +46,8 @@ def rotate(settings: Settings) -> tuple[list[str], list[str]]:
     with Store(_administrator(settings, rotation)) as store:
         for name in WITH_PASSWORD:
             give_password(store, cassandra_settings(settings, name, coming[name]))
+    for name in WITH_PASSWORD:
+        await_password(cassandra_settings(settings, name, coming[name]))
     end_rotation(settings)
     return [*WITH_PASSWORD], restart(settings, USERS)
 
