@@ -13,10 +13,11 @@ from tenacity import (
 from penstock.audit.ledger.account import Account
 from penstock.audit.ledger.data import Ledger
 from penstock.audit.ledger.kept import Kept
+from penstock.audit.ledger.proof import Left, Prove, Stored, with_stored
 from penstock.cassandra import Counts, Property, RunCounts, Store, Tally, properties
 from penstock.config import Settings
 from penstock.errors import BrokerError, LedgerError, StoreError
-from penstock.kafka import Broker
+from penstock.kafka import Broker, Topics
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.identity import key_of, key_of_row
 from penstock.pipelines.record import Rejected
@@ -140,10 +141,12 @@ def reconcile_deeply(
     pipeline: Pipeline,
     run_id: str | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    prove: Prove | None = None,
 ) -> list[Balance]:
     """The same from the data: every message of the topic is compared with its row, value by value, or its letter.
 
-    Memory does not grow with the messages. `on_progress` gets messages read and messages there are.
+    Memory does not grow with the messages. `on_progress` gets messages read and messages there are. With `prove` only
+    what that leaves is read here; the balances are the same.
 
     Raises:
         LedgerError: nothing is known of the named run.
@@ -155,8 +158,15 @@ def reconcile_deeply(
         known = {run.run: run for run in counts.runs(run_id)}
         spans, written = broker.offsets(pipeline.topic), broker.written(pipeline.topic)
         total = sum(span.end - span.first for span in spans.values())
-        with Ledger(pipeline, run_id, broker, store, lambda done: on_progress(done, total)) as ledger:
-            accounts = ledger.refresh_all(position)
+        topics: Topics = broker
+        stored: Mapping[str, Stored] = {}
+        if prove:
+            whole = {pipeline.topic: spans, pipeline.dead_letter_topic: broker.offsets(pipeline.dead_letter_topic)}
+            proof = prove(whole)
+            topics, total = Left(broker, whole, pipeline.topic, proof), sum(map(len, proof.left.values()))
+            stored = {run: each for run, each in proof.stored.items() if run_id in (None, run)}
+        with Ledger(pipeline, run_id, topics, store, lambda done: on_progress(done, total)) as ledger:
+            accounts = with_stored(ledger.refresh_all(position), stored)
             lost = {run: ledger.lost_examples(run) for run, account in accounts.items() if account.lost}
             changed = ledger.changed_elsewhere()
         on_progress(total, total)
