@@ -1,5 +1,6 @@
 """`reconcile --deep --on-spark` says what `reconcile --deep` says, of topics in which everything went wrong."""
 
+import json
 import os
 import re
 import subprocess
@@ -221,14 +222,10 @@ def with_items(on: Written) -> None:
     on.store(twice)
 
 
-@pytest.mark.parametrize("absent", ["clear", "keep"])
-def test_both_ways_say_the_same(stack_settings: Settings, tmp_path: Path, absent: str) -> None:
-    names = {
-        "name": f"on_spark_{absent}",
-        "topic": f"on-spark.{absent}",
-        "table": f"on_spark_{absent}",
-        "absent": absent,
-    }
+@pytest.mark.parametrize(("absent", "of"), [("clear", ()), ("keep", ("--run", BAD))])
+def test_both_ways_say_the_same(stack_settings: Settings, tmp_path: Path, absent: str, of: tuple[str, ...]) -> None:
+    name = f"on_spark_{absent}"
+    names = {"name": name, "topic": name.replace("_", "."), "table": name, "absent": absent}
     (tmp_path / "own_pipeline.py").write_text(DECLARED.format(names), "utf-8")
     own = QUAKES.model_copy(update=names)
     with Broker(stack_settings.kafka) as broker, Store(stack_settings.cassandra) as store:
@@ -250,11 +247,13 @@ def test_both_ways_say_the_same(stack_settings: Settings, tmp_path: Path, absent
         # What the stream has yet to reach.
         for deleted in (None, NOW):
             on.send(on.new(gone=deleted), OTHER, NOW)
-    today, on_spark = (reconcile(stack_settings, tmp_path, *options) for options in ((), ("--on-spark",)))
+    today, on_spark = (reconcile(stack_settings, tmp_path, *of, *options) for options in ((), ("--on-spark",)))
     assert today.returncode == LedgerError.exit_code, today.stderr
     assert on_spark.stdout.splitlines() == today.stdout.splitlines(), on_spark.stderr
     assert on_spark.returncode == today.returncode
     assert on_spark.stderr.splitlines()[-1] == today.stderr.splitlines()[-1]
+    balances = {each["run"]: each["balances"] for each in map(json.loads, today.stdout.splitlines())}
+    assert (balances.get(GOOD, True), balances[BAD]) == (True, False)
     [proved] = re.findall(r"proved (\d+) of \d+ messages", on_spark.stderr)
     assert int(proved) >= 2 * BULK
 

@@ -4,12 +4,16 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from penstock.audit.ledger import Account
 from penstock.audit.ledger.proof import Left, with_stored
+from penstock.cli import cli
 from penstock.kafka import Offsets, Received
 
 TOPIC, LETTERS = "users", "users.dead-letters"
@@ -89,3 +93,9 @@ def test_accounts_of_both_parts_add_up(known: bool) -> None:
         assert found == Account("r", 100, 94, 3, 3, 12, 11, lost=1, past_ttl=0)
     else:
         assert found == Account("r", 90, 90, 0, 0, 10, 10)
+
+
+def test_on_spark_is_a_way_of_the_deep_account(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["reconcile", "--on-spark"], env={"PENSTOCK_PROJECT": str(tmp_path)})
+    assert done.exit_code == click.UsageError.exit_code
+    assert "say --deep too" in done.stderr

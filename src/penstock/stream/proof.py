@@ -13,7 +13,7 @@ import json
 import logging
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -85,10 +85,8 @@ def prove(
     """
     own, doing = alone(settings), f"joining {pipeline.topic} and {pipeline.table}"
     total = _count(spans[pipeline.topic])
-    conf = {
-        "spark.sql.adaptive.enabled": "true",
-        "spark.sql.shuffle.partitions": str(total // _MESSAGES_A_TASK + settings.kafka.partitions),
-    }
+    parts = _parts(spans[pipeline.topic])
+    conf = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": str(parts)}
     with stop_requests() as stopping, spark_alone(own, doing, pipeline.app_name, jars, conf) as spark:
         join = Join(spark, own, pipeline, spans)
         with ThreadPoolExecutor(1) as executor:
@@ -103,10 +101,10 @@ def prove(
 
 
 def _follow(working: Future[Proof], spark: SparkSession, stopping: Event, look: Callable[[], None]) -> None:
-    while not working.done() and not stopping.wait(LOOK_S):
+    while wait((working,), LOOK_S).not_done:
         look()
-    if stopping.is_set():
-        spark.sparkContext.cancelAllJobs()
+        if stopping.is_set():
+            spark.sparkContext.cancelAllJobs()
 
 
 class Join:
@@ -141,8 +139,10 @@ class Join:
             .option("assign", json.dumps({topic: list(spans)}))
             .option("startingOffsets", json.dumps({topic: {str(n): span.first for n, span in spans.items()}}))
             .option("endingOffsets", json.dumps({topic: {str(n): span.end for n, span in spans.items()}}))
-            .option("minPartitions", _count(spans) // _MESSAGES_A_TASK + len(spans))
+            .option("minPartitions", _parts(spans))
             .option("includeHeaders", "true")
+            # As the streaming source names its groups, so that both are allowed by one right.
+            .option("groupIdPrefix", "spark-kafka-source")
             .load()
         )
         return found.select(*ORIGIN)
@@ -166,7 +166,9 @@ class Join:
         pipeline = self._pipeline
         cells = [column.name for column in pipeline.cells]
         made = self._jvm.penstock.stream.Cells.ofTable(
-            self._spark._jsparkSession, pipeline.keyspace, pipeline.table, list(pipeline.keys.names), cells
+            self._spark._jsparkSession,
+            *(pipeline.keyspace, pipeline.table, list(pipeline.keys.names), cells),
+            _parts(self._spans[pipeline.topic]),
         )
         return DataFrame(made, self._spark)
 
@@ -263,6 +265,10 @@ def _origin() -> Column:
 
 def _count(spans: Spans) -> int:
     return sum(span.end - span.first for span in spans.values())
+
+
+def _parts(spans: Spans) -> int:
+    return _count(spans) // _MESSAGES_A_TASK + len(spans)
 
 
 def _stored(found: DataFrame) -> dict[str, Stored]:

@@ -12,6 +12,7 @@ import com.datastax.spark.connector.rdd.reader.RowReaderFactory;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Dataset;
@@ -42,16 +43,20 @@ public final class Cells {
 
     private Cells() {}
 
-    /** Every row of a table, read by the connector: its key, the values of the cells and when each was written. */
+    /**
+     * Every row of a table, read by the connector in so many parts: its key, the values of the cells and when each was
+     * written. The connector would find the number of parts in a table that an ordinary role of Cassandra may not read.
+     */
     public static Dataset<Row> ofTable(
-            SparkSession spark, String keyspace, String table, List<String> keys, List<String> cells) {
+            SparkSession spark, String keyspace, String table, List<String> keys, List<String> cells, int parts) {
         List<ColumnRef> columns = new ArrayList<>();
         keys.forEach(name -> columns.add(column(name)));
         cells.forEach(name -> columns.add(column(name)));
         cells.forEach(name -> columns.add(writeTime(name)));
         JavaRDD<Row> rows = javaFunctions(spark.sparkContext())
                 .cassandraTable(keyspace, table, new Reader(keys.size(), cells.size()))
-                .select(columns.toArray(ColumnRef[]::new));
+                .select(columns.toArray(ColumnRef[]::new))
+                .coalesce(parts);
         return spark.createDataFrame(rows, TABLE);
     }
 
@@ -75,7 +80,7 @@ public final class Cells {
                 .toJavaRDD();
         JavaRDD<Row> made = rows.mapPartitions(found -> {
             Values[] values = Arrays.stream(names).map(Values::of).toArray(Values[]::new);
-            Iterable<Row> each = () -> new java.util.Iterator<>() {
+            return new Iterator<Row>() {
                 @Override
                 public boolean hasNext() {
                     return found.hasNext();
@@ -87,7 +92,6 @@ public final class Cells {
                     return record(found.next(), kept, values, keyPlaces, cellPlaces);
                 }
             };
-            return each.iterator();
         });
         return frame.sparkSession().createDataFrame(made, schema);
     }
