@@ -88,7 +88,9 @@ def test_letters_are_all_left() -> None:
 @pytest.mark.parametrize("known", [True, False])
 def test_accounts_of_both_parts_add_up(known: bool) -> None:
     judged = {"r": Account("r", 10, 4, 3, 3, 2, 1, lost=1, past_ttl=0)} if known else {}
-    found = with_stored(judged, {"r": Stored(messages=100, items=90, keys=80)})["r"]
+    stored = {"r": Stored(messages=100, items=90, keys=80), "another": Stored(1, 1, 1)}
+    assert with_stored(judged, stored).keys() == {"r", "another"}
+    [found] = with_stored(judged, stored, "r").values()
     if known:
         assert found == Account("r", 100, 94, 3, 3, 12, 11, lost=1, past_ttl=0)
     else:

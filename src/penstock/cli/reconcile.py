@@ -1,7 +1,6 @@
 """`penstock reconcile`."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -38,9 +37,8 @@ def reconcile(
     if on_spark and not deep:
         raise click.UsageError("say --deep too: --on-spark is a way of it, and without it only counts are read.")
     if deep:
-        prove_with = _proving(settings, pipeline) if on_spark else None
+        prove = _proving(settings, pipeline) if on_spark else None
         with message_bar(f"{pipeline.topic}: comparing") as advance:
-            prove = prove_with(advance) if prove_with else None
             balances = ledger.reconcile_deeply(settings, pipeline, run_id, advance, prove)
     else:
         balances = ledger.reconcile(settings, pipeline, run_id)
@@ -64,10 +62,8 @@ def reconcile(
         raise LedgerError(f"{len(problems)} of {len(balances)} runs do not balance. {'; '.join(problems)}")
 
 
-def _proving(settings: "Settings", pipeline: "Pipeline") -> "Callable[[Callable[[int, int], None]], Prove]":
-    """What `reconcile_deeply` needs to prove the bulk on Spark, as soon as it is known who shows the progress."""
+def _proving(settings: "Settings", pipeline: "Pipeline") -> "Prove":
     from penstock.cli.support.spark import ready_for_spark
     from penstock.stream import prove
 
-    jars = ready_for_spark(settings)
-    return lambda advance: partial(prove, settings, pipeline, jars, on_progress=advance)
+    return partial(prove, settings, pipeline, ready_for_spark(settings))

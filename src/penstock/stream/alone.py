@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from penstock.config import Settings
 from penstock.errors import StreamError
-from penstock.stream.app import session
+from penstock.stream.app import EXECUTOR_JVM, session
 from penstock.stream.failures import FOREIGN, first_cause
 
 
@@ -16,7 +16,7 @@ def alone(settings: Settings) -> Settings:
     """Without the cluster; what an executor needs, the driver then needs."""
     spark = {
         "master": f"local[{settings.spark.executor_cores or settings.kafka.partitions}]",
-        "conf": {**settings.spark.conf, "spark.ui.enabled": "false"},
+        "conf": {"spark.driver.extraJavaOptions": EXECUTOR_JVM, **settings.spark.conf, "spark.ui.enabled": "false"},
     }
     heaps = {"spark_driver": settings.heaps.spark_executor}
     return settings.model_copy(

@@ -41,7 +41,7 @@ _JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 # The driver plans and waits: the second compiler would cost it more than it gains.
 _DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
 # What an executor allocates dies with the row or with its batch, in a young generation that holds what is in flight.
-_EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
+EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
 # The plan is made anew for each epoch, and nothing is read meanwhile. These rules of Spark's optimizer never change it,
 # and took a fifth of the time: docs/decisions/265-rules-that-change-nothing.md
 _CATALYST, _SOURCES = "org.apache.spark.sql.catalyst.optimizer", "org.apache.spark.sql.execution.datasources"
@@ -66,7 +66,7 @@ PLANNING = {
 # One app, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
 _FIXED = {
     "spark.driver.extraJavaOptions": _DRIVER_JVM,
-    "spark.executor.extraJavaOptions": _EXECUTOR_JVM,
+    "spark.executor.extraJavaOptions": EXECUTOR_JVM,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "false",
     **PLANNING,

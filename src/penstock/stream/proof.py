@@ -39,7 +39,7 @@ from penstock.stream.query import LOOK_S
 log = logging.getLogger(__name__)
 
 _MESSAGES_A_TASK = 50_000
-_FEW = 500_000
+_FEW = 100_000
 """Letters whose origins every task may keep in memory."""
 _AT_ONCE = 10_000
 """Offsets that come to this process in one row."""
@@ -86,7 +86,12 @@ def prove(
     own, doing = alone(settings), f"joining {pipeline.topic} and {pipeline.table}"
     total = _count(spans[pipeline.topic])
     parts = _parts(spans[pipeline.topic])
-    conf = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": str(parts)}
+    conf = {
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.shuffle.partitions": str(parts),
+        # Seconds. A busy machine may take more than Spark's five minutes for what is small in the end.
+        "spark.sql.broadcastTimeout": "3600",
+    }
     with stop_requests() as stopping, spark_alone(own, doing, pipeline.app_name, jars, conf) as spark:
         join = Join(spark, own, pipeline, spans)
         with ThreadPoolExecutor(1) as executor:

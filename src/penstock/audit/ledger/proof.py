@@ -3,10 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from penstock.audit.ledger.account import Account
 from penstock.kafka import Offsets, Received, Topics
+from penstock.pipelines.contract import Pipeline
 
 _GAP = 2_000
 """Messages that are read and left out rather than asking for what stands behind them by itself."""
@@ -40,8 +41,9 @@ class Proof(Protocol):
     def left(self) -> Mapping[int, Sequence[int]]: ...
 
 
-Prove = Callable[[Spans], Proof]
-"""Proves what stands in these spans of the topic and of its dead letters."""
+Prove = Callable[[Spans, Callable[[int, int], None]], Proof]
+"""Proves what stands in these spans of the topic and of its dead letters; tells messages judged and messages there are.
+"""
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,36 @@ class Left:
                 yield message
 
 
-def with_stored(accounts: Mapping[str, Account], stored: Mapping[str, Stored]) -> dict[str, Account]:
-    """The accounts of what was left, and of what was proved, in one."""
+class Rest(NamedTuple):
+    """What is left to the ledger, so many messages, and what is proved of each run."""
+
+    topics: Topics
+    total: int
+    stored: Mapping[str, Stored]
+
+
+def rest_of(
+    topics: Topics,
+    pipeline: Pipeline,
+    spans: Mapping[int, Offsets],
+    on_progress: Callable[[int, int], None],
+    prove: Prove | None,
+) -> Rest:
+    """Of these spans of the topic; all of it where nobody proves anything."""
+    if prove is None:
+        return Rest(topics, sum(span.end - span.first for span in spans.values()), {})
+    whole = {pipeline.topic: spans, pipeline.dead_letter_topic: topics.offsets(pipeline.dead_letter_topic)}
+    proof = prove(whole, on_progress)
+    return Rest(Left(topics, whole, pipeline.topic, proof), sum(map(len, proof.left.values())), proof.stored)
+
+
+def with_stored(
+    accounts: Mapping[str, Account], stored: Mapping[str, Stored], run_id: str | None = None
+) -> dict[str, Account]:
+    """The accounts of what was left, and of what was proved, in one; of one run, or of all."""
     nothing = Account("", 0, 0, 0, 0, 0, 0)
-    return {
-        **accounts,
-        **{run: _sum(run, accounts.get(run, nothing), proved) for run, proved in stored.items()},
-    }
+    wanted = {run: each for run, each in stored.items() if run_id in (None, run)}
+    return {**accounts, **{run: _sum(run, accounts.get(run, nothing), each) for run, each in wanted.items()}}
 
 
 def _sum(run: str, left: Account, proved: Stored) -> Account:

@@ -13,11 +13,11 @@ from tenacity import (
 from penstock.audit.ledger.account import Account
 from penstock.audit.ledger.data import Ledger
 from penstock.audit.ledger.kept import Kept
-from penstock.audit.ledger.proof import Left, Prove, Stored, with_stored
+from penstock.audit.ledger.proof import Prove, rest_of, with_stored
 from penstock.cassandra import Counts, Property, RunCounts, Store, Tally, properties
 from penstock.config import Settings
 from penstock.errors import BrokerError, LedgerError, StoreError
-from penstock.kafka import Broker, Topics
+from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.identity import key_of, key_of_row
 from penstock.pipelines.record import Rejected
@@ -157,19 +157,12 @@ def reconcile_deeply(
         position = counts.position(broker.identity(pipeline.topic))
         known = {run.run: run for run in counts.runs(run_id)}
         spans, written = broker.offsets(pipeline.topic), broker.written(pipeline.topic)
-        total = sum(span.end - span.first for span in spans.values())
-        topics: Topics = broker
-        stored: Mapping[str, Stored] = {}
-        if prove:
-            whole = {pipeline.topic: spans, pipeline.dead_letter_topic: broker.offsets(pipeline.dead_letter_topic)}
-            proof = prove(whole)
-            topics, total = Left(broker, whole, pipeline.topic, proof), sum(map(len, proof.left.values()))
-            stored = {run: each for run, each in proof.stored.items() if run_id in (None, run)}
-        with Ledger(pipeline, run_id, topics, store, lambda done: on_progress(done, total)) as ledger:
-            accounts = with_stored(ledger.refresh_all(position), stored)
+        rest = rest_of(broker, pipeline, spans, on_progress, prove)
+        with Ledger(pipeline, run_id, rest.topics, store, lambda done: on_progress(done, rest.total)) as ledger:
+            accounts = with_stored(ledger.refresh_all(position), rest.stored, run_id)
             lost = {run: ledger.lost_examples(run) for run, account in accounts.items() if account.lost}
             changed = ledger.changed_elsewhere()
-        on_progress(total, total)
+        on_progress(rest.total, rest.total)
     deletes = any(span.first for span in spans.values())
     unreadable = {number: range(spans[number].end, end) for number, end in written.items() if number in spans}
     # The newest first, as `Counts.runs` has them; of what is not known yet, nothing is newer.
