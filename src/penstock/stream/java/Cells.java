@@ -33,7 +33,7 @@ import scala.collection.immutable.Seq;
  * Records and rows as the bytes that Cassandra's protocol has for their values, so that Spark can join and compare them
  * whatever their types are.
  *
- * <p>The connector's own DataFrames are no help there: they tell no write time on this Spark, and round decimals.
+ * <p>The connector's own DataFrames are no help: for write times they need another Spark, and they round decimals.
  */
 public final class Cells {
     private static final StructType TABLE = new StructType()
@@ -61,8 +61,8 @@ public final class Cells {
     }
 
     /**
-     * Of a frame whose last columns are a record's, of these types: the other columns as they are, the key, which is null
-     * where a part of it is, and the values of the cells. Adds the rows that were made to {@code counted}.
+     * Of a frame whose last columns are a record's, of these types: the other columns as they are, the key, null where
+     * a part of it is null, and the values of the cells. Adds the rows that were made to {@code counted}.
      */
     public static Dataset<Row> ofRecords(
             Dataset<Row> frame, List<String> types, List<Integer> keys, List<Integer> cells, LongAccumulator counted) {
