@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from bench import absent, drain, ingest, latency, numbers, pipelines
+from bench import absent, account, drain, ingest, latency, numbers, pipelines
 from bench.dataset import Dataset, fill, halved, make
 from bench.peers import install, others
 from bench.peers.contender import Contender
@@ -78,6 +78,17 @@ def absents(home: Path, cache: Path, options: Options, results: Path) -> None:
         outcomes = absent.rounds(where, datasets, options.rounds)
         about = _about(where, options, []) | {"records": records, "value_bytes": whole.mean_bytes()}
     _keep(results / "absent.json", about, outcomes)
+
+
+def accounts(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """The deep account of each number of records, both ways."""
+    for records in options.records:
+        dataset = make(cache / "data", pipelines.USERS_CREATED, records)
+        with place(home.with_name(f"home-{records}"), services=("kafka", "cassandra")) as where:
+            fill(where.settings, dataset)
+            outcomes = account.rounds(where, dataset, options.rounds)
+            about = _about(where, replace(options, warm_up=()), []) | {"records": records}
+        _keep(results / f"account-{records}.json", about, outcomes)
 
 
 def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:
@@ -147,6 +158,7 @@ RUN: Mapping[str, Callable[[Path, Path, Options, Path], None]] = {
     "ingest": ingests,
     "safety": safety,
     "absent": absents,
+    "account": accounts,
     "startup": startup,
     "peers": peers,
 }

@@ -41,11 +41,11 @@ _JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 # The driver plans and waits: the second compiler would cost it more than it gains.
 _DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
 # What an executor allocates dies with the row or with its batch, in a young generation that holds what is in flight.
-_EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
+EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
 # One app, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
 _FIXED = {
     "spark.driver.extraJavaOptions": _DRIVER_JVM,
-    "spark.executor.extraJavaOptions": _EXECUTOR_JVM,
+    "spark.executor.extraJavaOptions": EXECUTOR_JVM,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "false",
     "spark.eventLog.enabled": "false",
