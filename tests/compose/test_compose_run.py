@@ -1,4 +1,4 @@
-"""The README's Docker commands for real, then what no user wishes for: killed servers, and everything removed but the
+"""The Docker commands of docs/docker.md for real, then what no user wishes for: killed servers, and everything removed but the
 data. The tests follow one another on one stack.
 """
 
