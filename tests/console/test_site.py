@@ -41,9 +41,6 @@ def test_search_finds_a_message_in_the_runbook_and_asks_nobody(browser: Browser,
         page.goto((site / "start.html").as_uri())
         page.keyboard.press("/")
         page.keyboard.type("checkpoint is damaged")
-        found = page.get_by_text("The checkpoint does not fit").first
-        expect(found).to_be_visible(timeout=LONG_MS)
-        found.click()
-        expect(page).to_have_url((site / "runbook.html").as_uri() + "#the-checkpoint-does-not-fit", timeout=LONG_MS)
+        expect(page.get_by_text("The checkpoint does not fit").first).to_be_visible(timeout=LONG_MS)
         assert complaints == []
         assert [address for address in asked if "://" in address and not address.startswith("file:")] == []
