@@ -71,7 +71,9 @@ def _command(name: str, command: click.Command) -> str:
     about = inspect.cleandoc(command.help or "").replace("\b\n", "")
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     records = [found for each in command.get_params(context) if (found := each.get_help_record(context))]
-    rows = [f"| `{_cell(option)}` | {_cell(text)} |" for option, text in records if text and option != "--help"]
+    rows = [
+        f"| `{_cell(option)}` | {_cell(text)} |" for option, text in records if text and not option.endswith("--help")
+    ]
     options = ["| option | meaning |", "|---|---|", *rows, ""] if rows else []
     example = (command.epilog or "").partition("Example:\n")[2]
     shown = ["```sh", inspect.cleandoc(example), "```"] if example else []

@@ -11,12 +11,15 @@ from penstock.errors import StreamError
 from penstock.stream.app import EXECUTOR_JVM, session
 from penstock.stream.failures import FOREIGN, first_cause
 
+# What a JVM says of itself would stand before the command's result, which others read.
+_JVM = f"{EXECUTOR_JVM} -Xlog:disable -Xlog:all=warning:stderr"
+
 
 def alone(settings: Settings) -> Settings:
     """Without the cluster; what an executor needs, the driver then needs."""
     spark = {
         "master": f"local[{settings.spark.executor_cores or settings.kafka.partitions}]",
-        "conf": {"spark.driver.extraJavaOptions": EXECUTOR_JVM, **settings.spark.conf, "spark.ui.enabled": "false"},
+        "conf": {"spark.driver.extraJavaOptions": _JVM, **settings.spark.conf, "spark.ui.enabled": "false"},
     }
     heaps = {"spark_driver": settings.heaps.spark_executor}
     return settings.model_copy(
