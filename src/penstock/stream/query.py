@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from py4j.protocol import Py4JNetworkError
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from penstock.errors import BrokerError, PenstockError, StalledError, StoreError
@@ -19,7 +19,6 @@ from penstock.stream.epochs import Epochs
 from penstock.stream.failures import ended, failure_of, first_cause, is_final, is_full
 from penstock.stream.judge import transform
 from penstock.stream.mode import Behind, Mode, Modes
-from penstock.stream.planning import optimized
 from penstock.stream.progress import checkpoint, clear_uncommitted, clear_unfinished
 from penstock.stream.sink import FORMAT, outgoing, sink_options
 from penstock.stream.stall import Watch
@@ -41,26 +40,25 @@ def start(spark: SparkSession, epochs: Epochs, mode: Mode, **trigger: Any) -> St
     if mode is Mode.REAL_TIME:
         clear_uncommitted(spark, place)
     clear_unfinished(spark, place)
-    _register(spark, epochs)
+    messages = _messages(spark, epochs, mode)
+    _register(spark, epochs, messages)
     options = sink_options(pipeline, settings, epochs.resources.counts, batch_limit(epochs.resources.store, pipeline))
-    judged = outgoing(transform(_messages(spark, epochs, mode), pipeline), pipeline)
-    with optimized(epochs.seams.rows(judged)) as rows:
-        query = (
-            rows.writeStream.queryName(pipeline.name)
-            .format(FORMAT)
-            .options(**epochs.seams.options(options))
-            .option("name", pipeline.name)
-            .option("checkpointLocation", place)
-            .outputMode("update")
-            .trigger(**(trigger or _trigger(epochs, mode)))
-            .start()
-        )
+    query = (
+        messages.writeStream.queryName(pipeline.name)
+        .format(FORMAT)
+        .options(**epochs.seams.options(options))
+        .option("name", pipeline.name)
+        .option("checkpointLocation", place)
+        .outputMode("update")
+        .trigger(**(trigger or _trigger(epochs, mode)))
+        .start()
+    )
     epochs.follow(spark, str(query.id))
     log.info("%s: reading %s, %s, checkpoint %s", pipeline.name, pipeline.topic, mode, place)
     return query
 
 
-def _messages(spark: SparkSession, epochs: Epochs, mode: Mode) -> Any:
+def _messages(spark: SparkSession, epochs: Epochs, mode: Mode) -> DataFrame:
     settings = epochs.settings
     # An epoch is bounded by its time.
     limit = {"maxOffsetsPerTrigger": str(settings.spark.max_records_per_batch)} if mode is Mode.MICRO_BATCH else {}
@@ -82,10 +80,17 @@ def _trigger(epochs: Epochs, mode: Mode) -> Mapping[str, str]:
     return {"processingTime": f"{spark.trigger_interval_ms} milliseconds"}
 
 
-def _register(spark: SparkSession, epochs: Epochs) -> None:
-    """Lets the sink, which is in the driver's JVM, find these epochs."""
-    jvm: Any = spark.sparkContext._jvm
-    getattr(jvm.penstock.stream, "Epochs$Registry").register(epochs.pipeline.name, epochs)
+def _register(spark: SparkSession, epochs: Epochs, messages: DataFrame) -> None:
+    """Lets the sink, which is in the driver's JVM, find these epochs, and what becomes of a message of the query.
+
+    That is planned of a relation which has the messages' columns: the sink does it (docs/decisions/265).
+    """
+    java: Any = spark
+    relation = java._jsparkSession.createDataFrame(java._jsc.emptyRDD(), messages._jdf.schema())
+    judged = outgoing(transform(DataFrame(relation, spark), epochs.pipeline), epochs.pipeline)
+    name, ours = epochs.pipeline.name, java._jvm.penstock.stream
+    judgement = ours.Judgement.of(name, epochs.seams.rows(judged)._jdf)
+    getattr(ours, "Epochs$Registry").register(name, epochs, judgement)
 
 
 def _jobs(spark: SparkSession, query: StreamingQuery) -> Collection[int]:

@@ -13,20 +13,23 @@ public interface Epochs {
 
     /** Where the sink, which Spark makes, finds what Python registered for its query. */
     final class Registry {
-        private static final Map<String, Epochs> REGISTERED = new ConcurrentHashMap<>();
+        private static final Map<String, Registered> REGISTERED = new ConcurrentHashMap<>();
 
         private Registry() {}
 
-        public static void register(String name, Epochs epochs) {
-            REGISTERED.put(name, epochs);
+        public static void register(String name, Epochs epochs, Judgement judgement) {
+            REGISTERED.put(name, new Registered(epochs, judgement));
         }
 
-        static Epochs of(String name) {
-            Epochs found = REGISTERED.get(name);
+        static Registered of(String name) {
+            Registered found = REGISTERED.get(name);
             if (found == null) {
                 throw new IllegalStateException("nobody registered for the epochs of " + name);
             }
             return found;
         }
     }
+
+    /** What a query has in the driver. */
+    record Registered(Epochs epochs, Judgement judgement) {}
 }

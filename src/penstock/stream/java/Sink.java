@@ -23,7 +23,8 @@ import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.util.CaseInsensitiveStringMap;
 
 /**
- * Spark's sink for judged messages: rows into Cassandra, dead letters into Kafka, counts to the driver, in one pass.
+ * Spark's sink for messages: judges each, and writes rows into Cassandra, dead letters into Kafka, and counts for the
+ * driver, in one pass.
  *
  * <p>An epoch (a micro-batch, or what real-time mode commits at a time) is reported to {@link Epochs} when every row
  * and letter of it is acknowledged. One that fails is done again, and writes the same again.
@@ -76,7 +77,8 @@ public final class Sink implements TableProvider {
     private record Stream(Options options) implements StreamingWrite {
         @Override
         public StreamingDataWriterFactory createStreamingWriterFactory(PhysicalWriteInfo info) {
-            return new Factory(options, Tally.position(Epochs.Registry.of(options.text("name")).begin()));
+            Epochs.Registered query = Epochs.Registry.of(options.text("name"));
+            return new Factory(options, query.judgement(), Tally.position(query.epochs().begin()));
         }
 
         @Override
@@ -85,7 +87,7 @@ public final class Sink implements TableProvider {
             for (WriterCommitMessage message : messages) {
                 sum.add((Tally) message);
             }
-            Epochs.Registry.of(options.text("name")).commit(epoch, sum.json());
+            Epochs.Registry.of(options.text("name")).epochs().commit(epoch, sum.json());
         }
 
         @Override
@@ -99,10 +101,11 @@ public final class Sink implements TableProvider {
         }
     }
 
-    private record Factory(Options options, HashMap<Integer, Long> counted) implements StreamingDataWriterFactory {
+    private record Factory(Options options, Judgement judgement, HashMap<Integer, Long> counted)
+            implements StreamingDataWriterFactory {
         @Override
         public DataWriter<InternalRow> createWriter(int partition, long task, long epoch) {
-            return new TaskWriter(options, counted);
+            return new TaskWriter(options, judgement, partition, counted);
         }
     }
 }

@@ -8,18 +8,26 @@ import org.apache.spark.sql.connector.write.WriterCommitMessage;
 
 /** One task's part of an epoch. */
 final class TaskWriter implements DataWriter<InternalRow> {
+    private final Judgement judgement;
+    private final Judgement.Judge judge;
     private final Rows rows;
     private final Letters letters;
     private final Tally tally;
 
-    TaskWriter(Options options, Map<Integer, Long> counted) {
+    TaskWriter(Options options, Judgement judgement, int partition, Map<Integer, Long> counted) {
+        this.judgement = judgement;
+        judge = judgement.judge(partition);
         tally = new Tally(counted);
         rows = new Rows(options);
         letters = new Letters(options);
     }
 
     @Override
-    public void write(InternalRow row) throws IOException {
+    public void write(InternalRow message) throws IOException {
+        InternalRow row = judge.row(message);
+        if (row == null) {
+            return;
+        }
         tally.count(row);
         if (!row.isNullAt(Columns.LETTER)) {
             letters.send(row.getStruct(Columns.LETTER, Columns.LETTER_FIELDS));
@@ -45,6 +53,7 @@ final class TaskWriter implements DataWriter<InternalRow> {
 
     @Override
     public void close() {
+        judgement.keep(judge);
         rows.close();
     }
 }
