@@ -91,7 +91,8 @@ def _few_dropped(outgoing: DataFrame) -> DataFrame:
 
 
 def _random_ids(outgoing: DataFrame) -> DataFrame:
-    return outgoing.withColumn("id", F.expr("uuid()"))
+    # Spark's own `uuid()` has a seed from when it was planned, and would begin anew with each task.
+    return outgoing.withColumn("id", F.expr("reflect('java.util.UUID', 'randomUUID')"))
 
 
 def _swapped(outgoing: DataFrame) -> DataFrame:
