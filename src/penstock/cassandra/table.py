@@ -49,6 +49,8 @@ WHERE keyspace_name = ? AND table_name = ?
 """
 # A size as Cassandra says it; 4.0 leaves the unit out.
 _KIB = re.compile(r"(\d+)(?:KiB)?")
+_LEARNS_OF = "Unknown CF"
+"""What a node of Cassandra says of a table that it is about to learn of, before it says that there is none or one."""
 _FOREIGN = (DriverException, NoHostAvailable, ConnectionException)
 """What the driver raises; `RequestExecutionException` and its kin are `DriverException`s."""
 
@@ -167,6 +169,10 @@ class Store:
             try:
                 self._session.prepare(f"SELECT * FROM {keyspace}.{table}")  # noqa: S608 - names of the declaration
             except InvalidRequest:
+                return False
+            except NoHostAvailable as error:
+                if not all(_LEARNS_OF in str(each) for each in error.errors.values()):
+                    raise
                 return False
         return True
 
