@@ -8,18 +8,22 @@ from pyspark.sql import SparkSession
 
 from penstock.config import Settings
 from penstock.servers.java import find_java
+from penstock.servers.spark import application_jars
 
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """Local Spark with two threads; its tables and views are nobody's in particular."""
+    java = find_java(Settings())
+    jars = application_jars(Settings().resolved(), java)
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("JAVA_HOME", str(find_java(Settings()).home))
+        environment.setenv("JAVA_HOME", str(java.home))
         environment.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         session = (
             SparkSession.builder.master("local[2]")
             .appName("penstock-tests")
             .config("spark.driver.memory", "768m")
+            .config("spark.jars", ",".join(str(jar) for jar in jars))
             .config("spark.ui.enabled", "false")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.sql.shuffle.partitions", "2")

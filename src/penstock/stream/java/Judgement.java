@@ -80,13 +80,20 @@ public final class Judgement implements Serializable {
     /** For one task; to be given back by {@link #keep}. */
     Judge judge(int partition) {
         Judge kept = kept().judges().poll();
-        Judge judge = kept == null ? new Judge(steps()) : kept;
+        Judge judge = kept == null ? built() : kept;
         judge.steps.forEach(step -> step.begin(partition));
         return judge;
     }
 
     void keep(Judge judge) {
         kept().judges().add(judge);
+    }
+
+    /** One after the other: what the first one loads and compiles, the others have. */
+    private Judge built() {
+        synchronized (KEPT) {
+            return new Judge(steps());
+        }
     }
 
     private Kept kept() {
