@@ -69,7 +69,9 @@ def main() -> int:
     stack = STACKS[options.stack]
     if needs & {NETWORK, DISK}:
         # Inside there is no way out.
-        jars.fetch(Settings(stack=stack).resolved(), lambda _: None)
+        anywhere = Settings(stack=stack).resolved()
+        jars.fetch(anywhere, lambda _: None)
+        find_java(anywhere)
         isolation.enter("tests.faults", [*sys.argv[1:], *([] if options.seed is not None else ["--seed", str(seed)])])
     run = Run(options, seed, faults, needs)
     verdicts = run.play(defects if options.with_defects else ())

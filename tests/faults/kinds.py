@@ -57,7 +57,8 @@ def stopped(kind: str) -> Strike:
     def strike(stage: Stage, chance: Random) -> Mended:
         name, seconds = _one_of(stage, kind, chance), chance.choice(PAUSES_S)
         stage.notes.append(f"{name} for {seconds} s")
-        paused(stage.pids([name])[name], seconds)
+        # Another fault may have ended it a moment ago.
+        paused(until(lambda: stage.pids([name])[name], f"{name} does not run"), seconds)
         return stage.is_well
 
     return strike
@@ -139,7 +140,8 @@ def everything_killed(stage: Stage, _: Random) -> Mended:
 def _drawn_link(stage: Stage, chance: Random) -> Link:
     """Of the connections of this moment one, mostly of those by which records travel."""
     assert stage.parts, "the faults of the network need one of their own"
-    links = network.look(stage.parts).links
+    parts = stage.parts
+    links = until(lambda: network.look(parts).links, "no two parts are connected")
     way = [
         link for link in links if not any("airflow" in end or "postgres" in end for end in (link.client, link.server))
     ]

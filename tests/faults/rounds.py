@@ -55,10 +55,9 @@ def _play(stage: Stage, series: Series, fault: Fault, seed: int, say: Say) -> tu
     run, settings = Run(MEMBERS, f"{fault.name.replace(' ', '-')}-{seed}"), stage.clients
     chance, begin = Random(run.id), _begin(stage)
     with Load(settings, run, run.id) as load:
-        _until_published(load, _BEFORE)
+        _until_published(load, _BEFORE + chance.randrange(_SPAN))
         _until_stored(stage, load, 0)
         dag = _DagRun(stage, seed) if fault.dag else None
-        _until_published(load, load.expected.messages + chance.randrange(_SPAN))
         say("strikes")
         struck_s = time.monotonic()
         corrected = fault.strike(stage, chance)
@@ -73,6 +72,7 @@ def _play(stage: Stage, series: Series, fault: Fault, seed: int, say: Say) -> tu
     check_counted(settings, series, findings)
     if dag:
         dag.check(findings)
+        series.tasks.append(dag.id)
     return load.expected.messages + (DAG_RECORDS if dag else 0), seconds, findings
 
 

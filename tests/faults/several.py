@@ -16,6 +16,8 @@ from tests.faults.stage import Stage, lacking, pause
 
 SIMPLE = tuple(fault for fault in SINGLE if fault.simple)
 _WATCHED = ("broker", "driver", "cassandra", "executor")
+_ANSWERS = (httpx.codes.OK, httpx.codes.BAD_GATEWAY)
+"""The latter where a page says which server is away."""
 _PAGES = ("/", "/services", "/metrics", "/api/overview", "/p/members", "/doctor")
 
 
@@ -78,7 +80,9 @@ class Onlooker:
 
     def _console(self) -> None:
         address, who = f"http://{LOOPBACK}:{self._settings.ports.console}", token(self._settings)
-        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {who}"}, timeout=120) as client:
+        with httpx.Client(
+            base_url=address, headers={"Authorization": f"Bearer {who}"}, timeout=120, follow_redirects=True
+        ) as client:
             while not self._stop.is_set():
                 for page in _PAGES:
                     self._look(client, page)
@@ -89,7 +93,7 @@ class Onlooker:
         except httpx.TransportError as error:
             self.wrong.append(f"{page}: {error!r}")
             return
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code not in _ANSWERS:
             self.wrong.append(f"{page}: {answer.status_code} {answer.text[:200]}")
 
     def _doctor(self) -> None:

@@ -76,7 +76,10 @@ class Stage:
     def family(self, name: str) -> list[psutil.Process]:
         """What descends from a service's main process."""
         pid = self.pids([name])[name]
-        return psutil.Process(pid).children(recursive=True) if pid else []
+        try:
+            return psutil.Process(pid).children(recursive=True) if pid else []
+        except psutil.NoSuchProcess:
+            return []
 
     def everything(self) -> list[int]:
         """All processes of the stack but for the watchdog."""
@@ -172,13 +175,14 @@ def pause(seconds: float) -> None:
 
 
 def paused(pid: int | None, seconds: float) -> None:
-    """SIGSTOP, and SIGCONT after a while. One that was killed meanwhile needs none."""
-    process = psutil.Process(pid)
-    process.suspend()
-    try:
-        pause(seconds)
-    finally:
-        with suppress(psutil.NoSuchProcess):
+    """SIGSTOP, and SIGCONT after a while. One that another fault killed, before or meanwhile, needs none."""
+    assert pid, "of no process"  # psutil would take this one
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        process.suspend()
+        try:
+            pause(seconds)
+        finally:
             process.resume()
 
 

@@ -102,6 +102,23 @@ def test_batch_that_was_reported_and_not_committed_counts_where_it_ends_further(
     assert (tally(counts), counts.position("topic's")) == (Tally(105, 2), {0: 84, 1: 59})
 
 
+def test_counts_go_on_where_the_clock_was_ahead_for_a_while(
+    counts: Counts, stack_settings: Settings, pipeline: Pipeline
+) -> None:
+    """By hours, and was set right before the stream's next start."""
+    in_hours_us = round((datetime.now(UTC) + timedelta(hours=3)).timestamp() * 1e6)
+    with Store(stack_settings.cassandra) as store:
+        store.write_after(in_hours_us)
+        ahead = Counts(store, pipeline.model_copy(update={"topic": counts.topic}))
+        counted = ahead.add(BATCH, NOTHING)
+        ahead.add(Batch("stream", 8, {FLOW: Tally(10, 1)}, {0: (80, 89)}), counted)
+        says(ahead, store, counted.position, "0")
+    assert counts.resume("stream", 8, {0: 80, 1: 60}) == counted
+    counts.bind("stream", "topic's", "table's")
+    counts.add(Batch("stream", 8, {FLOW: Tally(3, 1)}, {0: (80, 82)}), counted)
+    assert (tally(counts), counts.position("topic's")) == (Tally(103, 3), {0: 82, 1: 59})
+
+
 @pytest.mark.parametrize(("begins", "counted", "found"), [(40, 7, Tally(100, 2)), (80, 6, Tally(0, 0))])
 def test_last_batch_of_an_older_version_is_counted_or_taken_back(
     counts: Counts, store: Store, begins: int, counted: int, found: Tally

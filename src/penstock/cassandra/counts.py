@@ -158,6 +158,7 @@ class Counts:
         To be called before the first report of a query. By its checkpoint the stream goes on with that batch, at
         `begins`, partition -> offset: it is asked where a version reported that did not keep the number of reports.
         """
+        self._store.write_after(self._last_written_us(stream))
         mine = [row for row in self._execute(_TALLIES_OF) if row["stream"] == stream]
         known = [(row["position"] or {}, row["reports"]) for row in self._execute(_BOUND, stream)]
         position, report = known[0] if known else ({}, None)
@@ -170,6 +171,11 @@ class Counts:
                 before = (row["read_before"], row["rejected_before"])
                 self._execute(_COUNT, row["run"], row["attempt"], stream, report, *before, 0, 0, row["seen"])
         return Counted(dict(position), report)
+
+    def _last_written_us(self, stream: str) -> int:
+        """The latest write time of what a stream reported: in the future where the clock of its machine was ahead."""
+        found = [*self._execute(_COUNTS_WRITTEN), *self._execute(_POSITION_WRITTEN, stream)]
+        return max((row["written"] for row in found if row["written"] is not None), default=0)
 
     def begin(self, stream: str, offsets: Mapping[int, int]) -> None:
         """Keeps that a stream begins at these offsets, partition -> offset: what is before them it has passed.
@@ -340,6 +346,10 @@ WHERE topic = ? AND partition = ? AND last >= ? LIMIT ?
 _LAST_SPAN = """
 SELECT number, writetime(number) AS written FROM {keyspace}.penstock_batches
 WHERE topic = ? AND partition = ? ORDER BY last DESC LIMIT 1
+"""
+_COUNTS_WRITTEN = "SELECT max(writetime(number)) AS written FROM {keyspace}.penstock_counts WHERE topic = ?"
+_POSITION_WRITTEN = """
+SELECT writetime(reports) AS written FROM {keyspace}.penstock_streams WHERE topic = ? AND stream = ?
 """
 _BOUND = "SELECT * FROM {keyspace}.penstock_streams WHERE topic = ? AND stream = ?"
 _STREAMS_BOUND = "SELECT * FROM {keyspace}.penstock_streams WHERE topic = ?"

@@ -184,6 +184,16 @@ class Store:
                 f"the nodes at {self._address} did not agree on: {shown or cql}. Is every node up? See nodetool."
             )
 
+    def write_after(self, written_us: int) -> None:
+        """Has whatever this session writes without a time of its own be newer than that write time.
+
+        Cassandra keeps what has the later time, by the clocks of those who wrote: a clock that was ahead, and was set
+        right since, would hide what is written now.
+        """
+        generator = self._session.cluster.timestamp_generator
+        with generator.lock:
+            generator.last = max(generator.last, written_us)
+
     def execute(self, cql: str, values: tuple[Any, ...]) -> list[Mapping[str, Any]]:
         """What a small statement gives. It must be idempotent: it is sent again when a node is lost."""
         statement = self._prepare(cql)
