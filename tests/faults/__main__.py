@@ -66,12 +66,9 @@ def main() -> int:
         return _show_verdicts(_defects_alone(defects))
     faults = _chosen(options, seed)
     needs = _needs(faults)
-    stack = STACKS[options.stack]
     if needs & {NETWORK, DISK}:
         # Inside there is no way out.
-        anywhere = Settings(stack=stack).resolved()
-        jars.fetch(anywhere, lambda _: None)
-        find_java(anywhere)
+        jars.fetch(Settings(stack=STACKS[options.stack]).resolved(), lambda _: None)
         isolation.enter("tests.faults", [*sys.argv[1:], *([] if options.seed is not None else ["--seed", str(seed)])])
     run = Run(options, seed, faults, needs)
     verdicts = run.play(defects if options.with_defects else ())
