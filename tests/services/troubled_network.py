@@ -16,15 +16,16 @@ from tests.waiting import until
 
 _BYTES = 20_000
 _SERVER = """
-import socket, sys
-listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-while True:
-    calling, _ = listening.accept()
+import socket, sys, threading
+def serve(calling):
     try:
         while data := calling.recv(65536):
             calling.sendall(data)
     except OSError:
         pass
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=listening.accept()[:1], daemon=True).start()
 """
 _CLIENT = """
 import socket, sys
