@@ -121,7 +121,7 @@ def summary(results: Sequence[Result]) -> str:
     share = 100 * sum(one.seconds for one in results) / sum(took_s)
     stacks = Counter(one.stack for one in results)
     return (
-        f"{len(results)} trials on {', '.join(f'{stack} ({count})' for stack, count in stacks.items())}; "
+        f"{len(results)} trial{'s' * (len(results) > 1)} on {', '.join(f'{stack} ({count})' for stack, count in stacks.items())}; "
         f"a trial took {least:.0f} to {most:.0f} s with its checks, median {median:.0f} s, p90 {ninth:.0f} s; "
         f"under fault {share:.0f} % of that time."
     )
