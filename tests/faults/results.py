@@ -119,9 +119,9 @@ def summary(results: Sequence[Result]) -> str:
     took_s = [one.took_s for one in results]
     least, median, ninth, most = spread(took_s)
     share = 100 * sum(one.seconds for one in results) / sum(took_s)
-    stacks = Counter(one.stack for one in results)
+    stacks = ", ".join(f"{stack} ({count})" for stack, count in Counter(one.stack for one in results).items())
     return (
-        f"{len(results)} trial{'s' * (len(results) > 1)} on {', '.join(f'{stack} ({count})' for stack, count in stacks.items())}; "
+        f"{len(results)} trial{'s' * (len(results) > 1)} on {stacks}; "
         f"a trial took {least:.0f} to {most:.0f} s with its checks, median {median:.0f} s, p90 {ninth:.0f} s; "
         f"under fault {share:.0f} % of that time."
     )
