@@ -1,6 +1,6 @@
 """`scripts/bench [PART…]`: measures, writes `results/PART.json`; `report` makes the pages of docs out of these.
 
-Parts: drain, latency, ingest, safety, absent, startup, report, peers (installs them and says what is there).
+Parts: drain, latency, ingest, safety, absent, account, startup, report, peers (installs them and says what is there).
 """
 
 import argparse
@@ -57,9 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--records", type=int, action="append", help="of the backlog; may be given several times")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--seconds", type=float, default=180, help="of the steady rate; a third of it before, to warm up"
+        "--seconds", type=float, default=180, help="of the steady rate; a third of it before, at least 60, to warm up"
     )
-    parser.add_argument("--per-second", type=int, default=500, help="records, of the steady rate (%(default)s)")
+    parser.add_argument("--per-second", type=int, default=0, help="records, of the steady rate; found if not given")
     parser.add_argument("--only", default="", help="names of contenders, separated by commas")
     parser.add_argument("--quick", action="store_true", help=f"one round of {', '.join(QUICK)}, under five minutes")
     parser.add_argument("--warm-up", help="names as with --only, instead of everyone; empty for nobody")

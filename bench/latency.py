@@ -8,12 +8,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+import psutil
 
 from bench import numbers
 from bench.dataset import Dataset, messages
@@ -29,6 +31,9 @@ EVERY = 20
 _MOST_ASKED = 100
 _LAST_TIMEOUT_S = 120
 _START_TIMEOUT_S = 240
+_BUSY = 0.6
+"""The share of the processors that a steady rate may take: beyond it the queue for a processor is what is measured."""
+_ROUNDED_TO = 25
 _never = threading.Event()
 
 
@@ -41,13 +46,15 @@ class Watched:
     """(meant for, seconds until it could be read)."""
     most_late_s: float = 0
     """How late the sender itself was at worst."""
+    busy: float = 0
+    """Which share of the machine's processors was busy while it counted, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Load:
     """How much is sent: `warm_up_s` do not count."""
 
-    per_second: int = 500
+    per_second: int
     warm_up_s: float = 60
     seconds: float = 180
 
@@ -67,7 +74,7 @@ def latency(place: Place, contender: Contender, dataset: Dataset, load: Load, fo
         sender = threading.Thread(target=_send, args=(place, dataset, load, watched), daemon=True)
         began_s = time.monotonic()
         sender.start()
-        _look(place, watched, sender)
+        _look(place, watched, sender, began_s + load.warm_up_s)
     if watched.waiting:
         return {"wrong": f"{len(watched.waiting)} rows cannot be read {_LAST_TIMEOUT_S} s after the last was sent"}
     counted = [late_s for meant_s, late_s in watched.latencies_s if meant_s - began_s >= load.warm_up_s]
@@ -76,9 +83,20 @@ def latency(place: Place, contender: Contender, dataset: Dataset, load: Load, fo
         "wrong": "",
         "samples": len(counted),
         "sender_late_ms": 1_000 * watched.most_late_s,
+        "busy_percent": 100 * watched.busy,
         **late,
         "curve": curve([(meant_s - began_s - load.warm_up_s, late_s) for meant_s, late_s in watched.latencies_s]),
     }
+
+
+def carried(most_per_second: int, outcomes: Iterable[Mapping[str, Any]]) -> int:
+    """The rate that this machine carries with room to spare, whoever of those that were tried runs.
+
+    A share of the processors falls by less than the rate, so the rate that is reckoned from it is on the safe side.
+    """
+    shares = [_BUSY / (one["busy_percent"] / 100) if not one["wrong"] else 0.5 for one in outcomes]
+    rate = most_per_second * min(1.0, *shares)
+    return max(_ROUNDED_TO, int(rate) // _ROUNDED_TO * _ROUNDED_TO)
 
 
 def curve(latencies_s: list[tuple[float, float]]) -> list[tuple[int, float, float]]:
@@ -118,10 +136,14 @@ def _paced(dataset: Dataset, load: Load, watched: Watched) -> Iterator[Message]:
         yield Message(message.topic, message.key, message.value, message.headers, sent_at)
 
 
-def _look(place: Place, watched: Watched, sender: threading.Thread) -> None:
-    deadline_s = float("inf")
+def _look(place: Place, watched: Watched, sender: threading.Thread, counts_s: float) -> None:
+    deadline_s, before = float("inf"), psutil.cpu_times()
     while watched.waiting or sender.is_alive():
-        if not sender.is_alive():
+        if time.monotonic() < counts_s:
+            before = psutil.cpu_times()
+        if sender.is_alive():
+            watched.busy = _busy(before, psutil.cpu_times())
+        else:
             deadline_s = min(deadline_s, time.monotonic() + _LAST_TIMEOUT_S)
         if time.monotonic() > deadline_s:
             return
@@ -133,6 +155,13 @@ def _look(place: Place, watched: Watched, sender: threading.Thread) -> None:
                 watched.waiting.remove((meant_s, key))
                 watched.latencies_s.append((meant_s, now_s - meant_s))
         _never.wait(LOOK_S)
+
+
+def _busy(before: Any, after: Any) -> float:
+    spent = {name: getattr(after, name) - getattr(before, name) for name in after._fields}
+    # Linux counts a guest's time among the user's as well.
+    all_s = sum(seconds for name, seconds in spent.items() if not name.startswith("guest"))
+    return 1 - (spent["idle"] + spent.get("iowait", 0)) / all_s if all_s else 0
 
 
 def _there(store: Store, place: Place, keys: list[UUID]) -> set[UUID]:

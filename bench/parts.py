@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from bench import absent, drain, ingest, latency, numbers, pipelines
+from bench import absent, account, drain, ingest, latency, numbers, pipelines
 from bench.dataset import Dataset, fill, halved, make
 from bench.peers import install, others
 from bench.peers.contender import Contender
@@ -24,6 +24,8 @@ from penstock.config import Settings
 from penstock.kafka import Broker
 
 ROOT = Path(__file__).parents[1]
+_MOST_PER_SECOND = 500
+_LEAST_WARM_UP_S, _TRIAL_S = 60.0, 30.0
 _NO_CODE = (":!bench/results", ":!docs", ":!*.md")
 
 
@@ -37,7 +39,8 @@ class Options:
     warm_up: Sequence[str] | None = None
     """Who runs once before it counts; None is everyone."""
     seconds: float = 180
-    per_second: int = 500
+    per_second: int = 0
+    """0 lets the rate be found: what this machine carries with room to spare, and not more than `_MOST_PER_SECOND`."""
 
 
 def drains(home: Path, cache: Path, options: Options, results: Path) -> None:
@@ -80,20 +83,41 @@ def absents(home: Path, cache: Path, options: Options, results: Path) -> None:
     _keep(results / "absent.json", about, outcomes)
 
 
+def accounts(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """The deep account of each number of records, both ways."""
+    for records in options.records:
+        dataset = make(cache / "data", pipelines.USERS_CREATED, records)
+        with place(home.with_name(f"home-{records}"), services=("kafka", "cassandra")) as where:
+            fill(where.settings, dataset)
+            outcomes = account.rounds(where, dataset, options.rounds)
+            about = _about(where, replace(options, warm_up=()), []) | {"records": records}
+        _keep(results / f"account-{records}.json", about, outcomes)
+
+
 def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:
-    """Ours against the tutorials' code, at a steady rate."""
-    load = latency.Load(options.per_second, warm_up_s=options.seconds / 3, seconds=options.seconds)
-    dataset = make(cache / "data", pipelines.USERS_CREATED, load.records)
+    """Ours against the tutorials' code, at a steady rate that the machine carries: found by a trial of each."""
     outcomes: dict[str, list[dict[str, Any]]] = {}
     with place(home) as where:
         with Broker(where.settings.kafka) as broker:
-            broker.ensure_topics(dataset.pipeline)
+            broker.ensure_topics(pipelines.USERS_CREATED)
         both = (ours(where.settings, "latest"), tutorial(where.settings, "latest"))
         by_name = {one.name: one for one in both if not options.names or one.name in options.names}
-        for label, name, _ in numbers.turns(list(by_name), options.rounds):  # each run warms itself up
+
+        def run(label: str, name: str, load: latency.Load) -> dict[str, Any]:
+            dataset = make(cache / "data", pipelines.USERS_CREATED, load.records)
             outcome = latency.latency(where, by_name[name], dataset, load, f"{label}-{name}")
-            print(f"{label:8} {name}: {outcome}", flush=True)
-            outcomes.setdefault(name, []).append(outcome)
+            told = {key: figure for key, figure in outcome.items() if key != "curve"}
+            print(f"{label:8} {name}: {load.per_second}/s: {told}", flush=True)
+            return outcome
+
+        warm_up_s = max(_LEAST_WARM_UP_S, options.seconds / 3)
+        trial = latency.Load(_MOST_PER_SECOND, warm_up_s, _TRIAL_S)
+        per_second = options.per_second or latency.carried(
+            trial.per_second, [run("trial", name, trial) for name in by_name]
+        )
+        load = latency.Load(per_second, warm_up_s, options.seconds)
+        for label, name, _ in numbers.turns(list(by_name), options.rounds):  # each run warms itself up
+            outcomes.setdefault(name, []).append(run(label, name, load))
         about = _about(where, options, list(by_name.values())) | {
             "per_second": load.per_second,
             "seconds": load.seconds,
@@ -147,6 +171,7 @@ RUN: Mapping[str, Callable[[Path, Path, Options, Path], None]] = {
     "ingest": ingests,
     "safety": safety,
     "absent": absents,
+    "account": accounts,
     "startup": startup,
     "peers": peers,
 }

@@ -40,6 +40,7 @@ _AIMS: Mapping[str, Sequence[Aim]] = {
         for fields in ("whole", "half")
         for key in ("rate", "cassandra_cpu_us", "spark_cpu_us")
     ),
+    "account": (Aim("on-spark", "python", "seconds", ""),),
 }
 """By part; those of the drain are meant for the large backlog."""
 _SMALL, _LARGE = "drain-200000", "drain-2000000"

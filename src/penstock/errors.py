@@ -4,6 +4,7 @@ PenstockError
 ├── ConfigError                a setting is wrong: which key, where it came from, what is allowed
 │   ├── FolderError                a folder that a setting names cannot be used
 │   └── NetworkError               the environment's proxy, or its authorities, cannot be used
+├── NotInstalledError          a part of Penstock was not installed
 ├── ContractError              a pipeline declaration contradicts itself
 ├── SourceError                the API did not give what was asked of it
 │   ├── SourceUnavailableError     no usable answer within the budget of attempts

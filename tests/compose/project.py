@@ -31,7 +31,7 @@ class Project:
         return self.engine.docker(*self._compose(*arguments))
 
     def penstock(self, *arguments: str) -> str:
-        """What a command of ours printed, run as the README says."""
+        """What a command of ours printed, run as docs/docker.md says."""
         return self.compose("run", "--rm", "-T", "penstock", *arguments)
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:

@@ -65,7 +65,7 @@ def main() -> int:
     if options.defects:
         return _show_verdicts(_defects_alone(defects))
     faults = _chosen(options, seed)
-    needs = _needs(faults)
+    needs = frozenset[str]() if options.drawn else _needs(faults)
     if needs & {NETWORK, DISK}:
         # Inside there is no way out.
         jars.fetch(Settings(stack=STACKS[options.stack]).resolved(), lambda _: None)
@@ -109,7 +109,11 @@ def _options() -> argparse.Namespace:
         default=RESULTS,
         help="with --trials: file with a line for each; docs/reliability.md shows the default one's",
     )
-    parser.add_argument("--drawn", action="store_true", help="faults of some kinds, and some of the defects")
+    parser.add_argument(
+        "--drawn",
+        action="store_true",
+        help="faults of some kinds that need nothing beside the stack, and some of the defects",
+    )
     parser.add_argument("--with-defects", action="store_true", help="before the trials: plant defects")
     parser.add_argument("--defects", action="store_true", help="instead: plant defects, and show what catches each")
     options = parser.parse_args()
@@ -128,11 +132,13 @@ def _chosen(options: argparse.Namespace, seed: int) -> tuple[Fault, ...]:
             if why := lacking(fault.needs):
                 sys.exit(f"{fault.name} cannot be played here. {why}")
         return faults
+    if options.drawn:
+        return drawn_faults(seed, [fault for fault in FAULTS if not fault.needs])
     faults = playable()
     for fault in FAULTS:
         if fault not in faults:
             _say(fault.name, f"left out. {lacking(fault.needs)}")
-    return drawn_faults(seed, faults) if options.drawn else faults
+    return faults
 
 
 def _needs(faults: Sequence[Fault]) -> frozenset[str]:

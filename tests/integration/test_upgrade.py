@@ -1,6 +1,8 @@
 """Homes that earlier releases made open under this code, with everything that was in them."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -41,13 +43,20 @@ def compared(lines: str) -> dict[str, tuple[object, ...]]:
     return {run: tuple(account[name] for name in COMPARED) for run, account in accounts(lines).items()}
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """That every user may enter: of root, 0.1.0 starts Postgres as another user, who cannot enter pytest's folder."""
+    with TemporaryDirectory(prefix="penstock-upgrade-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
-def test_a_home_of_an_earlier_release_keeps_everything(
-    recipe: Path, pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_home_of_an_earlier_release_keeps_everything(recipe: Path, pipeline: Pipeline, open_folder: Path) -> None:
     """Rows, letters, counts, checkpoint and Airflow's runs; and a further run flows."""
-    settings = settings_in(tmp_path_factory.mktemp("upgrade") / "home")
-    with built(recipe, settings, tmp_path_factory.mktemp("release")) as release:
+    settings = settings_in(open_folder / "home")
+    with built(recipe, settings, open_folder) as release:
         before = fill(release, pipeline)
     identity = (settings.home / "data/checkpoint" / pipeline.name / "metadata").read_text("utf-8")
     try:

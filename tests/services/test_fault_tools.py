@@ -7,8 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.faults import oddities
 
+pytestmark = pytest.mark.thorough  # they need root, a C compiler, and a network of their own
 ROOT = Path(__file__).parents[2]
 _ASKED = """
 import sys, time

@@ -115,6 +115,7 @@ def test_a_rotation_that_was_killed_is_gone_on_with(secure: Settings) -> None:
     assert not answers(stream.model_copy(update={"sasl_password": before["stream"]}))
 
 
+@pytest.mark.thorough
 def test_every_client_may_do_what_the_table_says_and_nothing_else(secure: Settings) -> None:
     """The last one here: the administrator ends by deleting what the others were kept from."""
     found = measured(secure, load_pipeline("penstock.users:USERS"))

@@ -8,7 +8,6 @@ from pyspark.sql import SparkSession
 
 from penstock.config import Settings
 from penstock.servers.java import find_java
-from penstock.stream.app import PLANNING
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +24,6 @@ def spark() -> Iterator[SparkSession]:
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.sql.shuffle.partitions", "2")
             .config("spark.sql.session.timeZone", "UTC")
-            .config(map=PLANNING)
             .getOrCreate()
         )
         assert os.environ["JAVA_HOME"]

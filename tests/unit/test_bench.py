@@ -12,7 +12,7 @@ import pytest
 from bench import charts, report
 from bench.dataset import halved, is_malformed, make
 from bench.digest import digest, token_ranges
-from bench.latency import curve
+from bench.latency import carried, curve
 from bench.numbers import Spread, interleaved, percentile, ratio, turns
 from bench.pipelines import USERS_CREATED
 from bench.watch import Seen
@@ -199,3 +199,14 @@ def test_latency_over_time_has_two_lines_a_contender() -> None:
 
 def test_curve_has_the_median_and_the_worst_of_each_second() -> None:
     assert curve([(-0.5, 0.9), (0.1, 0.02), (0.2, 0.04), (0.9, 0.4)]) == [(-1, 900, 900), (0, 40, 400)]
+
+
+@pytest.mark.parametrize(
+    ("busy_percent", "per_second"), [((40, 50), 500), ((60, 30), 500), ((80, 90), 325), ((90, 100), 300)]
+)
+def test_the_rate_leaves_room_whoever_runs(busy_percent: tuple[float, float], per_second: int) -> None:
+    assert carried(500, [{"wrong": "", "busy_percent": each} for each in busy_percent]) == per_second
+
+
+def test_a_rate_that_somebody_could_not_carry_is_halved_at_least() -> None:
+    assert carried(500, [{"wrong": "12 rows cannot be read"}, {"wrong": "", "busy_percent": 50}]) == 250

@@ -420,10 +420,11 @@ def test_what_is_deployed_asks_for_metrics_that_there_are(name: str) -> None:
     assert asked - known == set()
 
 
-def test_metrics_are_documented() -> None:
+def test_every_metric_is_told_of_also_where_nothing_runs() -> None:
+    """From which the page about metrics is made."""
     families = text_string_to_metric_families(exposed(MOMENT).decode())
-    text = (DOCS / "console.md").read_text("utf-8")
-    assert [each.name for family in families for each in family.samples[:1] if f"`{each.name}" not in text] == []
+    text = (DOCS / "metrics.md").read_text("utf-8")
+    assert [each.name for family in families for each in family.samples[:1] if f"`{each.name}`" not in text] == []
 
 
 def test_streams_that_nobody_reads_hold_up_no_page_and_end_with_their_connection(tmp_path: Path) -> None:

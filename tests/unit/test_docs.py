@@ -4,20 +4,23 @@ import re
 import shlex
 import subprocess
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
-from penstock import config
+from handbook import pages, site
+from handbook.generated import BLOCK, blocks, filled
 from penstock.cli import cli
 from penstock.doctor import machine
 from penstock.pipelines.record import Reason
 from penstock.pipelines.types import TYPES, type_name
-from penstock.users import USERS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [page for page in pages.pages() if page.name != "CHANGELOG.md" and page.parent.name != "decisions"]
 COMMANDS = sorted(cli.commands)
 PARTS = sorted(
     (group, name)
@@ -35,7 +38,7 @@ def shell_lines(page: Path) -> list[list[str]]:
 def commands_of(page: Path) -> list[list[str]]:
     """The arguments of every `penstock …` line in the page's shell blocks."""
     return [
-        line[index + 1 :]
+        list(takewhile(lambda word: word not in {"|", "&"}, line[index + 1 :]))
         for line in shell_lines(page)
         for index, word in enumerate(line)
         if Path(word).name == "penstock" and line[0] != "git"
@@ -43,16 +46,17 @@ def commands_of(page: Path) -> list[list[str]]:
 
 
 def test_the_same_pythons_are_named_everywhere() -> None:
-    names = ("README.md", "Dockerfile", "docs/operations.md", "scripts/setup")
+    names = ("README.md", "Dockerfile", "docs/docker.md", "docs/start.md", "docs/install.md", "scripts/setup")
     text = {name: (ROOT / name).read_text("utf-8") for name in names}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lowest, beyond = map(int, re.findall(r"3\.(\d+)", project["requires-python"]))
     *others, last = [f"3.{minor}" for minor in range(lowest, beyond)]
-    assert f"Python {', '.join(others)} or {last}" in text["README.md"]
-    assert f"needs Python {', '.join(others)} or {last}" in text["scripts/setup"]
+    listed = f"Python {', '.join(others)} or {last}"
+    assert all(listed in text[name] for name in ("README.md", "docs/start.md", "docs/install.md"))
+    assert f"needs {listed}" in text["scripts/setup"]
     assert " ".join(f"python{one}" for one in (last, *reversed(others))) in text["scripts/setup"]
     assert f"(3, {lowest}) <= sys.version_info[:2] <= (3, {beyond - 1})" in text["scripts/setup"]
-    assert all(f"{others[0]} to {last}" in text[name] for name in ("Dockerfile", "docs/operations.md"))
+    assert all(f"{others[0]} to {last}" in text[name] for name in ("Dockerfile", "docs/docker.md"))
     grades = [machine.python((3, minor)).grade for minor in range(lowest - 1, beyond + 1)]
     assert grades == ["failed", *["ok"] * (beyond - lowest), "failed"]
 
@@ -69,7 +73,8 @@ def test_every_command_in_the_documentation_can_be_parsed(page: Path) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
-    assert f"### `penstock {name}`" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+    begin = f"### `penstock {name}`\n\n<!-- generated: command {name} -->\n"
+    assert begin in (DOCS / "commands.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -96,26 +101,51 @@ def test_every_part_of_a_command_is_documented_and_its_help_ends_in_an_example(g
     words = shlex.split(example)
     assert words[:3] == ["penstock", group, name]
     command.make_context(name, words[3:])
-    assert f"`penstock {group} {name}" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert f"<!-- generated: command {group} {name} -->" in (DOCS / "commands.md").read_text("utf-8")
 
 
-def test_every_setting_is_documented() -> None:
-    assert config.markdown_table() in (ROOT / "docs" / "operations.md").read_text("utf-8")
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
+def test_what_pages_have_from_the_code_is_what_the_code_says(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert filled(text) == text, "run: scripts/docs write"
 
 
-def test_fields_of_the_users_pipeline_are_documented_from_the_declaration() -> None:
-    assert USERS.markdown_table() in (ROOT / "docs" / "architecture.md").read_text("utf-8")
+def test_everything_that_the_code_writes_is_on_a_page() -> None:
+    named = [found["name"] for page in pages.pages() for found in BLOCK.finditer(page.read_text("utf-8"))]
+    assert sorted(named) == sorted(blocks())
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_for_a_dead_letter_is_documented(reason: Reason) -> None:
-    assert f"| `{reason}` |" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert f"| `{reason}` |" in (DOCS / "dead-letters.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_to_a_file_of_ours_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+def test_every_link_to_a_file_or_a_heading_of_ours_leads_there() -> None:
+    assert pages.broken() == []
+
+
+def test_every_page_is_in_the_navigation_of_the_site_and_on_its_first_page() -> None:
+    placed = {str(site.placed(page)): page for page in pages.pages() if page != ROOT / "README.md"}
+    own = {place: page for place, page in placed.items() if page.parent.name != "decisions" or page.name == "README.md"}
+    assert sorted(site.in_navigation()) == sorted(own)
+    first = {link.target for link in pages.links(DOCS / "README.md")} | {DOCS / "README.md"}
+    assert set(own.values()) - first == set()
+
+
+def test_every_decision_has_one_heading_with_its_number() -> None:
+    for page in (DOCS / "decisions").glob("[0-9]*.md"):
+        assert pages.headings(page.read_text("utf-8"))[0].startswith(page.name[:3])
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
+def test_a_list_begins_after_an_empty_line(page: Path) -> None:
+    """On GitHub it need not; the site would take it for text."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^(?! *[-*] | *\d+\. |  |<!--)\S.*\n(?:[-*]|\d+\.) .*", text, re.MULTILINE) == []
+
+
+def test_readme_fits_on_two_screens() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 90
 
 
 def test_every_place_where_a_change_belongs_is_there() -> None:
@@ -150,3 +180,26 @@ def test_changelog_and_tags_follow_the_version() -> None:
     git = ("git", "-C", str(ROOT), "tag", "--points-at", "HEAD", "v*")
     tags = subprocess.run(git, capture_output=True, text=True, check=True).stdout.split()
     assert set(tags) <= {f"v{version}"}
+
+
+def test_the_citation_says_what_the_package_says() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert cited["cff-version"] == "1.2.0"
+    assert (cited["license"], cited["title"].lower()) == (project["license"], project["name"])
+    assert cited["message"]
+    assert cited["authors"]
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda form: form.name
+)
+def test_templates_for_issues_ask_for_what_is_needed(form: Path) -> None:
+    template = yaml.safe_load(form.read_text("utf-8"))
+    asked = [part for part in template["body"] if part["type"] != "markdown"]
+    assert template["name"]
+    assert template["description"]
+    assert len({part["id"] for part in asked}) == len(asked)
+    assert any(part.get("validations", {}).get("required") for part in asked)
+    named = re.findall(r"`penstock ([a-z][a-z-]*)", form.read_text("utf-8"))
+    assert [name for name in named if name not in cli.commands] == []

@@ -13,7 +13,7 @@ from rig.stacks import free_ports
 from tests.compose.engine import COMPOSE_MODULE
 from tests.secured import changed
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+COMMANDS = Path(__file__).parents[2] / "docs" / "commands.md"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_older_than_the_oldest_is_a_failure(line: Line, version: str, grade: str
 
 @pytest.mark.parametrize("line", [KAFKA, CASSANDRA, AIRFLOW, POSTGRES, DOCKER, COMPOSE], ids=lambda line: line.name)
 def test_oldest_versions_are_documented(line: Line) -> None:
-    assert f"\n| {line.name} | {shown(line.oldest)} | " in OPERATIONS.read_text("utf-8")
+    assert f"\n| {line.name} | {shown(line.oldest)} | " in COMMANDS.read_text("utf-8")
 
 
 def test_compose_that_is_said_to_be_tested_is_the_tested_one() -> None:

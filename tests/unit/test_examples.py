@@ -87,11 +87,6 @@ def test_token_that_is_not_there_is_found_before_anything_is_asked(monkeypatch: 
     assert "the source's secret ISSUES_TOKEN is empty or not there" in str(done.exception)
 
 
-@pytest.mark.parametrize("pipeline", [EARTHQUAKES, ISSUES], ids=lambda one: one.name)
-def test_pages_of_the_examples_have_the_fields_of_their_declarations(pipeline: Pipeline) -> None:
-    assert pipeline.markdown_table() in (ROOT / "docs" / f"example-{pipeline.name}.md").read_text("utf-8")
-
-
 # --- previews ---
 
 

@@ -1,4 +1,4 @@
-"""The page about your own API: its declarations can be declared; and the command that asks for an interval."""
+"""The page about sources: its declarations can be declared; and the command that asks for an interval."""
 
 import re
 from pathlib import Path
@@ -11,13 +11,13 @@ from penstock.cli import cli
 from penstock.errors import ConfigError
 from penstock.source import Paging, Source
 
-PAGE = (Path(__file__).parents[2] / "docs" / "own-api.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "source.md").read_text("utf-8")
 
 
 def declared() -> dict[str, Any]:
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(compile(block, "own-api.md", "exec"), names)  # noqa: S102 - a page of ours
+        exec(compile(block, "source.md", "exec"), names)  # noqa: S102 - a page of ours
     return names
 
 

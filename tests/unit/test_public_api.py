@@ -20,7 +20,7 @@ from penstock.pipelines.project import chosen
 
 ROOT = Path(__file__).parents[2]
 SOURCE, DOCS = ROOT / "src" / "penstock", ROOT / "docs"
-PAGES = ("own-api.md", "declaration.md")
+PAGES = ("own-api.md", "source.md", "declaration.md")
 PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 
 

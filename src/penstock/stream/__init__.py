@@ -10,6 +10,7 @@ All that needs pyspark is here and nowhere else. Accounts are taken in `audit`; 
 from penstock.stream.app import Options, run
 from penstock.stream.epochs import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_ROWS, Seams
 from penstock.stream.progress import checkpoint
+from penstock.stream.proof import prove
 from penstock.stream.rebuild import rebuild
 
-__all__ = ["BEFORE_COMMIT", "BEFORE_COUNTS", "BEFORE_ROWS", "Options", "Seams", "checkpoint", "rebuild", "run"]
+__all__ = ["BEFORE_COMMIT", "BEFORE_COUNTS", "BEFORE_ROWS", "Options", "Seams", "checkpoint", "prove", "rebuild", "run"]

@@ -41,35 +41,13 @@ _JVM = "-Xss512k -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 # The driver plans and waits: the second compiler would cost it more than it gains.
 _DRIVER_JVM = f"{_JVM} -Xms64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:TieredStopAtLevel=1"
 # What an executor allocates dies with the row or with its batch, in a young generation that holds what is in flight.
-_EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
-# The plan is made anew for each epoch, and nothing is read meanwhile. These rules of Spark's optimizer never change it,
-# and took a fifth of the time: docs/decisions/265-rules-that-change-nothing.md
-_CATALYST, _SOURCES = "org.apache.spark.sql.catalyst.optimizer", "org.apache.spark.sql.execution.datasources"
-PLANNING = {
-    "spark.sql.optimizer.excludedRules": ",".join(
-        (
-            f"{_CATALYST}.NullDownPropagation",
-            f"{_CATALYST}.OptimizeCsvJsonExprs",
-            f"{_CATALYST}.OptimizeOneRowRelationSubquery",
-            f"{_CATALYST}.RemoveNoopOperators",
-            f"{_CATALYST}.RemoveRedundantAliases",
-            f"{_CATALYST}.ReorderAssociativeOperator",
-            f"{_CATALYST}.ReplaceNullWithFalseInPredicate",
-            f"{_CATALYST}.SimplifyBinaryComparison",
-            f"{_CATALYST}.UnwrapCastInBinaryComparison",
-            f"{_SOURCES}.PruneFileSourcePartitions",
-            f"{_SOURCES}.PushVariantIntoScan",
-            f"{_SOURCES}.SchemaPruning",
-        )
-    )
-}
+EXECUTOR_JVM = f"{_JVM} -Xms128m -Xmn256m"
 # One app, no shuffle: small on purpose. https://spark.apache.org/docs/4.2.0/configuration.html
 _FIXED = {
     "spark.driver.extraJavaOptions": _DRIVER_JVM,
-    "spark.executor.extraJavaOptions": _EXECUTOR_JVM,
+    "spark.executor.extraJavaOptions": EXECUTOR_JVM,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "false",
-    **PLANNING,
     "spark.eventLog.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.ui.retainedJobs": "50",

@@ -211,6 +211,11 @@ def _headers(pipeline: Pipeline) -> dict[Header, Column]:
     }
 
 
+def header(name: Header) -> Column:
+    """Of a row's `origin` the last header of that name, as bytes; null where there is none or it has no value."""
+    return _original(name)
+
+
 def _original(name: Header) -> Column:
     """The last header of that name of the message itself, or null."""
     # Without `F.filter`, whose lambdas Spark interprets: measured, a third of a micro-batch's parsing.

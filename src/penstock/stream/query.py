@@ -19,6 +19,7 @@ from penstock.stream.epochs import Epochs
 from penstock.stream.failures import ended, failure_of, first_cause, is_final, is_full
 from penstock.stream.judge import transform
 from penstock.stream.mode import Behind, Mode, Modes
+from penstock.stream.planning import optimized
 from penstock.stream.progress import checkpoint, clear_uncommitted, clear_unfinished
 from penstock.stream.sink import FORMAT, outgoing, sink_options
 from penstock.stream.stall import Watch
@@ -42,17 +43,18 @@ def start(spark: SparkSession, epochs: Epochs, mode: Mode, **trigger: Any) -> St
     clear_unfinished(spark, place)
     _register(spark, epochs)
     options = sink_options(pipeline, settings, epochs.resources.counts, batch_limit(epochs.resources.store, pipeline))
-    query = (
-        epochs.seams.rows(outgoing(transform(_messages(spark, epochs, mode), pipeline), pipeline))
-        .writeStream.queryName(pipeline.name)
-        .format(FORMAT)
-        .options(**epochs.seams.options(options))
-        .option("name", pipeline.name)
-        .option("checkpointLocation", place)
-        .outputMode("update")
-        .trigger(**(trigger or _trigger(epochs, mode)))
-        .start()
-    )
+    judged = outgoing(transform(_messages(spark, epochs, mode), pipeline), pipeline)
+    with optimized(epochs.seams.rows(judged)) as rows:
+        query = (
+            rows.writeStream.queryName(pipeline.name)
+            .format(FORMAT)
+            .options(**epochs.seams.options(options))
+            .option("name", pipeline.name)
+            .option("checkpointLocation", place)
+            .outputMode("update")
+            .trigger(**(trigger or _trigger(epochs, mode)))
+            .start()
+        )
     epochs.follow(spark, str(query.id))
     log.info("%s: reading %s, %s, checkpoint %s", pipeline.name, pipeline.topic, mode, place)
     return query

@@ -15,12 +15,13 @@ from penstock.config import Settings
 from penstock.errors import PenstockError, StreamError
 from penstock.kafka import Broker
 from penstock.pipelines.contract import Pipeline
-from penstock.stream.app import session, stop_requests
+from penstock.stream.alone import alone, spark_alone
+from penstock.stream.app import stop_requests
 from penstock.stream.connectors.cassandra import batch_conf, write
 from penstock.stream.connectors.kafka import source_options
 from penstock.stream.deletions import delete
 from penstock.stream.epochs import Resources, prepare
-from penstock.stream.failures import FOREIGN, ended, failure_of, first_cause
+from penstock.stream.failures import FOREIGN, ended, failure_of
 from penstock.stream.judge import deletes, deletions, good, transform
 from penstock.stream.query import LOOK_S
 
@@ -38,23 +39,14 @@ def rebuild(
         StreamError: Spark could not be started, or ended, or was told to stop; doing it again does all again.
         BrokerError, StoreError: topic or table could not be reached, or are not what the declaration needs.
     """
-    alone = _alone(settings)
+    own, doing = alone(settings), f"rebuilding {pipeline.table}"
     with stop_requests() as stopping, Store(settings.cassandra) as store, TemporaryDirectory() as place:
         total = _messages(settings, pipeline)
-        batches = _Rows(pipeline, alone, prepare(settings, pipeline, store), lambda done: on_progress(done, total))
-        try:
-            spark = session(alone, pipeline.app_name, jars)
-            try:
-                for name, value in batch_conf(store, pipeline).items():
-                    if name not in settings.spark.conf:
-                        spark.conf.set(name, value)
-                _follow(batches.start(spark, place), batches, stopping, place)
-            finally:
-                spark.stop()
-        except FOREIGN as error:
-            raise StreamError(f"rebuilding {pipeline.table}: Spark ended: {first_cause(error)}") from error
+        batches = _Rows(pipeline, own, prepare(settings, pipeline, store), lambda done: on_progress(done, total))
+        with spark_alone(own, doing, pipeline.app_name, jars, batch_conf(store, pipeline)) as spark:
+            _follow(batches.start(spark, place), batches, stopping, place)
         if stopping.is_set():
-            raise StreamError(f"rebuilding {pipeline.table} was told to stop after {batches.done} messages")
+            raise StreamError(f"{doing} was told to stop after {batches.done} messages")
         with durable(store, pipeline):
             batches.resources.counts.rebind(batches.resources.table_id)
     return batches.done
@@ -112,21 +104,6 @@ def _follow(query: StreamingQuery, batches: _Rows, stopping: Event, place: str) 
         raise batches.failure
     if cause := batches.failure or failure_of(query):
         raise ended(query.name, cause, place, batches.pipeline) from cause
-
-
-def _alone(settings: Settings) -> Settings:
-    """Without the cluster, whose cores the stream has; what an executor needs, the driver then needs."""
-    spark = {
-        "master": f"local[{settings.spark.executor_cores or settings.kafka.partitions}]",
-        "conf": {**settings.spark.conf, "spark.ui.enabled": "false"},
-    }
-    heaps = {"spark_driver": settings.heaps.spark_executor}
-    return settings.model_copy(
-        update={
-            "spark": settings.spark.model_copy(update=spark),
-            "heaps": settings.heaps.model_copy(update=heaps),
-        }
-    )
 
 
 def _messages(settings: Settings, pipeline: Pipeline) -> int:

@@ -7,6 +7,7 @@ Twice, by two ways that share nothing: quickly from the counts that ingest and s
 from penstock.audit.ledger.account import Account
 from penstock.audit.ledger.data import Ledger
 from penstock.audit.ledger.difference import difference
+from penstock.audit.ledger.proof import Proof, Prove
 from penstock.audit.ledger.reconcile import (
     Balance,
     account,
@@ -22,6 +23,8 @@ __all__ = [
     "Account",
     "Balance",
     "Ledger",
+    "Proof",
+    "Prove",
     "account",
     "difference",
     "newest",

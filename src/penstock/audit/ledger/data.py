@@ -102,10 +102,9 @@ class Ledger:
         if not self._book.execute("SELECT 1 FROM cell LIMIT 1").fetchone():
             return {}
         topic = self._pipeline.topic
-        # A row that was looked up a moment ago may be of a message that the account had not read.
-        end = {number: span.end for number, span in self._broker.offsets(topic).items()}
         start = self._read_to.get(topic) if self._run_id is None else None
-        for messages in _batches(self._broker.read(topic, start=start, end=end)):
+        # To its end: a row that was looked up a moment ago may be of a message that the account had not read.
+        for messages in _batches(self._broker.read(topic, start=start)):
             self._enter(_EXPLAIN, filter(None, map(self._key_and_time, messages)))
         return {
             run: (count, _some_cells(self._book.execute(_CHANGED_EXAMPLES, (run, _EXAMPLES))))
@@ -305,10 +304,14 @@ UPDATE entry SET awaits = key IS NOT NULL AND unset AND key IN (
     WHERE state = 0 AND deletes AND coalesce(offset > last, 1)
 ) WHERE state = 0
 """
-_FLYING_EXAMPLES = "SELECT key, origin, why FROM entry WHERE state = 0 AND run = coalesce(?, run) LIMIT ?"
+# In the order of the topic, so that of two accounts at one moment both name the same ones.
+_FLYING_EXAMPLES = """
+SELECT key, origin, why FROM entry WHERE state = 0 AND run = coalesce(?, run) ORDER BY partition, offset LIMIT ?
+"""
 _LOST_EXAMPLES = """
 SELECT key, origin, why FROM entry JOIN position USING (partition)
-WHERE state = 0 AND run = ? AND offset <= last AND NOT awaits AND NOT (unset AND coalesce(written_ms <= ?, 0)) LIMIT ?
+WHERE state = 0 AND run = ? AND offset <= last AND NOT awaits AND NOT (unset AND coalesce(written_ms <= ?, 0))
+ORDER BY partition, offset LIMIT ?
 """
 # A retry may have fetched another record for an item. Each message is a record of its own that has to arrive: an item
 # is in flight, or lost, where one of its messages is. What a replay in flight replays is still a letter.
@@ -341,4 +344,6 @@ DELETE FROM cell WHERE key IN (
 )
 """
 _COUNT_CHANGED = "SELECT run, count(DISTINCT key) FROM entry JOIN cell USING (key) GROUP BY run"
-_CHANGED_EXAMPLES = "SELECT DISTINCT key, names FROM entry JOIN cell USING (key) WHERE run = ? LIMIT ?"
+_CHANGED_EXAMPLES = """
+SELECT key, names FROM entry JOIN cell USING (key) WHERE run = ? GROUP BY key ORDER BY key LIMIT ?
+"""

@@ -13,6 +13,7 @@ from tenacity import (
 from penstock.audit.ledger.account import Account
 from penstock.audit.ledger.data import Ledger
 from penstock.audit.ledger.kept import Kept
+from penstock.audit.ledger.proof import Prove, rest_of, with_stored
 from penstock.cassandra import Counts, Property, RunCounts, Store, Tally, properties
 from penstock.config import Settings
 from penstock.errors import BrokerError, LedgerError, StoreError
@@ -140,10 +141,12 @@ def reconcile_deeply(
     pipeline: Pipeline,
     run_id: str | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    prove: Prove | None = None,
 ) -> list[Balance]:
     """The same from the data: every message of the topic is compared with its row, value by value, or its letter.
 
-    Memory does not grow with the messages. `on_progress` gets messages read and messages there are.
+    Memory does not grow with the messages. `on_progress` gets messages read and messages there are. With `prove` only
+    what that leaves is read here; the balances are the same.
 
     Raises:
         LedgerError: nothing is known of the named run.
@@ -154,12 +157,12 @@ def reconcile_deeply(
         position = counts.position(broker.identity(pipeline.topic))
         known = {run.run: run for run in counts.runs(run_id)}
         spans, written = broker.offsets(pipeline.topic), broker.written(pipeline.topic)
-        total = sum(span.end - span.first for span in spans.values())
-        with Ledger(pipeline, run_id, broker, store, lambda done: on_progress(done, total)) as ledger:
-            accounts = ledger.refresh_all(position)
+        rest = rest_of(broker, pipeline, spans, on_progress, prove)
+        with Ledger(pipeline, run_id, rest.topics, store, lambda done: on_progress(done, rest.total)) as ledger:
+            accounts = with_stored(ledger.refresh_all(position), rest.stored, run_id)
             lost = {run: ledger.lost_examples(run) for run, account in accounts.items() if account.lost}
             changed = ledger.changed_elsewhere()
-        on_progress(total, total)
+        on_progress(rest.total, rest.total)
     deletes = any(span.first for span in spans.values())
     unreadable = {number: range(spans[number].end, end) for number, end in written.items() if number in spans}
     # The newest first, as `Counts.runs` has them; of what is not known yet, nothing is newer.

@@ -136,6 +136,7 @@ def spark_conf(settings: CassandraSettings, folder: Path) -> dict[str, str]:
         # Spark's own redaction hides what ends in "password" from its pages.
         **(credentials if settings.username else {}),
         **(_tls(settings, folder) if settings.ssl else {}),
+        "spark.cassandra.input.consistency.level": settings.consistency_level,
         "spark.cassandra.connection.timeoutMS": str(round(settings.request_timeout_s * 1_000)),
         # A node that restarts is found again within seconds, not a minute.
         "spark.cassandra.connection.reconnectionDelayMS.max": "5000",
