@@ -1,9 +1,9 @@
 """What was published against what is there: rows cell by cell with their write times, dead letters byte by byte."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from penstock.audit import ledger
 from penstock.audit.ledger import Account
@@ -39,6 +39,18 @@ class Findings:
             f"{check}: {', '.join(words[:_EXAMPLES])}" + (f" and {len(words) - _EXAMPLES} more" * (len(words) > 3))
             for check, words in self.wrong.items()
         )
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the account of a run must come to."""
+
+    messages: int
+    letters: int
+
+    @classmethod
+    def of(cls, expected: Expected) -> Self:
+        return cls(expected.messages, len(expected.letters))
 
 
 class Topic:
@@ -80,11 +92,11 @@ def check_account(account: Account, published: int, findings: Findings) -> None:
         findings.add("account", account.equation(published))
 
 
-def check_counts(settings: Settings, pipeline: Pipeline, run_id: str, expected: Expected, findings: Findings) -> None:
+def check_counts(settings: Settings, pipeline: Pipeline, run_id: str, sums: Sums, findings: Findings) -> None:
     """What the stream counted as it went: each message once, however often its micro-batch was done."""
     [balance] = ledger.reconcile(settings, pipeline, run_id)
     counted = (balance.account.stored, balance.account.dead_lettered, balance.account.in_flight)
-    if balance.problem or counted != (expected.messages - len(expected.letters), len(expected.letters), 0):
+    if balance.problem or counted != (sums.messages - sums.letters, sums.letters, 0):
         findings.add("counts", f"{balance.equation()} {balance.problem}")
 
 
@@ -116,13 +128,21 @@ def _differing(pipeline: Pipeline, expected: Expected, key: Any, row: StoredRow)
             yield column.name
 
 
-def check_letters(broker: Broker, pipeline: Pipeline, run_id: str, expected: Expected, findings: Findings) -> None:
+def check_letters(
+    broker: Broker,
+    pipeline: Pipeline,
+    run_id: str,
+    expected: Expected,
+    findings: Findings,
+    start: Mapping[int, int] | None = None,
+) -> None:
     """One letter for each hostile message, with its bytes and its reason, and no other letter of the run.
 
-    A letter that stands there twice under one key is one letter, for every reader.
+    A letter that stands there twice under one key is one letter, for every reader. With `start`, partition -> offset,
+    what stands before is not read.
     """
     letters: dict[bytes | None, tuple[bytes, str]] = {}
-    for letter in broker.read(pipeline.dead_letter_topic):
+    for letter in broker.read(pipeline.dead_letter_topic, start=start):
         if letter.headers.get(Header.RUN) == run_id and Header.RESOLVED not in letter.headers:
             letters[letter.key] = (letter.value or b"", letter.headers[Header.REASON])
     found = Counter(letters.values())
@@ -151,7 +171,7 @@ def check(settings: Settings, topic: Topic, account: Account, expected: Expected
     """All checks of the account's run."""
     findings, pipeline, run_id = Findings(), topic.pipeline, account.run
     check_account(account, expected.messages, findings)
-    check_counts(settings, pipeline, run_id, expected, findings)
+    check_counts(settings, pipeline, run_id, Sums.of(expected), findings)
     with Store(settings.cassandra) as store, Broker(settings.kafka) as broker:
         check_rows(store, pipeline, expected, findings)
         check_letters(broker, pipeline, run_id, expected, findings)

@@ -7,15 +7,20 @@ from random import Random
 import psutil
 
 from penstock.stream import BEFORE_COMMIT, BEFORE_COUNTS, BEFORE_ROWS
-from tests.faults import seams
-from tests.faults.stage import Stage, kill, pause, paused, ready_again
+from tests.disks import filled
+from tests.faults import network, oddities, seams
+from tests.faults.network import Link
+from tests.faults.stage import DISK, NETWORK, ODD, Stage, kill, pause, paused, ready_again
 from tests.waiting import until
 
 Mended = Callable[[], bool]
+Strike = Callable[[Stage, Random], Mended]
 
-PAUSE_S = 20
-TASK_S = 1
+PAUSES_S = (3, 6, 20)
+CUTS_S = (2, 5, 12)
+TASK_S = 0.5
 """The task publishes for about twice as long."""
+_OFTEN_ON_THE_WAY = 0.8
 
 
 @dataclass(frozen=True)
@@ -25,32 +30,46 @@ class Fault:
     name: str
     kind: str
     """What it teaches about: a short series plays no two of one kind."""
-    strike: Callable[[Stage, Random], Mended]
+    strike: Strike
     dag: bool = False
+    needs: frozenset[str] = frozenset()
+    """What it needs beside the stack: `stage.NETWORK` and others."""
+    simple: bool = True
+    """Whether it may be one of several at once."""
+    long: bool = False
+    """Whether it takes minutes, so that CI does not draw it."""
 
 
-def killed(*services: str) -> Callable[[Stage, Random], Mended]:
-    """kill -9 of the main processes of these services."""
+def killed(*kinds: str) -> Strike:
+    """kill -9 of the main processes of these services; of those of one kind, of one that the seed draws."""
 
-    def strike(stage: Stage, _: Random) -> Mended:
-        before = stage.pids(services)
+    def strike(stage: Stage, chance: Random) -> Mended:
+        before = stage.pids([_one_of(stage, kind, chance) for kind in kinds])
         kill(before.values())
         return lambda: ready_again(stage, before)
 
     return strike
 
 
-def stopped(service: str) -> Callable[[Stage, Random], Mended]:
+def stopped(kind: str) -> Strike:
     """SIGSTOP for a while."""
 
-    def strike(stage: Stage, _: Random) -> Mended:
-        paused(stage.pids([service])[service], PAUSE_S)
+    def strike(stage: Stage, chance: Random) -> Mended:
+        name, seconds = _one_of(stage, kind, chance), chance.choice(PAUSES_S)
+        stage.notes.append(f"{name} for {seconds} s")
+        # Another fault may have ended it a moment ago.
+        paused(until(lambda: stage.pids([name])[name], f"{name} does not run"), seconds)
         return stage.is_well
 
     return strike
 
 
-def driver_killed_before(point: str) -> Callable[[Stage, Random], Mended]:
+def _one_of(stage: Stage, kind: str, chance: Random) -> str:
+    nodes = stage.nodes(kind)
+    return nodes[0] if len(nodes) == 1 else chance.choice(nodes)
+
+
+def driver_killed_before(point: str) -> Strike:
     """kill -9 of the stream's driver by itself, at a point of the next epoch."""
 
     def strike(stage: Stage, _: Random) -> Mended:
@@ -63,15 +82,16 @@ def driver_killed_before(point: str) -> Callable[[Stage, Random], Mended]:
     return strike
 
 
-def executor_killed(stage: Stage, _: Random) -> Mended:
-    """kill -9 of the executor: a child of the worker that no service is."""
+def executor_killed(stage: Stage, chance: Random) -> Mended:
+    """kill -9 of an executor: a child of a worker that no service is."""
     before = _executors(stage)
-    kill(before)
+    kill([chance.choice(sorted(before))] if before else [])
     return lambda: bool(set(_executors(stage)) - set(before)) and stage.is_well()
 
 
 def _executors(stage: Stage) -> list[int]:
-    return [one.pid for one in stage.family("spark-worker") if _is_executor(one)]
+    workers = stage.nodes("spark-worker")
+    return [one.pid for worker in workers for one in stage.family(worker) if _is_executor(one)]
 
 
 def _is_executor(process: psutil.Process) -> bool:
@@ -117,8 +137,69 @@ def everything_killed(stage: Stage, _: Random) -> Mended:
     return lambda: ready_again(stage, before)
 
 
-FAULTS = (
-    Fault("ingest task", "airflow", task_killed, dag=True),
+def _drawn_link(stage: Stage, chance: Random) -> Link:
+    """Of the connections of this moment one, mostly of those by which records travel."""
+    assert stage.parts, "the faults of the network need one of their own"
+    parts = stage.parts
+    links = until(lambda: network.look(parts).links, "no two parts are connected")
+    way = [
+        link for link in links if not any("airflow" in end or "postgres" in end for end in (link.client, link.server))
+    ]
+    return chance.choice(way if way and chance.random() < _OFTEN_ON_THE_WAY else links)
+
+
+def troubled(*troubles: network.Trouble) -> Strike:
+    """One of these between two parts that are connected, for a while."""
+
+    def strike(stage: Stage, chance: Random) -> Mended:
+        assert stage.parts, "the faults of the network need one of their own"
+        link, trouble, seconds = _drawn_link(stage, chance), chance.choice(troubles), chance.choice(CUTS_S)
+        stage.notes.append(f"{link} {trouble} for {seconds} s")
+        with network.troubled(stage.parts, link, trouble):
+            pause(seconds)
+        return stage.is_well
+
+    return strike
+
+
+def clock_off(stage: Stage, chance: Random) -> Mended:
+    """The wall clock of one server jumps by hours, and after a while back.
+
+    Never that of a broker to an earlier hour: Kafka refuses messages that seem to be of the future, as it should.
+    """
+    name = chance.choice([one for one in stage.pids() if seams.can_be_odd(one)])
+    hours = chance.choice((2, 5, 11) if name.startswith("kafka") else (-11, -3, 2, 11))
+    stage.notes.append(f"{name} by {hours:+} h")
+    with oddities.odd(seams.odd_file(stage.settings, name), ahead_s=3_600 * hours):
+        pause(chance.uniform(2, 8))
+    return stage.is_well
+
+
+def disk_slow(stage: Stage, chance: Random) -> Mended:
+    """Each write of one server to a file, and each sync of it, takes much longer for a while."""
+    name = _one_of(stage, chance.choice(("kafka", "cassandra")), chance)
+    slower_ms, seconds = chance.choice((10, 50, 200)), chance.choice(CUTS_S)
+    stage.notes.append(f"{name} by {slower_ms} ms a write for {seconds} s")
+    with oddities.odd(seams.odd_file(stage.settings, name), slower_ms=slower_ms):
+        pause(seconds)
+    return stage.is_well
+
+
+def disk_full(name: str) -> Strike:
+    """No room for the data of a server, for a while."""
+
+    def strike(stage: Stage, chance: Random) -> Mended:
+        seconds = chance.choice(CUTS_S)
+        stage.notes.append(f"for {seconds} s")
+        with filled(stage.settings.home / "data" / name, but_mib=0):
+            pause(seconds)
+        return stage.is_well
+
+    return strike
+
+
+SINGLE = (
+    Fault("ingest task", "airflow", task_killed, dag=True, simple=False),
     Fault("broker", "kafka", killed("kafka"), dag=True),
     Fault("driver", "spark", killed("stream")),
     Fault("driver before the rows", "epoch", driver_killed_before(BEFORE_ROWS)),
@@ -126,21 +207,26 @@ FAULTS = (
     Fault("driver before the commit", "epoch", driver_killed_before(BEFORE_COMMIT)),
     Fault("executor", "spark", executor_killed),
     Fault("worker", "spark", killed("spark-worker")),
+    Fault("master", "spark", killed("spark-master")),
     Fault("cassandra", "cassandra", killed("cassandra")),
-    Fault("scheduler", "airflow", killed("airflow-scheduler"), dag=True),
-    Fault("api server", "airflow", killed("airflow-api-server"), dag=True),
-    Fault("dag processor", "airflow", killed("airflow-dag-processor"), dag=True),
-    Fault("triggerer", "airflow", killed("airflow-triggerer"), dag=True),
+    Fault("scheduler", "airflow", killed("airflow-scheduler"), dag=True, simple=False),
+    Fault("api server", "airflow", killed("airflow-api-server"), dag=True, simple=False),
+    Fault("dag processor", "airflow", killed("airflow-dag-processor"), dag=True, simple=False),
+    Fault("triggerer", "airflow", killed("airflow-triggerer"), dag=True, simple=False),
     Fault("postgres", "airflow", killed("postgres"), dag=True),
     Fault("launcher", "everything", launcher_killed),
     Fault("broker stopped", "kafka", stopped("kafka")),
     Fault("cassandra stopped", "cassandra", stopped("cassandra")),
-    Fault("everything", "everything", everything_killed, dag=True),
+    Fault("everything", "everything", everything_killed, dag=True, simple=False),
+    Fault("network cut", "network", troubled(network.DROPPED, network.RESET), needs=frozenset({NETWORK})),
+    Fault(
+        "network slow",
+        "network",
+        troubled(network.LOSSY, network.slowed("256kbit"), network.slowed("2mbit")),
+        needs=frozenset({NETWORK}),
+    ),
+    Fault("clock", "clock", clock_off, needs=frozenset({ODD})),
+    Fault("disk slow", "disk", disk_slow, needs=frozenset({ODD})),
+    Fault("broker's disk full", "disk", disk_full("kafka"), needs=frozenset({DISK})),
+    Fault("cassandra's disk full", "disk", disk_full("cassandra"), needs=frozenset({DISK})),
 )
-
-
-def drawn(seed: int, count: int = 4) -> tuple[Fault, ...]:
-    """Faults of as many kinds, one of each."""
-    chance = Random(seed)
-    kinds = chance.sample(list(dict.fromkeys(fault.kind for fault in FAULTS)), count)
-    return tuple(chance.choice([fault for fault in FAULTS if fault.kind == kind]) for kind in kinds)

@@ -1,39 +1,60 @@
-"""The real stack of a whole series of rounds: looked at, and struck."""
+"""The real stack of a whole series of trials: looked at, and struck."""
 
 import os
+import shutil
 import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from penstock.airflow import Airflow
-from penstock.config import Settings
+from penstock.cli.support.admission import STORES, admit
+from penstock.config import Settings, StackSettings
 from penstock.errors import PenstockError
 from penstock.launcher import control
 from penstock.launcher.state import Phase
 from penstock.pipelines.contract import Pipeline
-from penstock.servers import jars
+from penstock.servers import authority, jars
+from penstock.servers.access import as_principal
+from penstock.servers.principals import Principal
 from penstock.servers.secrets import with_credentials
+from penstock.servers.stack import stack as real_stack
 from penstock.users import USERS
 from rig.stacks import processes_of, settings_in
-from tests.faults import seams
+from tests.disks import small_disk
+from tests.faults import isolation, oddities, seams
 from tests.faults.check import Topic
+from tests.faults.isolation import Parts
 from tests.faults.members import MEMBERS
 from tests.waiting import never
 
 UP_TIMEOUT_S = 900
+NETWORK, ODD, DISK = "network", "odd", "disk"
+"""What some faults need beside the stack."""
+DISKS = ("kafka", "cassandra")
+_DISK_MIB = 1_024
+"""Of memory, as much of it as is written."""
 
 
 class Stage:
     """The running stack, and its parts by name."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, equipment: Collection[str] = (), parts: Parts | None = None) -> None:
+        self.settings, self.equipment, self.parts = settings, frozenset(equipment), parts
         self.pipeline: Pipeline = USERS
         """Of the DAG's runs."""
         self.topic, self.members = Topic(USERS), Topic(MEMBERS)
+        self.notes: list[str] = []
+        """What the faults of this trial decided by its seed."""
+        self.spoiled = False
+        """Whether something was found, so that all data are to be kept."""
+
+    @property
+    def clients(self) -> Settings:
+        """With what a client is let in that publishes and reads."""
+        return as_principal(self.settings, Principal.OPERATOR)
 
     def state(self) -> control.StackState:
         return control.status(self.settings, memory=False)
@@ -43,6 +64,10 @@ class Stage:
         wanted = set(names)
         return {one.name: one.pid for one in self.state().services if not wanted or one.name in wanted}
 
+    def nodes(self, kind: str) -> list[str]:
+        """The services of one kind: several in a cluster."""
+        return sorted(one.name for one in self.state().services if one.name.rstrip("-23") == kind)
+
     def is_well(self) -> bool:
         """Every service is ready and watched, and the watch guarded."""
         state = self.state()
@@ -51,7 +76,10 @@ class Stage:
     def family(self, name: str) -> list[psutil.Process]:
         """What descends from a service's main process."""
         pid = self.pids([name])[name]
-        return psutil.Process(pid).children(recursive=True) if pid else []
+        try:
+            return psutil.Process(pid).children(recursive=True) if pid else []
+        except psutil.NoSuchProcess:
+            return []
 
     def everything(self) -> list[int]:
         """All processes of the stack but for the watchdog."""
@@ -66,26 +94,69 @@ class Stage:
             yield airflow
 
 
+def lacking(needs: Iterable[str]) -> str:
+    """Why these cannot be had on this machine; empty where they can."""
+    reasons = {NETWORK: isolation.lacking, DISK: isolation.lacking, ODD: oddities.lacking}
+    return "; ".join(f"{need}: {why}" for need in sorted(set(needs)) if (why := reasons[need]()))
+
+
 @contextmanager
-def staged(home: Path) -> Iterator[Stage]:
+def staged(home: Path, stack: StackSettings | None = None, needs: Collection[str] = ()) -> Iterator[Stage]:
     """A stack of its own, with the DAG ready to run; stopped at the end, when nothing of it may be left."""
     # The supervisor finds the declaration of the services there.
     os.environ["PYTHONPATH"] = str(seams.ROOT)
     pipelines = ("penstock.users:USERS", "tests.faults.members:MEMBERS")
-    settings = settings_in(home).model_copy(update={"pipelines": pipelines})
-    stage = Stage(settings)
-    try:
-        jars.fetch(settings, lambda _: None)
-        control.up(settings, seams.stack(settings), reference=seams.REFERENCE, timeout_s=UP_TIMEOUT_S)
+    settings = settings_in(home, stack).model_copy(update={"pipelines": pipelines})
+    with ExitStack() as ending:
+        stage = _equipped(settings, needs, ending)
+        ending.callback(_down, settings)
+        _up(settings)
         with stage.airflow() as airflow:
             airflow.wait_until_parsed(stage.pipeline.schedule.dag_id, 120)
             airflow.unpause(stage.pipeline.schedule.dag_id)
         yield stage
-    finally:
-        control.down(settings)
-        left = processes_of(home)
-        if left:
-            raise PenstockError(f"processes are left: {left}")
+
+
+def _equipped(settings: Settings, needs: Collection[str], ending: ExitStack) -> Stage:
+    folder, names = settings.home.parent, [service.name for service in real_stack(settings)]
+    parts = Parts(names) if NETWORK in needs else None
+    if parts:
+        ending.callback(parts.close)
+    library = oddities.build(folder) if ODD in needs else None
+    for name in names if library else ():
+        oddities.write(seams.odd_file(settings, name))
+    seams.Equipment(str(parts.folder) if parts else "", str(library or "")).keep(settings)
+    stage = Stage(settings, needs, parts)
+    for name in DISKS if DISK in needs else ():
+        place = settings.home / "data" / name
+        ending.enter_context(small_disk(place, _DISK_MIB))
+        ending.callback(_keep, stage, place)
+    return stage
+
+
+def _up(settings: Settings) -> None:
+    """As `penstock up` does."""
+    jars.fetch(settings, lambda _: None)
+    services = seams.stack(settings)
+    if settings.stack.secure:
+        authority.certify(settings)
+        stores = [service for service in services if service.name in STORES]
+        control.up(settings, stores, reference=seams.REFERENCE, timeout_s=UP_TIMEOUT_S)
+        admit(settings, STORES)
+    control.up(settings, services, reference=seams.REFERENCE, timeout_s=UP_TIMEOUT_S)
+
+
+def _down(settings: Settings) -> None:
+    control.down(settings)
+    left = processes_of(settings.home)
+    if left:
+        raise PenstockError(f"processes are left: {left}")
+
+
+def _keep(stage: Stage, place: Path) -> None:
+    """What stands on a small disk goes with it."""
+    if stage.spoiled:
+        shutil.copytree(place, place.with_name(f"{place.name}.kept"))
 
 
 def kill(pids: Iterable[int | None]) -> None:
@@ -104,13 +175,15 @@ def pause(seconds: float) -> None:
 
 
 def paused(pid: int | None, seconds: float) -> None:
-    """SIGSTOP, and SIGCONT after a while."""
-    process = psutil.Process(pid)
-    process.suspend()
-    try:
-        pause(seconds)
-    finally:
-        process.resume()
+    """SIGSTOP, and SIGCONT after a while. One that another fault killed, before or meanwhile, needs none."""
+    assert pid, "of no process"  # psutil would take this one
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        process.suspend()
+        try:
+            pause(seconds)
+        finally:
+            process.resume()
 
 
 def ready_again(stage: Stage, before: dict[str, int | None]) -> bool:
