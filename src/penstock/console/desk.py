@@ -1,4 +1,4 @@
-"""What a page needs beyond the picture: a run, a trace, letters, services, findings.
+"""Gathers for a page what the overview does not have: a run, a trace, letters, services, findings.
 
 Whatever may take long runs in a thread, and what reads a topic one at a time.
 """
@@ -94,9 +94,7 @@ class Desk:
 
     def __init__(self, settings: Settings, open_letters: OpenLetters = clients.broker) -> None:
         self._open_letters = open_letters
-        kafka = settings.kafka.model_copy(update={"delivery_timeout_s": _PATIENCE_S})
-        cassandra = settings.cassandra.model_copy(update={"request_timeout_s": _PATIENCE_S})
-        self._settings = settings.model_copy(update={"kafka": kafka, "cassandra": cassandra})
+        self._settings = clients.patient_for(settings, _PATIENCE_S)
         # Of SQLite's connections each is its thread's.
         self._reading = ThreadPoolExecutor(1, "letters")
         self._indexes: dict[str, tuple[ExitStack, LetterTopic, LetterIndex]] = {}

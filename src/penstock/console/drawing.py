@@ -26,7 +26,6 @@ class Line:
 
     text: str
     y: int
-    tone: str = ""
     whole: str = ""
 
 

@@ -58,6 +58,11 @@ class Received:
         return from_message(pipeline, self.value, self.headers, self.timestamp_ms, is_brokers=self.is_brokers_time)
 
     @property
+    def key_text(self) -> str:
+        """The key as text, empty where there is none; what is not UTF-8 is escaped."""
+        return (self.key or b"").decode("utf-8", "backslashreplace")
+
+    @property
     def origin(self) -> str:
         """`topic/partition/offset`: the key of its dead letter, if it has one."""
         return f"{self.topic}/{self.partition}/{self.offset}"

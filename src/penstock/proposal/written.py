@@ -10,6 +10,7 @@ from uuid import UUID
 
 import penstock
 from penstock.pipelines.contract import From
+from penstock.pipelines.cql import RESERVED_IN_CQL
 from penstock.pipelines.keys import Key
 from penstock.pipelines.types import type_name
 from penstock.proposal.fields import Field
@@ -50,8 +51,6 @@ class Declaration:
 
 def is_free(name: str) -> bool:
     """Whether a table may have that name."""
-    from penstock.pipelines.cql import RESERVED_IN_CQL  # noqa: PLC0415
-
     return name not in RESERVED_IN_CQL
 
 

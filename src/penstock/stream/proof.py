@@ -33,7 +33,7 @@ from penstock.pipelines.record import Header
 from penstock.stream.alone import alone, spark_alone
 from penstock.stream.app import stop_requests
 from penstock.stream.connectors.kafka import source_options
-from penstock.stream.judge import ORIGIN, WRITETIME, deletes, header, is_replay, transform
+from penstock.stream.judge import ORIGIN, WRITETIME, deletes, header, is_replay, message_origin, transform
 from penstock.stream.query import LOOK_S
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def with_record(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
     record. `plain`: a record of its run like any other, which its row can show.
     """
     good = F.col("reason").isNull()
-    run, item = _text(Header.RUN, F.lit("")), _text(Header.ITEM, _origin())
+    run, item = _text(Header.RUN, F.lit("")), _text(Header.ITEM, message_origin())
     plain = good & ~deletes(pipeline) & ~is_replay() & F.is_valid_utf8(run) & F.is_valid_utf8(item)
     # A header without a value is no absent one for the ledger.
     named = F.col("origin.headers")["key"]
@@ -262,10 +262,6 @@ def _is_shown(pipeline: Pipeline) -> Column:
 
 def _text(name: Header, otherwise: Column) -> Column:
     return F.coalesce(header(name).cast("string"), otherwise)
-
-
-def _origin() -> Column:
-    return F.concat_ws("/", "origin.topic", "origin.partition", "origin.offset")
 
 
 def _count(spans: Spans) -> int:

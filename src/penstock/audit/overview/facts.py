@@ -1,4 +1,4 @@
-"""What each server is asked for one look, for all pipelines at once. Every question is small, whatever there is."""
+"""The questions to each server for one look, for all pipelines at once. Every one is small, however much there is."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is remembered from one look to the next: since when a server is silent, how far the stream was, what waits."""
+"""Remembers from one look to the next: since when a server is silent, how far the stream was, what waits."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -51,7 +51,7 @@ class Reasons:
         self.messages = min(NEWEST, self.messages + 1)
         headers = message.headers
         if Header.RESOLVED in headers:
-            self._open.pop((message.key or b"").decode("utf-8", "backslashreplace"), None)
+            self._open.pop(message.key_text, None)
             return
         identity = replayed_letter(headers) or letter_id(message.key, message.value)
         self._open[identity] = headers.get(Header.REASON, "unknown")
