@@ -109,7 +109,7 @@ def secured(settings: Settings) -> Settings:
 
 
 def listening_elsewhere(home: Path, least: int) -> list[str]:
-    """Addresses beyond this machine at which processes of this home listen, of at least so many at which they listen."""
+    """Of the addresses at which this home's processes listen, `least` or more, those beyond this machine."""
     found = [
         one.laddr.ip
         for process in processes_of(home)

@@ -169,7 +169,7 @@ class StreamError(PenstockError):
 
 
 class StalledError(StreamError):
-    """A micro-batch is under way in which nothing happens; only a new process gets out of it."""
+    """An epoch is under way in which nothing happens; only a new process gets out of it."""
 
 
 class StoreError(PenstockError):

@@ -1,6 +1,6 @@
-"""The first half of the way: what the API has for a run -> messages in Kafka, every one acknowledged.
+"""The first half of the way: the API's records of a run become messages in Kafka, every one acknowledged.
 
-What the DAG's task calls is `run_ingest`. The same run and interval ask the same questions and publish under the same
+The DAG's task calls `run_ingest`. The same run and interval ask the same questions and publish under the same
 keys, so a retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all.
 An attempt that went through is reported to the counts, by which `ledger.reconcile` knows what should arrive.
 """
@@ -159,7 +159,7 @@ def run_ingest(
 
 
 def judge(pipeline: Pipeline, report: IngestReport) -> None:
-    """Whether a run that published everything is a success, by what its source declares.
+    """Returns where a run that published everything is a success by what its source declares.
 
     Raises:
         SourceAnswerError: it has fewer items than `at_least`.

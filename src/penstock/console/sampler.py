@@ -1,4 +1,4 @@
-"""The one that looks: as often as somebody watches or records flow, seldom else; all pages show what it saw last."""
+"""Looks at the servers for all pages: every second while somebody watches or records flow, every five seconds else."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What is known of the stack: for everybody to read (`StackState`), and as the supervisor records it (`Recorded`)."""
+"""The state of the stack: for everybody to read (`StackState`), and as the supervisor records it (`Recorded`)."""
 
 import hashlib
 import json

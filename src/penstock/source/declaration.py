@@ -1,4 +1,4 @@
-"""What is declared of an API: where it is, what is asked, how its answers hang together, what proves who asks."""
+"""The declaration of an API: its address, the parameters of a request, the paging, the credentials."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self

@@ -1,4 +1,4 @@
-"""Where something stands in an answer, and what to say when it does not stand there.
+"""Paths in an answer: the value that stands at one, or an error that says what stands there instead.
 
 A path is names with dots between them; a dot that is part of a name has a backslash before it: `@odata\\.nextLink`.
 """
@@ -55,7 +55,7 @@ def is_there(document: Any, path: str) -> bool:
 
 
 def at_in_an_object(document: Any, path: str, what: str) -> Any:
-    """The same where only the last name may be absent: an API leaves out its last cursor, not the object around it.
+    """As `at`, but only the last name may be absent: an API leaves out its last cursor, not the object around it.
 
     Raises:
         AbsentError: nothing leads there.

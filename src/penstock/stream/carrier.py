@@ -1,4 +1,4 @@
-"""What a pipeline goes through: prepared, its query started and followed, and attempted again if that may help.
+"""Carries one pipeline: prepares it, starts its query, follows it, and attempts it again where that may help.
 
 Each pipeline has a thread, so that what one waits for delays no other one.
 """

@@ -1,4 +1,4 @@
-"""What the driver does around each epoch: a micro-batch, or the part of the stream that real-time mode commits at once.
+"""The driver's work before and after each epoch: a micro-batch, or the part of the stream that real-time mode commits.
 
 The sink writes rows and letters, and counts. When all of an epoch is acknowledged, the counts are stored here; then
 Spark commits it.

@@ -1,4 +1,4 @@
-"""Where a stream is by its own checkpoint."""
+"""How far a stream has come, read from its own checkpoint."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the sink of `java/` takes: one row for each judged message, and the options that say where it goes."""
+"""The input of the sink in `java/`: one row for each judged message, and the options that say where it goes."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a backup says of itself: its first member, by which everything after it is judged."""
+"""The manifest of a backup: its first member, which lists every file after it with its sha256."""
 
 import json
 from importlib import metadata
