@@ -57,14 +57,14 @@ class Run:
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
-        """What stands on every message of the run."""
+        """The headers of every message of the run."""
         pipeline = self.pipeline
         attempt: dict[str, str] = {Header.ATTEMPT: self.attempt} if self.attempt else {}
         return {Header.PIPELINE: pipeline.name, Header.VERSION: str(pipeline.version), Header.RUN: self.id, **attempt}
 
 
 class IngestReport(BaseModel):
-    """What one run published. `fetched` is `acknowledged` + `rejected`, else there would be an error instead."""
+    """The report of one run. `fetched` is `acknowledged` + `rejected`, else there would be an error instead."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -35,7 +35,7 @@ class Seen:
 
 @dataclass
 class Look:
-    """What the first questions of a run brought."""
+    """The answers to the first requests of a run."""
 
     asked: dict[ShownUrl, int] = field(default_factory=dict)
     """Question -> items of its answer, all of them."""

@@ -74,14 +74,14 @@ class LetterPage:
 
 @dataclass(frozen=True)
 class TracePage:
-    """What is known of a record, or why nothing is."""
+    """The trace of a record, or why there is none."""
 
     trace: Trace | None
     problem: str
 
 
 class LetterTopic(Topics, Publisher, Protocol):
-    """What letters need of a `Broker`."""
+    """The part of a `Broker` that letters need."""
 
     def identity(self, topic: str) -> str: ...
 
@@ -188,7 +188,7 @@ class Desk:
         await self._with_index(pipeline, close)
 
     def services(self) -> StackState:
-        """With their memory."""
+        """The state of the stack, with the memory of each service."""
         return control.status(self._settings)
 
     def log(self, service: str) -> list[str]:
@@ -227,7 +227,7 @@ class Desk:
 
 
 def of_the_stack(findings: Iterable[Finding]) -> list[Finding]:
-    """Without those about the environment of whoever asks the doctor: here it would be the console's own."""
+    """The findings but for those about the environment of the one who asks: here it would be the console's own."""
     return [each for each in findings if each.subject not in ("environment", "proxies")]
 
 

@@ -16,7 +16,7 @@ from penstock.audit.overview import Overview, PipelinePart
 
 
 class Span(NamedTuple):
-    """How far back, and how far two points are apart."""
+    """A length of history, and the time between two of its points."""
 
     name: str
     seconds: int

@@ -38,7 +38,7 @@ _BETWEEN_S = 1.0
 
 @dataclass(frozen=True)
 class Latency:
-    """Of the records that were followed in the last 15 minutes."""
+    """Times of the records that were followed in the last 15 minutes: median, 99th percentile, and their number."""
 
     p50_s: float
     p99_s: float
@@ -82,7 +82,7 @@ class Probes:
             probe.join()
 
     def latencies(self, pipelines: Mapping[str, Pipeline]) -> dict[str, Latency]:
-        """Of these pipelines, where something was measured; from now on they are followed, and no others."""
+        """The measured latencies of these pipelines. From now on these are followed, and no others."""
         for name, probe in list(self._probes.items()):
             if pipelines.get(name) is not probe.pipeline:
                 self._probes.pop(name).end()
@@ -115,7 +115,7 @@ class Probe:
         self._thread.join()
 
     def latency(self) -> Latency | None:
-        """What was measured."""
+        """The latency of the records followed so far; None where there were none."""
         return self._samples.latency()
 
     def _run(self) -> None:

@@ -25,7 +25,7 @@ def moment(since_epoch: int, unit: timedelta = MILLISECOND) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be published. `timestamp` is aware: when the API's answer was received; Kafka keeps milliseconds."""
+    """A message to publish. `timestamp` is aware: when the API's answer was received; Kafka keeps milliseconds."""
 
     topic: str
     key: bytes | None
@@ -82,7 +82,7 @@ class Receipts:
 
 
 class Offsets(NamedTuple):
-    """What can be read of one partition: offsets from `first` up to and without `end`.
+    """The offsets of one partition that can be read, from `first` up to and without `end`.
 
     As long as a transaction is open, `end` is where it begins. Not every offset is a message, see `read.read`.
     """

@@ -55,7 +55,7 @@ class From:
 
     @property
     def template(self) -> Template | None:
-        """How the text is made; None for a plain path."""
+        """The template that the path is; None for a plain path."""
         return template_of(self.path)
 
 

@@ -42,7 +42,7 @@ def address_of_item(value: Any) -> Any:
 
 
 def base64_of_item(value: Any) -> Any:
-    """In the alphabet for addresses and file names, whichever of the two it is in; with its padding."""
+    """Base64 of either alphabet as base64 in the one for addresses and file names, with its padding."""
     if not isinstance(value, str):
         return value
     text = value.replace("-", "+").replace("_", "/").rstrip("=")

@@ -58,7 +58,7 @@ class EpochMillis:
 
 @dataclass(frozen=True)
 class Rfc2822:
-    """As in mails and in HTTP: `Wed, 12 Mar 2025 14:30:00 GMT`."""
+    """The times of mails and of HTTP: `Wed, 12 Mar 2025 14:30:00 GMT`."""
 
     def __call__(self, value: Any) -> datetime | None:
         try:

@@ -65,7 +65,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Items:
-    """Of a collection of texts, in expressions of Spark's SQL over `{0}`."""
+    """Checks of a collection of texts, as expressions of Spark's SQL over `{0}`."""
 
     are_text: str
     """Whether all items of the JSON value, a VARIANT, are text."""
@@ -338,7 +338,7 @@ _SPOKEN: Mapping[Any, str] = {IPAddress: "IPAddress"} | {
 
 
 def type_name(python: Any) -> str:
-    """As a declaration writes it."""
+    """The name of a type as a declaration writes it."""
     marker = next((part.name for part in get_args(python) if isinstance(part, Marker)), "")
     return marker or _SPOKEN.get(python) or str(getattr(python, "__name__", python))
 

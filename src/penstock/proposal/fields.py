@@ -46,7 +46,7 @@ class Field:
         return From(f"{{{path}}}" if self.kind.as_template else path, form=self.kind.form)
 
     def values(self, items: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """What stands there in each of the items; None where nothing does."""
+        """The field's value in each of the items; None where there is none."""
         return [value_at(self.path, item) for item in items]
 
 

@@ -25,7 +25,7 @@ _SOURCE = ("url", "items", "params", "auth", "paging", "total", "ndjson")
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a file says: everything that is written into it."""
+    """Everything that is written into the file of a declaration."""
 
     name: str
     fields: Sequence[Field]

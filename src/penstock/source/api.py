@@ -52,7 +52,7 @@ class Answer:
 
 
 def address(name: str, source: Source, settings: SourceSettings) -> str:
-    """Where the source of the pipeline of this name is: by its setting, else as declared.
+    """The address of the source of the pipeline with this name: by its setting, else as declared.
 
     The simulator stands for one API only: that of the pipeline `users`, as long as it declares that one's address.
     """

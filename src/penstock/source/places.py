@@ -43,7 +43,7 @@ class AbsentError(Exception):
 
 
 def at(document: Any, path: str) -> Any:
-    """What stands at a dotted path of nested objects; "" is the root, and None is what is absent or null."""
+    """The value at a dotted path of nested objects; "" is the root, and None stands for what is absent or null."""
     return _at(document, _names(path))
 
 
@@ -97,7 +97,7 @@ def items_in(document: Any, items: Items) -> list[Any]:
 
 
 def came(document: Any, what: str = "the answer") -> str:
-    """What an answer or an item consists of, in words: names of keys, never values."""
+    """A description of an answer or an item for an error: the names of its keys, never values."""
     if isinstance(document, Mapping):
         names = [reprlib.repr(name)[1:-1] for name in list(document)[:_MOST_KEYS]]
         more = f" and {len(document) - _MOST_KEYS} more" if len(document) > _MOST_KEYS else ""
@@ -106,7 +106,7 @@ def came(document: Any, what: str = "the answer") -> str:
 
 
 def kind_came(value: Any) -> str:
-    """What a value of JSON is, never the value."""
+    """The kind of a value of JSON for an error, never the value."""
     for kind, name in ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "text")):
         if isinstance(value, kind):
             return name

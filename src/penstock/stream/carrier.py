@@ -114,7 +114,7 @@ class Carrier:
 
     @property
     def stalled(self) -> StalledError | None:
-        """What only a new process gets out of."""
+        """The failure that only a new process gets out of, if that is what happened."""
         return self.failure if isinstance(self.failure, StalledError) else None
 
     def _carry(self) -> None:

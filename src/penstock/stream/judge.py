@@ -138,7 +138,7 @@ def resolves() -> Column:
 
 
 def letter(pipeline: Pipeline) -> Column:
-    """What a row of `transform` publishes: the dead letter of a message that is rejected, the resolution that a good
+    """The message that a row of `transform` publishes: the dead letter of a rejected one, the resolution that a good
     replay is, or null.
 
     A dead letter has the original value, null included. Its key is where it came from, so that an epoch done again
@@ -177,7 +177,7 @@ def _original_ms() -> Column:
 
 
 def message_origin() -> Column:
-    """Where a row's message stands: `topic/partition/offset`."""
+    """The place of a row's message: `topic/partition/offset`."""
     return F.concat_ws("/", "origin.topic", "origin.partition", "origin.offset")
 
 

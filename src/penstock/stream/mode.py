@@ -51,7 +51,7 @@ class Room:
 
 
 class Modes:
-    """Which mode is the right one, as long as a stream runs. `look` asks for the room; `wanted` is the setting's."""
+    """Chooses the mode as long as a stream runs. `look` asks for the room; `wanted` is the setting's."""
 
     def __init__(
         self, wanted: Mode, look: Callable[[], Room], name: str, now_s: Callable[[], float] = time.monotonic

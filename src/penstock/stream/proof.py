@@ -52,7 +52,7 @@ Spans = Mapping[int, Offsets]
 
 
 class Stored(NamedTuple):
-    """What is proved of one run: so many different items and keys in so many messages."""
+    """The proved part of one run: so many different items and keys in so many messages."""
 
     messages: int
     items: int
@@ -179,7 +179,7 @@ class Join:
 
 
 def with_record(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
-    """What the join needs of the result of `judge.transform`; the record's columns come last, null where there is no
+    """The columns that the join needs of the result of `judge.transform`; the record's come last, null without a
     record. `plain`: a record of its run like any other, which its row can show.
     """
     good = F.col("reason").isNull()
@@ -200,7 +200,7 @@ def with_record(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
 
 
 def origins(letters: DataFrame, pipeline: Pipeline) -> DataFrame:
-    """Where the messages came from that a letter names, whatever else it says."""
+    """The places of the messages that letters name, whatever else the letters say."""
     key, form = F.col("key").cast("string"), rf"^\Q{pipeline.topic}\E/(\d{{1,9}})/(\d{{1,18}})\z"
     partition, offset = F.regexp_extract(key, form, 1), F.regexp_extract(key, form, 2)
     named = letters.select(

@@ -18,7 +18,7 @@ _EXAMPLES = 5
 
 
 class Rows(Protocol):
-    """What the ledger needs of `Store`."""
+    """The part of a `Store` that the ledger needs."""
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]: ...
 

@@ -10,7 +10,7 @@ _NO_ROW = "no row"
 
 
 class Difference(NamedTuple):
-    """What a row does not show of a record; names columns, never their values."""
+    """The columns in which a row does not show a record; names columns, never their values."""
 
     why: str
     """Empty when it shows all of it."""

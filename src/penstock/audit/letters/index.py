@@ -22,7 +22,7 @@ _AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class Letter:
-    """What is known of one letter, without its bytes. Texts are as the headers have them, whoever wrote those."""
+    """One dead letter without its bytes. Texts are as the headers have them, whoever wrote those."""
 
     id: str
     reason: str

@@ -14,7 +14,7 @@ _TIMEOUT_S = 2.0
 
 
 class Reasons:
-    """Of one topic of dead letters. Each `refresh` reads what is new since the last one."""
+    """Counts the reasons in one topic of dead letters. Each `refresh` reads the messages since the last one."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic

@@ -68,7 +68,7 @@ class Member(_Frozen):
 
 
 class Manifest(_Frozen):
-    """Of which versions, of what kind of stack, when, and each file with its sha256."""
+    """The versions and the kind of the stack, the time, and each file with its sha256."""
 
     format: int
     versions: dict[str, Number]
@@ -104,7 +104,7 @@ class Manifest(_Frozen):
 
 
 def current_versions() -> dict[str, str]:
-    """Of what reads the data: a newer one may have written what an older one cannot read."""
+    """The versions of everything that reads the data: a newer one may write what an older one cannot read."""
     return {
         "penstock": metadata.version("penstock"),
         "kafka": _jar("kafka", f"kafka_{SCALA}"),
