@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from penstock import extras
 from penstock.errors import BackupError
 from penstock.servers import postgres
-from penstock.servers.jars.locked import locked
+from penstock.servers.jars.locked import version_of
 from penstock.servers.spark import SCALA
 
 FILE_NAME = "penstock-backup.json"
@@ -107,17 +107,13 @@ def current_versions() -> dict[str, str]:
     """The versions of everything that reads the data: a newer one may write what an older one cannot read."""
     return {
         "penstock": metadata.version("penstock"),
-        "kafka": _jar("kafka", f"kafka_{SCALA}"),
-        "kafka with zookeeper": _jar("zookeeper", f"kafka_{SCALA}"),
-        "cassandra": _jar("cassandra", "cassandra-all"),
+        "kafka": version_of("kafka", f"kafka_{SCALA}"),
+        "kafka with zookeeper": version_of("zookeeper", f"kafka_{SCALA}"),
+        "cassandra": version_of("cassandra", "cassandra-all"),
         "spark": extras.version("pyspark"),
         "airflow": extras.version("apache-airflow"),
         "postgres": str(postgres.MAJOR),
     }
-
-
-def _jar(name: str, artifact: str) -> str:
-    return next(jar.version for jar in locked(name) if jar.artifact == artifact)
 
 
 def parsed(text: bytes, name: str) -> Manifest:
