@@ -44,6 +44,17 @@ _AIMS: Mapping[str, Sequence[Aim]] = {
 }
 """By part; those of the drain are meant for the large backlog."""
 _SMALL, _LARGE = "drain-200000", "drain-2000000"
+_KNOWN_AS = {
+    "dsbulk": "DSBulk, from a file",
+    "bento": "Bento, tuned",
+    "tutorial": "the tutorials' Spark code, corrected",
+    "latte": "latte: single-row INSERTs, nothing read",
+}
+"""The others' names in README."""
+_CLIENT = ("client", "executor")
+"""The roles of a contender's own processes."""
+_NO_FIGURES = ("wrong", "curve")
+"""What an outcome holds beside its figures."""
 
 
 def write(results: Path, docs: Path, readme: Path) -> None:
@@ -118,12 +129,6 @@ def _drain_cells(kept: Sequence[Mapping[str, Any]]) -> str:
     return f"{' | '.join(rates)} | {' + '.join(cpu)} | {memory}"
 
 
-_CLIENT = ("client", "executor")
-
-
-_NO_FIGURES = ("wrong", "curve")
-
-
 def _plain_table(outcomes: Mapping[str, Any], _: Mapping[str, Any]) -> list[str]:
     keys = list(
         dict.fromkeys(key for rounds in outcomes.values() for one in rounds for key in one if key not in _NO_FIGURES)
@@ -137,7 +142,7 @@ def _plain_table(outcomes: Mapping[str, Any], _: Mapping[str, Any]) -> list[str]
 
 
 def _ratios(name: str, outcomes: Mapping[str, Any]) -> list[str]:
-    """Of all pairs in which no round was wrong."""
+    """The table of the ratios that are aimed at, with the aims; empty where there is none."""
     rows = [
         f"| {aim.one} ÷ {aim.other} | {aim.key} | {found} | {aim.wanted} |"
         for aim in _AIMS.get(name.partition("-")[0], ())
@@ -161,14 +166,6 @@ def _quoted(small: Mapping[str, Any], large: Mapping[str, Any]) -> list[str]:
         both = (_ratio(outcomes, aim) or "–" for outcomes in (small, large))
         lines.append(f"| {_KNOWN_AS[aim.other]} | {' | '.join(both)} |")
     return lines
-
-
-_KNOWN_AS = {
-    "dsbulk": "DSBulk, from a file",
-    "bento": "Bento, tuned",
-    "tutorial": "the tutorials' Spark code, corrected",
-    "latte": "latte: single-row INSERTs, nothing read",
-}
 
 
 def _growth(small: Mapping[str, Any], large: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from penstock.servers.stack import STACK, stack
 from penstock.source import Interval
 from rig.stacks import settings_in
 
-CHECKPOINT_IN_USE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
+STARTED_ALONE = ("cassandra", "kafka", "spark-worker", "airflow-api-server")
 FIRST_ROW_TIMEOUT_S = 120
 
 
@@ -69,7 +69,7 @@ def measure(settings: Settings, rounds: int, idle_s: float) -> list[str]:
     control.down(settings)
     times: dict[str, list[float]] = {}
     for _ in range(rounds):
-        for name in CHECKPOINT_IN_USE:
+        for name in STARTED_ALONE:
             times.setdefault(f"warm start of {name} alone, with what it needs", []).append(
                 seconds(partial(up, settings, name))
             )

@@ -21,15 +21,14 @@ _OVER_S = 20.0
 _PAINTS = 15
 _PARTS = "head,services,refused,say-users,flow-users,runs-users,charts-users"
 """What the page of a pipeline asks for."""
-
-
 _PAINT = """() => new Promise((found) => new PerformanceObserver((list) => {
   for (const entry of list.getEntriesByName("first-contentful-paint")) found(entry.startTime);
 }).observe({ type: "paint", buffered: true }))"""
+"""Tells, once it is known, when the page first had content, in milliseconds."""
 
 
 def main() -> None:
-    """Of the stack of the settings, in which nothing flows."""
+    """Measures the console of the stack that the settings name; nothing should flow in it."""
     settings = read_settings()
     pid = control.status(settings, memory=False).service("console").pid
     shares = {}
@@ -43,7 +42,7 @@ def main() -> None:
 
 
 def _share(process: psutil.Process) -> float:
-    """Of one core."""
+    """The share of one core that the process uses while it is watched."""
     before = process.cpu_times()
     threading.Event().wait(_OVER_S)
     after = process.cpu_times()
@@ -52,7 +51,7 @@ def _share(process: psutil.Process) -> float:
 
 @contextmanager
 def _watching(settings: Settings, pages: int) -> Iterator[None]:
-    """As many connections as so many pages that are seen."""
+    """Holds as many connections open as this many pages that somebody sees."""
     ending, url = threading.Event(), address(settings).partition("?")[0]
 
     def watch() -> None:

@@ -4,8 +4,10 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
+import psutil
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from penstock.cassandra import Store
@@ -16,6 +18,7 @@ from penstock.network import tls
 from penstock.servers.cassandra import cassandra
 from penstock.servers.java import Java
 from penstock.servers.kafka import kafka
+from rig.stacks import processes_of
 from tests.certificates import Authority
 
 CORE = "hush4711"
@@ -103,6 +106,18 @@ def secured(settings: Settings) -> Settings:
         kafka={**files, **sasl, "security_protocol": "SASL_SSL", "delivery_timeout_s": 20},
         cassandra={**files, **login},
     )
+
+
+def listening_elsewhere(home: Path, least: int) -> list[str]:
+    """Of the addresses at which this home's processes listen, `least` or more, those beyond this machine."""
+    found = [
+        one.laddr.ip
+        for process in processes_of(home)
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    assert len(found) >= least
+    return [address for address in found if not ip_address(address.removeprefix("::ffff:")).is_loopback]
 
 
 def changed(settings: Settings, **sections: Mapping[str, object]) -> Settings:

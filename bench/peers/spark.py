@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -11,12 +12,13 @@ from bench.peers.contender import Command, Contender
 from bench.place import Place
 from penstock.config import Settings
 from penstock.servers import apps, jars
+from penstock.servers.jars.locked import version_of
 from penstock.servers.java import find_java
-from penstock.servers.spark import driver_environment
+from penstock.servers.spark import SCALA, driver_environment
 
 Offsets = Literal["earliest", "latest"]
-SPARK = "4.2.0"
-CONNECTOR = "3.5.1"
+_CONNECTOR = version_of("spark", f"spark-cassandra-connector_{SCALA}")
+_VERSIONS = f"Spark {version('pyspark')}, connector {_CONNECTOR}"
 
 
 def ours(settings: Settings, starting_offsets: Offsets = "earliest") -> Contender:
@@ -33,7 +35,7 @@ def ours(settings: Settings, starting_offsets: Offsets = "earliest") -> Contende
 
     heaps = f"driver {settings.heaps.spark_driver}, executor {settings.heaps.spark_executor}"
     what = "the shipped pipeline: validation, dead letters, write times and ledger"
-    return Contender("ours", what, f"Spark {SPARK}, connector {CONNECTOR}", heaps, command)
+    return Contender("ours", what, _VERSIONS, heaps, command)
 
 
 def tutorial(settings: Settings, starting_offsets: Offsets = "earliest") -> Contender:
@@ -55,7 +57,7 @@ def tutorial(settings: Settings, starting_offsets: Offsets = "earliest") -> Cont
 
     heaps = f"driver 1g, executor {settings.heaps.spark_executor}"
     what = "the tutorials' Spark code, bugs fixed, connector defaults"
-    return Contender("tutorial", what, f"Spark {SPARK}, connector {CONNECTOR}", heaps, command)
+    return Contender("tutorial", what, _VERSIONS, heaps, command)
 
 
 def reference(dataset: Dataset) -> str:

@@ -74,7 +74,7 @@ class RunTimes:
 
 @dataclass(frozen=True)
 class Timetable:
-    """What a DAG did last and will do next."""
+    """The newest run of a DAG, and the time of its next one."""
 
     is_paused: bool
     next_run_at: datetime | None
@@ -84,7 +84,7 @@ class Timetable:
 
 @dataclass(frozen=True)
 class Health:
-    """What Airflow says of itself: the state of each part, and its clock (the header `Date`, where there is one)."""
+    """Airflow's own report: the state of each part, and its clock (the header `Date`, where there is one)."""
 
     parts: Mapping[str, str | None]
     date: str | None

@@ -63,7 +63,7 @@ class FolderError(ConfigError):
 
 
 class NetworkError(ConfigError):
-    """What the environment says of proxies and of trusted authorities cannot be used."""
+    """A proxy or a trusted authority that the environment names cannot be used."""
 
     def __init__(self, what: str, remedy: str) -> None:
         self.what = what
@@ -169,7 +169,7 @@ class StreamError(PenstockError):
 
 
 class StalledError(StreamError):
-    """A micro-batch is under way in which nothing happens; only a new process gets out of it."""
+    """An epoch is under way in which nothing happens; only a new process gets out of it."""
 
 
 class StoreError(PenstockError):
@@ -179,7 +179,7 @@ class StoreError(PenstockError):
 
 
 class LedgerError(PenstockError):
-    """What went into the pipeline is not what came out of it."""
+    """The records that went into the pipeline are not those that came out of it."""
 
     exit_code = 7
 

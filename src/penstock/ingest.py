@@ -1,6 +1,6 @@
-"""The first half of the way: what the API has for a run -> messages in Kafka, every one acknowledged.
+"""The first half of the way: the API's records of a run become messages in Kafka, every one acknowledged.
 
-What the DAG's task calls is `run_ingest`. The same run and interval ask the same questions and publish under the same
+The DAG's task calls `run_ingest`. The same run and interval ask the same questions and publish under the same
 keys, so a retry stores nothing twice; after a failure half of the records may be in the topic, and the retry sends all.
 An attempt that went through is reported to the counts, by which `ledger.reconcile` knows what should arrive.
 """
@@ -57,14 +57,14 @@ class Run:
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
-        """What stands on every message of the run."""
+        """The headers of every message of the run."""
         pipeline = self.pipeline
         attempt: dict[str, str] = {Header.ATTEMPT: self.attempt} if self.attempt else {}
         return {Header.PIPELINE: pipeline.name, Header.VERSION: str(pipeline.version), Header.RUN: self.id, **attempt}
 
 
 class IngestReport(BaseModel):
-    """What one run published. `fetched` is `acknowledged` + `rejected`, else there would be an error instead."""
+    """The report of one run. `fetched` is `acknowledged` + `rejected`, else there would be an error instead."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -159,7 +159,7 @@ def run_ingest(
 
 
 def judge(pipeline: Pipeline, report: IngestReport) -> None:
-    """Whether a run that published everything is a success, by what its source declares.
+    """Returns where a run that published everything is a success by what its source declares.
 
     Raises:
         SourceAnswerError: it has fewer items than `at_least`.

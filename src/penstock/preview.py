@@ -1,4 +1,4 @@
-"""What a run would bring, without a server: the first questions to the API, and what becomes of the first items."""
+"""The first items of a run, judged without a server: asked of the API, made records or rejected, and not published."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from penstock.pipelines.contract import Pipeline, Record
 from penstock.pipelines.record import Rejected, from_api
 from penstock.simulator import Simulator
 from penstock.source import Ask, Interval, Offset, Page, Source
-from penstock.source.api import Answer, Api, address
+from penstock.source.api import Answer, Api, address, asked_once
 from penstock.source.paging import Place
 from penstock.source.places import AbsentError, items_in, overlaps
 from penstock.urls import ShownUrl, shown
@@ -35,7 +35,7 @@ class Seen:
 
 @dataclass
 class Look:
-    """What the first questions of a run brought."""
+    """The answers to the first requests of a run."""
 
     asked: dict[ShownUrl, int] = field(default_factory=dict)
     """Question -> items of its answer, all of them."""
@@ -55,12 +55,11 @@ def first_items(settings: Settings, pipeline: Pipeline, interval: Interval, coun
         SourceError: it gave no usable answer.
     """
     source = pipeline.source
-    waits = {"attempts": 1, "connect_timeout_s": PATIENCE_S, "read_timeout_s": PATIENCE_S}
     with (
         _answering(settings, address(pipeline.name, source, settings.source)) as place,
         Api(
             source,
-            settings.source.model_copy(update=waits),
+            asked_once(settings.source, PATIENCE_S),
             address=place,
             transport=http.transport(settings.own_hosts()),
         ) as api,

@@ -1,4 +1,4 @@
-"""What of an address may be shown: in errors, logs, headers and pages.
+"""Makes addresses fit to be shown in errors, logs, headers and pages: without what lets their reader in.
 
 An address may hold what lets its holder in: a user name and a password before the host, an API key in the query.
 """

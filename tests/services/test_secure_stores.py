@@ -3,9 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
-from ipaddress import ip_address
 
-import psutil
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -25,6 +23,7 @@ from penstock.servers.principals import WITH_PASSWORD, Principal
 from penstock.servers.secrets import begin_rotation
 from rig.stacks import processes_of, settings_in
 from tests.matrix import TIMEOUT_S, expected, measured, table
+from tests.secured import listening_elsewhere
 
 STORES = ("kafka", "cassandra")
 
@@ -59,14 +58,7 @@ def lets_in(settings: Settings, name: str, password: str) -> bool:
 
 
 def test_only_loopback_is_listened_on(secure: Settings) -> None:
-    listening = [
-        one.laddr
-        for process in processes_of(secure.home)
-        for one in process.net_connections("inet")
-        if one.status == psutil.CONN_LISTEN
-    ]
-    assert len(listening) >= 5
-    assert [one for one in listening if not ip_address(one.ip.removeprefix("::ffff:")).is_loopback] == []
+    assert listening_elsewhere(secure.home, least=5) == []
 
 
 def test_nobody_is_let_in_without_password_certificate_and_tls(secure: Settings) -> None:

@@ -23,7 +23,7 @@ AT_US = int(AT.timestamp()) * 1_000_000 + AT.microsecond
 
 
 class Reading(Record):
-    """A record with every type that a declaration may have."""
+    """A record with text, numbers, a truth value and a time."""
 
     sensor: Annotated[UUID, From("sensor")]
     name: Annotated[Text | None, From("name")] = None
@@ -57,7 +57,7 @@ def cql(stack_settings: Settings) -> Iterator[Session]:
 
 @pytest.fixture
 def own(store: Store, cql: Session, pipeline: Pipeline) -> Iterator[Pipeline]:
-    """A pipeline with every type and a table of this test."""
+    """A pipeline of readings with a table of this test."""
     changes = {"record": Reading, "key": "sensor", "keyspace": f"t{uuid4().hex}", "table": "readings"}
     own = pipeline.model_copy(update=changes)
     store.ensure_table(own)

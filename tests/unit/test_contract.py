@@ -90,7 +90,7 @@ def test_creates_the_table_of_the_mission() -> None:
     assert table.count(" text") == 10
 
 
-def test_every_value_that_a_user_can_have_fits_the_json_schema() -> None:
+def test_a_user_fits_the_json_schema() -> None:
     record = from_bytes(USERS, _json(VALUE))
     assert isinstance(record, Record)
     jsonschema.Draft202012Validator(USERS.json_schema()).validate(record.model_dump(mode="json"))

@@ -1,7 +1,8 @@
 """An item of the API becomes a record or a rejection; a record and its bytes are the same thing."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.pipelines.contract import From, Record
+from penstock import Int32, IPAddress, JsonText
+from penstock.pipelines.contract import Column, From, Record
 from penstock.pipelines.record import Reason, Rejected, from_api, from_bytes, to_bytes
+from penstock.pipelines.types import TYPES
 from penstock.users import USERS, User
+from tests.quakes import QUAKES, Quake
 
 ANSWER = Path(__file__).parents[1] / "data" / "randomuser-1.4.json"
 ID = "10cd8b3e-6196-4359-863a-5f09769aa5ad"
@@ -20,7 +24,7 @@ GOOD: dict[str, Any] = {"id": ID, "first_name": "Işıl", "last_name": "Ü", "em
 
 
 class Reading(Record):
-    """A record with a column of every type."""
+    """A record with text, numbers, a truth value and a time."""
 
     id: Annotated[UUID, From("id")]
     text: Annotated[str | None, From("text")] = None
@@ -217,6 +221,11 @@ def test_names_the_field_and_not_the_value() -> None:
 
 SOME = st.text(min_size=1)
 ANY = st.none() | st.text()
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 @settings(deadline=None)
@@ -232,33 +241,44 @@ def test_users_of_every_script_survive_the_way_through_bytes(record: User) -> No
     assert from_bytes(USERS, to_bytes(record)) == record
 
 
+_VALUES: dict[Any, st.SearchStrategy[Any]] = {
+    UUID: st.uuids(),
+    str: SOME,
+    int: st.integers(-(2**63), 2**63 - 1),
+    Int32: st.integers(-(2**31), 2**31 - 1),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    Decimal: st.decimals(-(10**30), 10**30, places=5),
+    bool: st.booleans(),
+    datetime: st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - see timezones
+    date: st.dates(),
+    IPAddress: st.ip_addresses(v=4) | st.ip_addresses(v=6).filter(lambda one: not one.ipv4_mapped),
+    bytes: st.binary(),
+    list[str]: st.lists(st.text()),
+    set[str]: st.sets(st.text()),
+    dict[str, str]: st.dictionaries(st.text(), st.text()),
+    JsonText: JSON.map(json.dumps),
+}
+
+
+def test_values_of_every_type_are_drawn() -> None:
+    assert _VALUES.keys() == TYPES.keys() == {column.python for column in QUAKES.columns}
+
+
+def _drawn(column: Column) -> st.SearchStrategy[Any]:
+    values = _VALUES[column.python]
+    return values if column.required else st.none() | values
+
+
 @settings(deadline=None)
-@given(
-    st.builds(
-        Reading,
-        id=st.uuids(),
-        text=ANY,
-        whole=st.none() | st.integers(-(2**63), 2**63 - 1),
-        real=st.none() | st.floats(allow_nan=False, allow_infinity=False),
-        yes=st.none() | st.booleans(),
-        at=st.none() | st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - see timezones
-    )
-)
-def test_every_type_survives_the_way_through_bytes(record: Reading) -> None:
-    assert from_bytes(READINGS, to_bytes(record)) == record
+@given(st.builds(Quake, **{column.name: _drawn(column) for column in QUAKES.columns}))
+def test_every_type_survives_the_way_through_bytes(record: Quake) -> None:
+    assert from_bytes(QUAKES, to_bytes(record)) == record
 
 
 @settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode))
 def test_no_bytes_raise(received: bytes) -> None:
     rejection(from_bytes(USERS, received))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
 
 
 @settings(deadline=None)

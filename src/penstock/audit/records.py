@@ -28,7 +28,7 @@ class Sent:
 
 
 def of_run(broker: Broker, pipeline: Pipeline, run: RunCounts, most: int) -> list[Sent]:
-    """Up to `most` of its newest messages, the newest first."""
+    """Up to `most` of the run's newest messages, the newest first."""
     ends: dict[int, int] = {}
     for report in run.reports.values():
         ends |= {number: max(last + 1, ends.get(number, 0)) for number, last in report.last.items()}

@@ -55,7 +55,7 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Trace:
-    """What was found, and how much was searched for it."""
+    """The result of a search for one record, and how much was searched."""
 
     wanted: str
     messages: tuple[Occurrence, ...]

@@ -54,7 +54,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Counted:
-    """What of a stream is counted: partition -> last offset, and the number of its last report."""
+    """How far a stream is counted: partition -> last offset, and the number of its last report."""
 
     position: Mapping[int, int]
     report: int
@@ -76,7 +76,7 @@ class Report:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """What is known of one run without looking at the data."""
+    """The counts of one run, from which it is known without looking at the data."""
 
     run: str
     reports: dict[str, Report]
@@ -153,7 +153,7 @@ class Counts:
         return Counted({**counted.position, **passed}, number)
 
     def resume(self, stream: str, batch: int, begins: Mapping[int, int]) -> Counted:
-        """What of a stream is counted. What a report left that was not finished is taken back.
+        """How far a stream is counted. Takes back the counts of a report that was not finished.
 
         To be called before the first report of a query. By its checkpoint the stream goes on with that batch, at
         `begins`, partition -> offset: it is asked where a version reported that did not keep the number of reports.
@@ -191,7 +191,7 @@ class Counts:
         return self._cql(_RESOLVE)
 
     def runs(self, run: str | None = None, newest: int | None = None) -> list[RunCounts]:
-        """What is known of each run, or of the named one, or of so many of the newest; the newest first."""
+        """The counts of each run, or of the named one, or of so many of the newest; the newest first."""
         which, values = ("AND run = ?", (run,)) if run is not None else ("", ())
         reported = list(self._execute(f"{_REPORTS_OF} {which}", *values))
         taken = list(self._execute(f"{_TALLIES_OF} {which}", *values))

@@ -12,7 +12,7 @@ _CLASSES = frozenset({"class", "sstable_compression"})
 
 
 def other_options(pipeline: Pipeline, found: Mapping[str, Any]) -> dict[str, str]:
-    """The declared options of which the table has others: their names, and what it has, in CQL.
+    """The declared options that differ in the table: name -> the value that the table has, in CQL.
 
     `found` is the table's row of `system_schema.tables`. Of a map only the declared entries are compared, as
     Cassandra adds defaults. What this Cassandra does not tell is not compared.

@@ -39,7 +39,7 @@ class Property:
 
 
 def properties(store: Store, pipeline: Pipeline, retention: timedelta) -> list[Property]:
-    """What a person should know of the table, if it is there; `retention` is the topic's."""
+    """The properties that a person should know of, if the table is there; `retention` is the topic's."""
     found = store.execute(_TABLE, (pipeline.keyspace, pipeline.table))
     if not found:
         return []

@@ -30,8 +30,6 @@ from penstock.config.reader import (
 )
 from penstock.config.sections import (
     CLUSTER,
-    LAST_OFFSET,
-    LAST_PORT,
     LOOPBACK,
     AirflowSettings,
     CassandraSettings,
@@ -44,9 +42,9 @@ from penstock.config.sections import (
     SourceSettings,
     SparkSettings,
     StackSettings,
-    is_url,
 )
 from penstock.config.settings import Settings
+from penstock.config.values import LAST_OFFSET, LAST_PORT, is_url
 
 __all__ = [
     "CLUSTER",

@@ -1,121 +1,26 @@
 """The sections of the settings: which there are, what they default to, what is allowed."""
 
-import json
-import os
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from penstock.config.credentials import DatabasePassword, FernetKey, LoginName, Secret, SigningKey, UserName
+from penstock.config.values import (
+    NAMES,
+    ConsistencyLevel,
+    File,
+    Heap,
+    NamedSecrets,
+    Place,
+    PortNumber,
+    Seconds,
+    SparkConf,
+    Urls,
+)
 
 LOOPBACK = "127.0.0.1"
 CLUSTER = (LOOPBACK, "127.0.0.2", "127.0.0.3")
 """Addresses of the nodes of the cluster profile: one machine's, and the same ports on each."""
-LAST_PORT = 65_535
-LAST_OFFSET = 50_000
-PortNumber = Annotated[int, Field(ge=1, le=LAST_PORT)]
-Heap = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
-"""A JVM heap as `-Xmx` takes it, e.g. 512m or 2g."""
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_NAMES = r"^\s*([A-Za-z_][A-Za-z0-9_]*\s*(,\s*|$))*$"
-ConsistencyLevel = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM"]
-
-
-def _somebodys(value: object) -> object:
-    """A path that may begin with ~ or ~name, if there is such a home."""
-    if isinstance(value, str):
-        try:
-            Path(value).expanduser()
-        except RuntimeError as error:
-            raise ValueError(f"{value!r} is in the home of nobody") from error
-    return value
-
-
-def _named(value: object) -> object:
-    # Path("") is the working folder: an empty variable would make that the home, which `down --delete-data` empties.
-    if value == "":
-        raise ValueError("it names no folder")
-    return _somebodys(value)
-
-
-Folder = Annotated[Path, BeforeValidator(_named)]
-
-
-def real_folder(path: Path) -> Path:
-    """The one spelling of a folder, whatever links lead to it: a second command shall see that it is the same one."""
-    return Path(os.path.realpath(path.expanduser()))
-
-
-def _from_everywhere(value: str) -> str:
-    # Links stay: the file behind one may be changed for another, as a renewed certificate is.
-    return str(Path(value).expanduser().absolute()) if value else ""
-
-
-File = Annotated[str, BeforeValidator(_somebodys), AfterValidator(_from_everywhere)]
-"""A file or folder of the user's, empty where there is none. Absolute: our servers run in folders of their own."""
-
-
-def is_url(place: str) -> bool:
-    """Whether a `Place` is an address such as `s3a://bucket/folder`, not a folder of this machine."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) is not None
-
-
-def _one_spelling(value: str) -> str:
-    place = unquote(urlsplit(value).path) if value.startswith("file:") else value
-    return str(real_folder(Path(place))) if place and not is_url(place) else place
-
-
-Place = Annotated[str, BeforeValidator(_somebodys), AfterValidator(_one_spelling)]
-"""A folder, absolute, or the URL of one that is not on this machine; empty where there is none."""
-
-
-def _options(value: object) -> object:
-    """TOML reads `spark.sql.x = 1` as tables within tables; the environment holds JSON."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value or "{}")
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-    return dict(_flat(value)) if isinstance(value, Mapping) else value
-
-
-def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, str(value).lower() if isinstance(value, bool) else str(value)
-
-
-SparkConf = Annotated[dict[str, str], BeforeValidator(_options)]
-
-
-def _table(value: object) -> object:
-    """A table in the file, JSON in the environment."""
-    return json.loads(value or "{}") if isinstance(value, str) else value
-
-
-def _names(value: object) -> object:
-    """A list in the file, names with commas between in the environment."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-References = Annotated[tuple[str, ...], BeforeValidator(_names)]
-Urls = Annotated[dict[str, str], BeforeValidator(_table)]
-NamedSecrets = Annotated[dict[str, Secret], BeforeValidator(_table)]
 
 
 class Section(BaseModel):
@@ -202,7 +107,7 @@ class StackSettings(Section):
     """TLS, credentials of its own for each client and least rights, in Kafka, Cassandra and Spark."""
     listen: str = LOOPBACK
     """Address that the servers listen on; 0.0.0.0 inside a container, whose engine decides who comes in."""
-    pass_environment: Annotated[str, StringConstraints(pattern=_NAMES)] = ""
+    pass_environment: Annotated[str, StringConstraints(pattern=NAMES)] = ""
     """Names of variables of your environment, separated by commas, that the stream and Airflow's parts get too."""
     silence_s: float = Field(default=300, ge=0, allow_inf_nan=False)
     """How long a server that was ready may give no good answer before it is restarted; 0 means for ever."""

@@ -11,26 +11,21 @@ from penstock.config.console import ConsoleSettings
 from penstock.config.names import as_text, leaves, variable_of
 from penstock.config.sections import (
     CLUSTER,
-    LAST_OFFSET,
-    LAST_PORT,
     LOOPBACK,
     AirflowSettings,
     CassandraSettings,
     DownloadSettings,
-    File,
-    Folder,
     Heaps,
     Hosts,
     KafkaSettings,
     Ports,
-    References,
     SecretSettings,
     Section,
     SourceSettings,
     SparkSettings,
     StackSettings,
-    real_folder,
 )
+from penstock.config.values import LAST_OFFSET, LAST_PORT, File, Folder, References, real_folder
 from penstock.errors import ConfigError
 
 _OF_A_CLUSTER: Mapping[str, Mapping[str, Any]] = {

@@ -33,7 +33,7 @@ _HEADERS: Mapping[str, str] = {
 
 
 def is_free(path: str) -> bool:
-    """Without the token: whether it runs, and what has nothing in it. No answer to such a path may be a page."""
+    """Whether the path needs no token: the health check, styles and scripts. No answer to such a path may be a page."""
     return path == "/healthz" or path.startswith("/static/")
 
 

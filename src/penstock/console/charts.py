@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock.console.history import Point, Span, as_columns, rates
+from penstock.console.history import LARGEST_GAP, Point, Span, as_columns, rates
 
 WIDTH, HEIGHT = 300, 72
-_GAP = 6
 _TOP, _BOTTOM = 6, 4
 
 
@@ -42,7 +41,7 @@ def _chart(title: str, values: Mapping[float, float], span: Span, now_s: float, 
     start_s = now_s - span.seconds
     parts = [
         [(_x(at_s, start_s, span), _y(value / top)) for at_s, value in part]
-        for part in _unbroken(values.items(), span.step_s * _GAP)
+        for part in _unbroken(values.items(), span.step_s * LARGEST_GAP)
     ]
     line = " ".join(_path(part) for part in parts)
     area = " ".join(f"{_path(part)} V{HEIGHT} H{part[0][0]} Z" for part in parts)

@@ -1,4 +1,4 @@
-"""What a page needs beyond the picture: a run, a trace, letters, services, findings.
+"""Gathers for a page what the overview does not have: a run, a trace, letters, services, findings.
 
 Whatever may take long runs in a thread, and what reads a topic one at a time.
 """
@@ -74,14 +74,14 @@ class LetterPage:
 
 @dataclass(frozen=True)
 class TracePage:
-    """What is known of a record, or why nothing is."""
+    """The trace of a record, or why there is none."""
 
     trace: Trace | None
     problem: str
 
 
 class LetterTopic(Topics, Publisher, Protocol):
-    """What letters need of a `Broker`."""
+    """The part of a `Broker` that letters need."""
 
     def identity(self, topic: str) -> str: ...
 
@@ -94,9 +94,7 @@ class Desk:
 
     def __init__(self, settings: Settings, open_letters: OpenLetters = clients.broker) -> None:
         self._open_letters = open_letters
-        kafka = settings.kafka.model_copy(update={"delivery_timeout_s": _PATIENCE_S})
-        cassandra = settings.cassandra.model_copy(update={"request_timeout_s": _PATIENCE_S})
-        self._settings = settings.model_copy(update={"kafka": kafka, "cassandra": cassandra})
+        self._settings = clients.patient_for(settings, _PATIENCE_S)
         # Of SQLite's connections each is its thread's.
         self._reading = ThreadPoolExecutor(1, "letters")
         self._indexes: dict[str, tuple[ExitStack, LetterTopic, LetterIndex]] = {}
@@ -190,7 +188,7 @@ class Desk:
         await self._with_index(pipeline, close)
 
     def services(self) -> StackState:
-        """With their memory."""
+        """The state of the stack, with the memory of each service."""
         return control.status(self._settings)
 
     def log(self, service: str) -> list[str]:
@@ -229,7 +227,7 @@ class Desk:
 
 
 def of_the_stack(findings: Iterable[Finding]) -> list[Finding]:
-    """Without those about the environment of whoever asks the doctor: here it would be the console's own."""
+    """The findings but for those about the environment of the one who asks: here it would be the console's own."""
     return [each for each in findings if each.subject not in ("environment", "proxies")]
 
 

@@ -26,7 +26,6 @@ class Line:
 
     text: str
     y: int
-    tone: str = ""
     whole: str = ""
 
 
@@ -132,7 +131,7 @@ _LAYOUTS = {"wide": (1216, 296, _WIDE, _WIDE_PIPES), "narrow": (360, 846, _NARRO
 def drawings(
     part: PipelinePart, rate: Rate | None, at: datetime, latency: Latency | None = None
 ) -> tuple[Drawing, Drawing]:
-    """For wide and for narrow screens."""
+    """The drawing of a pipeline, laid out for wide and for narrow screens."""
     return _drawn("wide", part, rate, at, latency), _drawn("narrow", part, rate, at, latency)
 
 

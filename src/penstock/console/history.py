@@ -16,7 +16,7 @@ from penstock.audit.overview import Overview, PipelinePart
 
 
 class Span(NamedTuple):
-    """How far back, and how far two points are apart."""
+    """A length of history, and the time between two of its points."""
 
     name: str
     seconds: int
@@ -25,8 +25,8 @@ class Span(NamedTuple):
 
 SHORT = Span("15 minutes", 900, 5)
 LONG = Span("24 hours", 86_400, 120)
-_LARGEST_GAP = 6
-"""Steps: what lies further apart is not joined by a line."""
+LARGEST_GAP = 6
+"""Steps: points that lie further apart are not joined by a line."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class History:
 def rates(points: list[Point], span: Span) -> Iterator[tuple[float, Rate]]:
     """The rate up to each point, from the one before; none over a gap."""
     for before, after in pairwise(points):
-        if after.at_s - before.at_s <= span.step_s * _LARGEST_GAP:
+        if after.at_s - before.at_s <= span.step_s * LARGEST_GAP:
             yield after.at_s, rate(before, after)
 
 

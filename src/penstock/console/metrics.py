@@ -1,4 +1,4 @@
-"""What was seen last, in Prometheus' form."""
+"""The latest moment as metrics, in Prometheus' text format."""
 
 from collections.abc import Callable, Iterator
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _OVER_S = 900.0
 _MOST = 1_000
 _GIVE_UP_S = 60.0
-"""A record that is no row after this long counts as that."""
+"""A record that is no row after this time counts as if it had become one then."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _GROWTH = 0.005, 0.25, 1.2
 """Between two looks for a row: what is measured is a fifth too long at most."""
 _LISTEN_S = 2.0
@@ -38,7 +38,7 @@ _BETWEEN_S = 1.0
 
 @dataclass(frozen=True)
 class Latency:
-    """Of the records that were followed in the last 15 minutes."""
+    """Times of the records that were followed in the last 15 minutes: median, 99th percentile, and their number."""
 
     p50_s: float
     p99_s: float
@@ -82,7 +82,7 @@ class Probes:
             probe.join()
 
     def latencies(self, pipelines: Mapping[str, Pipeline]) -> dict[str, Latency]:
-        """Of these pipelines, where something was measured; from now on they are followed, and no others."""
+        """The measured latencies of these pipelines. From now on these are followed, and no others."""
         for name, probe in list(self._probes.items()):
             if pipelines.get(name) is not probe.pipeline:
                 self._probes.pop(name).end()
@@ -98,9 +98,7 @@ class Probe:
     """Follows records of one pipeline in a thread of its own."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline) -> None:
-        kafka = settings.kafka.model_copy(update={"delivery_timeout_s": PATIENCE_S})
-        cassandra = settings.cassandra.model_copy(update={"request_timeout_s": PATIENCE_S})
-        self._settings = settings.model_copy(update={"kafka": kafka, "cassandra": cassandra})
+        self._settings = clients.patient_for(settings, PATIENCE_S)
         self.pipeline = pipeline
         self._samples = Samples()
         self._ending = threading.Event()
@@ -117,7 +115,7 @@ class Probe:
         self._thread.join()
 
     def latency(self) -> Latency | None:
-        """What was measured."""
+        """The latency of the records followed so far; None where there were none."""
         return self._samples.latency()
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The one that looks: as often as somebody watches or records flow, seldom else; all pages show what it saw last."""
+"""Looks at the servers for all pages: every second while somebody watches or records flow, every five seconds else."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _RATE_OVER_S = 10.0
 
 @dataclass(frozen=True)
 class Moment:
-    """What was seen, and how fast records flowed up to then."""
+    """One look at all servers, and how fast records flowed up to then."""
 
     number: int
     overview: Overview
@@ -39,7 +39,7 @@ class Moment:
 
 
 class Looks(Protocol):
-    """What the sampler needs of a `ProjectObserver`."""
+    """The part of a `ProjectObserver` that the sampler needs."""
 
     @property
     def pipelines(self) -> Mapping[str, Pipeline]: ...
@@ -48,7 +48,7 @@ class Looks(Protocol):
 
 
 class Probing(Protocol):
-    """What it needs of `Probes`."""
+    """The part of `Probes` that the sampler needs."""
 
     def latencies(self, pipelines: Mapping[str, Pipeline]) -> Mapping[str, Latency]: ...
 
@@ -77,7 +77,7 @@ class Sampler:
                 await task
 
     async def first(self) -> Moment:
-        """What was seen last; waits for the very first look."""
+        """The latest look; waits for the very first one."""
         moment = self.latest or await self._after(0)
         if moment is None:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "The console is about to end.")

@@ -15,7 +15,7 @@ from penstock.servers.apps import failures
 
 
 def serve(settings: Settings, token: str) -> None:
-    """Until SIGTERM or SIGINT, for the project's pipelines. `settings` have Airflow's credentials."""
+    """Serves the console of the project's pipelines until SIGTERM or SIGINT. `settings` have Airflow's credentials."""
     file = settings.home / "data" / "console" / "history.sqlite"
     with ExitStack() as closing_all:
         history = closing_all.enter_context(closing(History(file)))
@@ -26,7 +26,7 @@ def serve(settings: Settings, token: str) -> None:
 
 
 class Server(uvicorn.Server):
-    """Of one app. Streams of events have no end of their own, so they are ended first when it stops."""
+    """The HTTP server of one app. When it stops it first ends the streams of events, which have no end of their own."""
 
     def __init__(self, made: Starlette, host: str, port: int) -> None:
         self._made = made

@@ -1,4 +1,4 @@
-"""What pages show: templates filled with a moment. Parts that change are filled once, however many pages show them."""
+"""Fills the templates with a moment. Parts of pages that change are filled once, however many pages show them."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

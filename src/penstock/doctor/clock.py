@@ -17,7 +17,7 @@ def system_time() -> datetime:
 
 
 def clock(server: str, date: str | None, now: Now = system_time) -> Finding:
-    """By the `Date` of a server's answer that has just come."""
+    """Compares this machine's clock with the `Date` of an answer that has just come."""
     try:
         told = parsedate_to_datetime(date or "")
     except ValueError:

@@ -29,7 +29,7 @@ def checkpoint_of(settings: Settings, pipeline: Pipeline) -> Finding:
 
 
 def queries(settings: Settings, pipelines: Sequence[Pipeline]) -> Iterator[Finding]:
-    """Of a stream that runs: each pipeline that has no query in it, and why."""
+    """Whether each pipeline has a query in the stream that runs, and why not; nothing where none runs."""
     try:
         running = apps.queries(settings.ports.spark_driver_ui, settings.hosts.stream)
     except NotReady:

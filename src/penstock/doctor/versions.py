@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from penstock import extras
 from penstock.doctor.finding import Finding, failed, fine
 from penstock.servers import postgres
-from penstock.servers.jars.locked import locked
+from penstock.servers.jars.locked import version_of
 from penstock.servers.spark import SCALA
 
 Version = tuple[int, ...]
@@ -46,22 +46,18 @@ def shown(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def _locked(name: str, artifact: str) -> str:
-    return next(jar.version for jar in locked(name) if jar.artifact == artifact)
-
-
 KAFKA = Line(
     "Kafka",
     # Topic ids: KIP-516. kafka-clients 3.9.2 and librdkafka 2.16 speak with older ones too.
     (2, 8),
     "topics of an older one have no id, by which a stream learns that its topic was made again",
-    _locked("kafka", f"kafka_{SCALA}"),
+    version_of("kafka", f"kafka_{SCALA}"),
 )
 CASSANDRA = Line(
     "Cassandra",
     (3, 0),
     "an older one has no system_schema",
-    _locked("cassandra", "cassandra-all"),
+    version_of("cassandra", "cassandra-all"),
 )
 AIRFLOW = Line(
     "Airflow",

@@ -114,7 +114,7 @@ class Broker:
         return self._topics.flaws(pipeline, self._settings)
 
     def identity(self, topic: str) -> str:
-        """What tells the topic from one of the same name that was made later; empty where there is none."""
+        """Kafka's id of the topic, which one of the same name made later does not have; empty where there is none."""
         return self._topics.identity(topic)
 
     def partitions(self, topic: str) -> int:
@@ -145,7 +145,7 @@ class Broker:
         return read.heads(self._client, self._heads, topic, dict(spans))
 
     def follow(self, topic: str) -> Tail:
-        """For the next message of the topic, again and again."""
+        """A `Tail`, which waits for the next message of the topic as often as it is asked."""
         return Tail(self._client, topic, self._partitions(topic))
 
     def tail(self, topic: str, count: int) -> list[Received]:

@@ -25,7 +25,7 @@ def moment(since_epoch: int, unit: timedelta = MILLISECOND) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be published. `timestamp` is aware: when the API's answer was received; Kafka keeps milliseconds."""
+    """A message to publish. `timestamp` is aware: when the API's answer was received; Kafka keeps milliseconds."""
 
     topic: str
     key: bytes | None
@@ -58,6 +58,11 @@ class Received:
         return from_message(pipeline, self.value, self.headers, self.timestamp_ms, is_brokers=self.is_brokers_time)
 
     @property
+    def key_text(self) -> str:
+        """The key as text, empty where there is none; what is not UTF-8 is escaped."""
+        return (self.key or b"").decode("utf-8", "backslashreplace")
+
+    @property
     def origin(self) -> str:
         """`topic/partition/offset`: the key of its dead letter, if it has one."""
         return f"{self.topic}/{self.partition}/{self.offset}"
@@ -77,7 +82,7 @@ class Receipts:
 
 
 class Offsets(NamedTuple):
-    """What can be read of one partition: offsets from `first` up to and without `end`.
+    """The offsets of one partition that can be read, from `first` up to and without `end`.
 
     As long as a transaction is open, `end` is where it begins. Not every offset is a message, see `read.read`.
     """

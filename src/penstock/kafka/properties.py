@@ -1,4 +1,4 @@
-"""What a topic must be for the promise to hold, whoever made it; how ours are made, and what is wrong with one.
+"""The properties that a topic needs for the promise to hold: how ours are made, and what is wrong with another.
 
 Properties: https://kafka.apache.org/43/configuration/topic-configs/. Why these, and which are not looked at:
 docs/decisions/183.

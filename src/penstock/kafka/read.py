@@ -97,7 +97,7 @@ def _code(exception: KafkaException) -> int:
 
 
 def read(client: Client, consumers: Consumers, topic: str, spans: dict[int, Offsets]) -> Iterator[Received]:
-    """What stands in `spans`, partition -> offsets; in order within a partition.
+    """The messages of these `spans`, partition -> offsets; in order within a partition.
 
     Not every offset is a message: transactions leave marks, and what an aborted one had written is left out. So a
     partition is also at its end when its leader says so.

@@ -1,4 +1,4 @@
-"""What others need of a `Broker`, and what tests give them in its place."""
+"""The parts of a `Broker` that other packages need, as protocols; tests pass in others."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol

@@ -125,7 +125,7 @@ class Administration:
         return {name: read and {key: str(one.value) for key, one in read.items()} for name, read in found.items()}
 
     def identity(self, topic: str) -> str:
-        """What tells the topic from one of the same name that was made later; empty where there is none."""
+        """Kafka's id of the topic, which one of the same name made later does not have; empty where there is none."""
         found = self._described([topic])[topic]
         return "" if found is None else str(found.topic_id)
 

@@ -28,7 +28,8 @@ class Conflict:
 
 
 def conflicts(home: Path, services: Iterable[Service]) -> list[Conflict]:
-    """What stands in the way of services that do not run yet. What an earlier life of this home left does not.
+    """Ports of services that do not run yet which others hold; processes that an earlier start of this home left do not
+    count.
 
     Raises:
         ServiceError: the machine does not have an address that a service is to listen on.

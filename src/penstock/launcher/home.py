@@ -57,12 +57,12 @@ class Home:
 
     @property
     def state(self) -> Path:
-        """What the supervisor says of its services."""
+        """The supervisor's record of its services."""
         return self.run / "state.json"
 
     @property
     def request(self) -> Path:
-        """What the supervisor is asked to run."""
+        """The latest request to the supervisor: which services shall run."""
         return self.run / "request.json"
 
     @property
@@ -77,12 +77,12 @@ class Home:
 
     @property
     def supervisor(self) -> Path:
-        """Which process the supervisor is; outlives it."""
+        """Names the supervisor's process; the file outlives it."""
         return self.run / "supervisor.json"
 
     @property
     def watchdog(self) -> Path:
-        """Which process the watchdog is; outlives the supervisor. The file's name is that of earlier versions."""
+        """Names the watchdog's process; the file outlives the supervisor, and is called as in earlier versions."""
         return self.run / "guardian.json"
 
     @property

@@ -1,4 +1,4 @@
-"""Which services are meant, and in which order they can start: chosen by name, with all that they need."""
+"""Chooses services by name, with all that they need, in an order in which they can start."""
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What a local server is: how it is started, its ports, what it needs, and how it answers when it is ready."""
+"""The declaration of a local server: its command, its ports, the services that it needs, and its probe."""
 
 import signal
 from collections.abc import Callable, Mapping

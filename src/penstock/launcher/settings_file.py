@@ -27,11 +27,11 @@ class SettingsFile:
 
     @property
     def environment(self) -> dict[str, str]:
-        """By this the process finds it."""
+        """The variable by which the process finds the file."""
         return {FILE_VARIABLE: str(self.path)}
 
     def write(self) -> None:
-        """Before each start of the process. What is there already needs no room on a full disk."""
+        """Writes the file, before each start of the process. An equal one is left alone: the disk may be full."""
         text = self.settings.as_json()
         if self.path.exists() and self.path.read_text("utf-8") == text:
             return

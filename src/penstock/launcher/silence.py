@@ -1,4 +1,4 @@
-"""Whether a server that was ready still answers: its own probe, asked for as long as the server lives.
+"""Watches whether a server that was ready still answers: asks its own probe for as long as the server lives.
 
 One question each `Service.probe_every_s`, in a thread of its own. A question that hangs is waited for, and no other one
 is asked beside it.

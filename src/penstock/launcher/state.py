@@ -1,4 +1,4 @@
-"""What is known of the stack: for everybody to read (`StackState`), and as the supervisor records it (`Recorded`)."""
+"""The state of the stack: for everybody to read (`StackState`), and as the supervisor records it (`Recorded`)."""
 
 import hashlib
 import json
@@ -220,7 +220,7 @@ def changed_settings(settings: Settings, then: Mapping[str, str]) -> list[str]:
 
 
 def read_recorded(home: Home) -> Recorded | None:
-    """What the last supervisor recorded; None if there is nothing usable. Processes of an earlier boot are left out."""
+    """The record of the last supervisor; None if none is usable. Processes of an earlier boot are left out."""
     recorded = _read(home.state, Recorded)
     if recorded is None or recorded.boot == boot_id():
         return recorded

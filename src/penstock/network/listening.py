@@ -7,7 +7,7 @@ Address = tuple[str, int]
 
 
 def addresses(text: str, port: int) -> list[Address]:
-    """Of `host:port,host`, or of hosts that share a port."""
+    """The addresses in `host:port,host`; `port` is that of the hosts that name none."""
     found = []
     for part in (each.strip() for each in text.split(",")):
         host, colon, own = part.rpartition(":")
@@ -29,5 +29,5 @@ def nobody_at(asked: Sequence[Address], timeout_s: float) -> str:
 
 
 def problem(error: OSError) -> str:
-    """In few words."""
+    """The error in a few words."""
     return error.strerror or str(error) or type(error).__name__

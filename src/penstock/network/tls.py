@@ -73,7 +73,7 @@ def trusted_pem(authority: str) -> str:
 
 
 def client_context(authority: str, who: Identity | None, *, verify_hostname: bool) -> ssl.SSLContext:
-    """What a Python client needs; without an `authority` it trusts those that `penstock.network.proxies` says.
+    """The TLS context of a Python client; without an `authority` it trusts those that `penstock.network.proxies` names.
 
     Raises:
         ConfigError: a file cannot be read or is not PEM.

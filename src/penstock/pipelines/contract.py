@@ -1,4 +1,4 @@
-"""What a pipeline is: one declaration from which every other form of it is derived.
+"""The declaration of a pipeline, and every other form of it that follows: columns, schemas, the table.
 
 A pipeline is declared once (see `users`): a `Record` class with one annotated attribute per field, and a `Pipeline`
 that says where records come from and go to. Derived here, without any client library: the columns, the JSON Schema of
@@ -7,7 +7,6 @@ the Kafka value, Spark's schema as DDL, the `CREATE TABLE` and the table for the
 
 import inspect
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -33,6 +32,7 @@ from penstock.pipelines.cql import check_name, check_options, in_cql
 from penstock.pipelines.flags import Is
 from penstock.pipelines.keys import Key
 from penstock.pipelines.schedule import check_interval, checked
+from penstock.pipelines.templates import Template, template_of
 from penstock.pipelines.times import TimeForm
 from penstock.pipelines.types import TYPES, FieldType, plain_type, type_name
 from penstock.source import Source
@@ -54,36 +54,9 @@ class From:
     form: TimeForm | Is | None = None
 
     @property
-    def template(self) -> "Template | None":
-        """How the text is made; None for a plain path."""
-        return _template(self.path)
-
-
-@dataclass(frozen=True)
-class Template:
-    """Paths of values, and the form that `str.format` puts these into, in their order."""
-
-    paths: tuple[str, ...]
-    form: str
-
-
-@cache
-def _template(path: str) -> Template | None:
-    try:
-        parsed = tuple(string.Formatter().parse(path))
-    except ValueError as error:
-        raise ContractError(f"From({path!r}) is no template: {error}") from error
-    paths = tuple(name for _, name, _, _ in parsed if name is not None)
-    if not paths:
-        return None
-    if any(name == "" or spec or conversion for _, name, spec, conversion in parsed):
-        raise ContractError(f"From({path!r}): a template holds paths in braces and no formats, e.g. {{street.number}}")
-    form = "".join(_doubled(literal) + "{}" * (name is not None) for literal, name, _, _ in parsed)
-    return Template(paths, form)
-
-
-def _doubled(literal: str) -> str:
-    return literal.replace("{", "{{").replace("}", "}}")
+    def template(self) -> Template | None:
+        """The template that the path is; None for a plain path."""
+        return template_of(self.path)
 
 
 LONGEST_TTL = timedelta(days=20 * 365)

@@ -1,4 +1,4 @@
-"""What CQL takes for a name, and the options of a table that a declaration may set by their names."""
+"""Names that CQL accepts, and the table options that a declaration may set."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -35,7 +35,7 @@ class Key:
         return (*self.partition, *(name_of(column) for column in self.clustering))
 
     def primary_key(self) -> str:
-        """In CQL's words."""
+        """The PRIMARY KEY clause of CQL."""
         first = f"({', '.join(self.partition)})" if len(self.partition) > 1 else self.partition[0]
         return f"PRIMARY KEY ({', '.join([first, *self.names[len(self.partition) :]])})"
 

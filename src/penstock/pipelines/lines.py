@@ -1,4 +1,4 @@
-"""Which line of a declaration an error is about, and its sentence without what only programmers read."""
+"""Finds the line of a declaration that an error is about, and words the error for the person who wrote the line."""
 
 import ast
 import sysconfig

@@ -124,7 +124,7 @@ LARGEST_VALUE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Rejected:
-    """What could not become a record: why, for people too, and the original bytes unchanged."""
+    """A value that is no record: the reason, a message for people, and the original bytes unchanged."""
 
     reason: Reason
     message: str

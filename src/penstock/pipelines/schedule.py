@@ -1,4 +1,4 @@
-"""What may stand for the times of a schedule, so that Airflow need not refuse it later."""
+"""The values that a schedule may have: checked when it is declared, so that Airflow need not refuse it later."""
 
 import re
 from datetime import timedelta
@@ -14,7 +14,7 @@ _CRON = re.compile(rf"{_FIELD}( +{_FIELD}){{4,5}}")
 
 
 def checked(every: str | timedelta | None) -> str | timedelta | None:
-    """The same.
+    """Returns the schedule as it is, if Airflow can make one of it.
 
     Raises:
         ContractError: Airflow makes no schedule of it.

@@ -58,7 +58,7 @@ class EpochMillis:
 
 @dataclass(frozen=True)
 class Rfc2822:
-    """As in mails and in HTTP: `Wed, 12 Mar 2025 14:30:00 GMT`."""
+    """The times of mails and of HTTP: `Wed, 12 Mar 2025 14:30:00 GMT`."""
 
     def __call__(self, value: Any) -> datetime | None:
         try:
@@ -69,7 +69,7 @@ class Rfc2822:
 
 @dataclass(frozen=True)
 class Iso8601:
-    """ISO 8601 in all that Python reads of it, also without seconds or with a space; `zone` where the text has none."""
+    """ISO 8601 in every form that Python reads, also without seconds or with a space; `zone` where it names none."""
 
     zone: str = "UTC"
 
@@ -85,7 +85,7 @@ class Iso8601:
 
 @dataclass(frozen=True)
 class Format:
-    """Text in a format of `strptime`, e.g. `%d.%m.%Y %H:%M`; `zone` where the text has none."""
+    """Text in a format of `strptime`, e.g. `%d.%m.%Y %H:%M`; `zone` where the text names none."""
 
     text: str
     zone: str = "UTC"

@@ -6,12 +6,11 @@ table, Spark's reading and writing, the comparison of a row with its message and
 
 import operator
 import re
-from base64 import b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import NoneType, UnionType
@@ -20,7 +19,14 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from penstock.source.body import json_text
+from penstock.pipelines.item_values import (
+    address_of_item,
+    base64_of_item,
+    date_of_item,
+    decimal_of_item,
+    json_of_item,
+    time_of_item,
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Items:
-    """Of a collection of texts, in expressions of Spark's SQL over `{0}`."""
+    """Checks of a collection of texts, as expressions of Spark's SQL over `{0}`."""
 
     are_text: str
     """Whether all items of the JSON value, a VARIANT, are text."""
@@ -155,48 +161,6 @@ def _flag_of_text(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _time_of_item(value: Any) -> Any:
-    """Text in RFC 3339 of a time that a form of times made; other values as they are."""
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
-
-
-def _date_of_item(value: Any) -> Any:
-    return value.date().isoformat() if isinstance(value, datetime) else value
-
-
-def _decimal_of_item(value: Any) -> Any:
-    """A number of JSON as the text that names it; the source's numbers still know theirs, to the last digit."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return value
-    try:
-        return str(Decimal(value if isinstance(value, int) else str(value)))
-    except (InvalidOperation, ValueError):
-        return value
-
-
-def _address_of_item(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    with suppress(ValueError):
-        address = ip_address(value.strip())
-        return str(getattr(address, "ipv4_mapped", None) or address)
-    return value
-
-
-def _base64_of_item(value: Any) -> Any:
-    """In the alphabet for addresses and file names, whichever of the two it is in; with its padding."""
-    if not isinstance(value, str):
-        return value
-    text = value.replace("-", "+").replace("_", "/").rstrip("=")
-    with suppress(ValueError):
-        return urlsafe_b64encode(b64decode(text + "=" * (-len(text) % 4), validate=True)).decode()
-    return value
-
-
-def _json_of_item(value: Any) -> str:
-    return json_text(value)
-
-
 def _groups(pattern: str) -> str:
     """Eight groups of four hexadecimal digits, of which zeros in a row may be left out once (RFC 4291, section 2.2)."""
     one = "[0-9a-f]{1,4}"
@@ -257,7 +221,7 @@ _ROWS = (
             "is not a decimal number as text, e.g. 12.50",
         ),
         schema={"type": "string"},
-        from_item=_decimal_of_item,
+        from_item=decimal_of_item,
         is_key=False,  # 1.0 and 1.00 are two keys
     ),
     FieldType(
@@ -275,7 +239,7 @@ _ROWS = (
             "is not a date and time with an offset (RFC 3339)",
         ),
         convert="try_cast({0} AS TIMESTAMP)",
-        from_item=_time_of_item,
+        from_item=time_of_item,
         is_time=True,
         as_key=_to_the_millisecond,
         from_text=_time_of_text,
@@ -290,7 +254,7 @@ _ROWS = (
         least_bytes=4,
         form=Form(r"(?!0000)\d{4}-\d\d-\d\d", "is not a date (RFC 3339), e.g. 2025-03-12"),
         convert="CASE WHEN try_cast({0} AS DATE) IS NOT NULL THEN {0} END",
-        from_item=_date_of_item,
+        from_item=date_of_item,
         is_time=True,
         from_text=date.fromisoformat,
         from_driver=lambda found: found.date(),
@@ -303,7 +267,7 @@ _ROWS = (
         least_bytes=4,
         form=Form(_ADDRESS, "is not an IP address in small letters, or it is IPv4 within IPv6"),
         schema={"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
-        from_item=_address_of_item,
+        from_item=address_of_item,
         from_text=ip_address,
         from_driver=ip_address,
     ),
@@ -319,7 +283,7 @@ _ROWS = (
         ),
         convert="try_to_binary(translate({0}, '-_', '+/'), 'base64')",
         schema={"type": "string", "contentEncoding": "base64url"},
-        from_item=_base64_of_item,
+        from_item=base64_of_item,
         is_key=False,
     ),
     FieldType(
@@ -360,7 +324,7 @@ _ROWS = (
         spark="STRING",
         json="STRING",
         least_bytes=None,
-        from_item=_json_of_item,
+        from_item=json_of_item,
         is_key=False,
     ),
 )
@@ -374,7 +338,7 @@ _SPOKEN: Mapping[Any, str] = {IPAddress: "IPAddress"} | {
 
 
 def type_name(python: Any) -> str:
-    """As a declaration writes it."""
+    """The name of a type as a declaration writes it."""
     marker = next((part.name for part in get_args(python) if isinstance(part, Marker)), "")
     return marker or _SPOKEN.get(python) or str(getattr(python, "__name__", python))
 

@@ -12,7 +12,7 @@ from penstock.errors import PenstockError, SourceError, SourceUnavailableError
 from penstock.network import http
 from penstock.proposal.given import Given, Params
 from penstock.source import Ask, Interval, Source
-from penstock.source.api import Api
+from penstock.source.api import Api, asked_once
 from penstock.source.body import reader
 from penstock.source.client import NotJsonError
 from penstock.urls import ShownUrl, shown
@@ -45,8 +45,7 @@ class Asking:
         self._settings = settings
         self._now = now
         self._ndjson = False
-        waits = {"attempts": 1, "connect_timeout_s": PATIENCE_S, "read_timeout_s": PATIENCE_S}
-        self._patience = settings.source.model_copy(update=waits)
+        self._patience = asked_once(settings.source, PATIENCE_S)
         self._transport = http.transport(settings.own_hosts())
         self.asked: list[ShownUrl] = []
         """Every question, in its order."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock.pipelines.contract import From
+from penstock.pipelines.taking import value_at
 from penstock.pipelines.types import JsonText
 from penstock.proposal.names import column_name
 from penstock.proposal.values import ANYTHING, Kind, can_be_template, kind_of
@@ -45,8 +46,8 @@ class Field:
         return From(f"{{{path}}}" if self.kind.as_template else path, form=self.kind.form)
 
     def values(self, items: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """What stands there in each of the items; None where nothing does."""
-        return [_at(item, self.path) for item in items]
+        """The field's value in each of the items; None where there is none."""
+        return [value_at(self.path, item) for item in items]
 
 
 @dataclass(frozen=True)
@@ -134,14 +135,3 @@ def _has_path(name: str) -> bool:
 
 def _said(place: Place) -> str:
     return repr(".".join(place.path))
-
-
-def _at(item: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        if isinstance(item, list) and name.isdecimal() and int(name) < len(item):
-            item = item[int(name)]
-        elif isinstance(item, Mapping) and name in item:
-            item = item[name]
-        else:
-            return None
-    return item

@@ -113,7 +113,7 @@ def _within(document: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str
 
 
 def scalars(document: Any, place: Items) -> Iterator[tuple[str, Any]]:
-    """What an answer says beside its items: path and value, without lists."""
+    """The values of an answer beside its items, with their paths; no lists."""
     around = place if isinstance(place, str) else place.path
     for path, value in _within(document):
         is_item = around and (path == around or path.startswith(f"{around}."))

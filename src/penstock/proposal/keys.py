@@ -13,6 +13,14 @@ from penstock.proposal.fields import Field
 _MOST_CANDIDATES = 10
 _IDS = frozenset({"id", "uuid", "guid"})
 _BY_NAME = re.compile(r"(.*_)?(id|uuid|guid|key|code|number|sku|isbn|slug|ref|symbol|identifier)")
+_OTHER = 4
+"""The first rank of fields whose name or type says nothing of a key; smaller ranks are tried first."""
+_NOTHING = "null"
+"""Stands for the value of an item that has none."""
+_MOST_ABSENT = 0.1
+"""Share of the items that may lack their key, and would be dead letters."""
+_LONGEST = 200
+"""Characters of a value that names something; longer ones describe it."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +88,6 @@ def _proposals(candidates: list[_Candidate], count: int) -> Iterator[tuple[str |
 
 def _of_few(count: int) -> list[str]:
     return [f"chosen by its name: of {count} items much is unique"] if count < 3 else []
-
-
-_OTHER = 4
-_NOTHING = "null"
-_MOST_ABSENT = 0.1
-_LONGEST = 200
-"""Characters of a value that names something; longer ones describe it."""
 
 
 def _candidates(fields: Sequence[Field], items: Sequence[Mapping[str, Any]]) -> list[_Candidate]:

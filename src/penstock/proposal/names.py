@@ -34,7 +34,7 @@ def column_name(path: Iterable[str], used: Iterable[str]) -> str:
 
 
 def class_name(name: str) -> str:
-    """Of the record of the pipeline of that name."""
+    """The name of the record class of the pipeline with that name."""
     return "".join(part.capitalize() for part in name.split("_")) + "Row"
 
 

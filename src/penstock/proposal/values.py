@@ -65,7 +65,7 @@ class Kind:
 
     @property
     def may_be_key(self) -> bool:
-        """Of numbers with fractions nobody knows whether two are equal, and of yes or no there are two only."""
+        """Whether it may be part of a key: fractions are hardly ever equal, and of flags there are two."""
         row = TYPES[self.python]
         return row.is_key and not row.has_infinity and not row.is_flag
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import penstock
 from penstock.pipelines.contract import From
+from penstock.pipelines.cql import RESERVED_IN_CQL
 from penstock.pipelines.keys import Key
 from penstock.pipelines.types import type_name
 from penstock.proposal.fields import Field
@@ -24,7 +25,7 @@ _SOURCE = ("url", "items", "params", "auth", "paging", "total", "ndjson")
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a file says: everything that is written into it."""
+    """Everything that is written into the file of a declaration."""
 
     name: str
     fields: Sequence[Field]
@@ -50,8 +51,6 @@ class Declaration:
 
 def is_free(name: str) -> bool:
     """Whether a table may have that name."""
-    from penstock.pipelines.cql import RESERVED_IN_CQL  # noqa: PLC0415
-
     return name not in RESERVED_IN_CQL
 
 

@@ -30,7 +30,7 @@ def secrets_of(settings: Settings) -> Passwords:
 
 
 def spark_secret(settings: Settings) -> str:
-    """What Spark's master, workers, driver and executors prove to each other."""
+    """The secret by which Spark's master, workers, driver and executors know each other."""
     return secrets_of(settings).now[SPARK].get_secret_value()
 
 

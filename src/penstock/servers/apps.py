@@ -154,7 +154,7 @@ class PipelineState:
 
 
 def pipelines(settings: Settings) -> list[PipelineState]:
-    """Of the stream of this home, as it last reported; none where it never did."""
+    """The state of each pipeline, as the stream of this home last reported it; none where it never did."""
     found = _reported(_report_of(settings))["pipelines"]
     return [
         PipelineState(name, **{**one, "since": datetime.fromisoformat(one["since"])}) for name, one in found.items()

@@ -13,5 +13,5 @@ def token(settings: Settings) -> str:
 
 
 def address(settings: Settings, path: str = "/") -> str:
-    """What lets a browser of this machine in."""
+    """The address of a page, with the token that lets a browser of this machine in."""
     return f"http://{LOOPBACK}:{settings.ports.console}{path}?token={token(settings)}"

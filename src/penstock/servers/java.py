@@ -79,7 +79,7 @@ def properties(options: Mapping[str, object]) -> str:
 
 
 def heap_options(heap: str, options: Iterable[str] = ()) -> tuple[str, ...]:
-    """What every JVM of the stack gets; `options` are consulted for a collector of their own."""
+    """The options of every JVM of the stack; the serial collector unless `options` name another."""
     collector = () if any(option.endswith("GC") for option in options) else ("-XX:+UseSerialGC",)
     return (f"-Xmx{heap}", *collector, "-XX:+ExitOnOutOfMemoryError")
 

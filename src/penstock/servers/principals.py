@@ -41,7 +41,7 @@ SPARK_GROUPS = "spark-kafka-source-"
 
 
 class Part(NamedTuple):
-    """What one pipeline has in the stores."""
+    """The topics and the table of one pipeline."""
 
     topic: str
     letters: str
@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
 
 class Acl(NamedTuple):
-    """What a principal may do in Kafka: an operation on a topic, or on each group whose name begins so."""
+    """A right in Kafka: an operation on a topic, or on each group whose name begins so."""
 
     principal: str
     kind: str
@@ -60,7 +60,7 @@ class Acl(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """What a principal may do in Cassandra: a permission on a table."""
+    """A right in Cassandra: a permission on a table."""
 
     principal: str
     keyspace: str
@@ -70,7 +70,7 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True)
 class Rights:
-    """Of one principal, for each pipeline. Operations and permissions have Kafka's and Cassandra's own names."""
+    """One principal's rights for each pipeline. Operations and permissions have Kafka's and Cassandra's own names."""
 
     topic: tuple[str, ...] = ()
     letters: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ FILE_NAME = "secrets.json"
 
 
 class Secrets(BaseModel):
-    """What the local servers prove themselves with. Their values stay out of `repr`."""
+    """The passwords and keys of the local servers. Their values stay out of `repr`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -126,7 +126,7 @@ def _prepare(settings: Settings, *folders: Path) -> None:
 
 
 def driver_environment(settings: Settings, java: Java) -> dict[str, str]:
-    """What a Python process needs so that pyspark starts its JVM with our Java and where it shall listen."""
+    """The environment in which pyspark starts its JVM with our Java, listening at the address of the settings."""
     return {
         "JAVA_HOME": str(java.home),
         "SPARK_HOME": str(spark_home()),
@@ -157,7 +157,7 @@ def jars_of_pyspark() -> list[Path]:
 
 
 def application_jars(settings: Settings, java: Java) -> tuple[Path, ...]:
-    """What Spark loads for the stream beside its own jars: the connectors and our sink, compiled where it is not yet.
+    """The jars that Spark loads for the stream beside its own: the connectors, and our sink, compiled if needed.
 
     The jars must have been fetched.
     """

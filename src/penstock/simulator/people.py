@@ -44,7 +44,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """What a query asks for, after the API's silent corrections. No `nationalities` means all."""
+    """A query after the API's silent corrections. No `nationalities` means all."""
 
     seed: str
     page: int

@@ -61,7 +61,7 @@ class Plan:
         return self._faults[name] if name else None
 
     def name(self, request: int) -> str:
-        """What the request of this number meets; empty where it is answered well."""
+        """The name of the fault that the request of this number meets; empty where it is answered well."""
         chance = Random(f"{self._seed}/{request}").random  # noqa: S311 - a plan, no secret
         if request % _GOOD_AGAIN == 0 or chance() >= _SPOILED:
             return ""

@@ -52,12 +52,18 @@ class Answer:
 
 
 def address(name: str, source: Source, settings: SourceSettings) -> str:
-    """Where the source of the pipeline of this name is: by its setting, else as declared.
+    """The address of the source of the pipeline with this name: by its setting, else as declared.
 
     The simulator stands for one API only: that of the pipeline `users`, as long as it declares that one's address.
     """
     simulated = settings.simulator if (name, source.url) == ("users", USERS_API) else ""
     return settings.urls.get(name) or simulated or source.url
+
+
+def asked_once(settings: SourceSettings, patience_s: float) -> SourceSettings:
+    """The same settings for a command that a person waits for: one attempt, and the API may be silent for this long."""
+    waits = {"attempts": 1, "connect_timeout_s": patience_s, "read_timeout_s": patience_s}
+    return settings.model_copy(update=waits)
 
 
 class Api:
@@ -189,7 +195,7 @@ class Api:
 
 
 class _Walk:
-    """What is remembered of the pages of one run: hashes, no items."""
+    """Remembers the pages of one run, as hashes, and refuses requests and pages that came before."""
 
     def __init__(self, source: Source, distinct: Distinct, most_pages: int) -> None:
         self._source = source
@@ -230,11 +236,11 @@ class _Walk:
         return Seen(ask, reply.document, items, reply.links, total, so_far)
 
     def following(self, seen: Seen, reply: Reply) -> Ask | None:
-        """What is asked next: a first answer of nothing, which has no document, leads to no other."""
+        """The next request; None at the end, and after a first answer that is empty."""
         return None if reply.is_empty and not self.pages else self._source.pages.next(seen)
 
     def hinted(self, error: StatusError) -> StatusError:
-        """The error; behind pages that came, with what to declare if that is how the API ends a list."""
+        """The error; after a first page it also says what to declare, if this status is how the API ends a list."""
         paging = self._source.paging
         if not self.pages or error.status not in get_args(EndStatus) or not isinstance(paging, (Page, Offset)):
             return error

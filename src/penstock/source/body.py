@@ -50,7 +50,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 def reader(content_type: str, *, ndjson: bool) -> Callable[[bytes], Any]:
-    """What parses the body: as NDJSON where it was declared or the answer says so, else as JSON.
+    """The function that parses the body: as NDJSON where it was declared or the answer says so, else as JSON.
 
     It raises ValueError, whose text shows no value, or RecursionError.
     """

@@ -33,7 +33,7 @@ _TOO_LONG = "with more than {} bytes, the limit (source.max_response_bytes)"
 
 
 def outlook(status: int, settings: SourceSettings) -> str:
-    """What a run does when the API answers a request with this HTTP status, in words."""
+    """A sentence for people: what a run does when the API answers a request with this HTTP status."""
     if status == HTTPStatus.OK:
         return "a run goes on"
     if status not in _ASK_AGAIN:

@@ -1,4 +1,4 @@
-"""What is declared of an API: where it is, what is asked, how its answers hang together, what proves who asks."""
+"""The declaration of an API: its address, the parameters of a request, the paging, the credentials."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -77,7 +77,7 @@ class Source:
 
     @property
     def most_records(self) -> int | None:
-        """As many as one run can ask for; None where the API says how many there are."""
+        """The most records that one run can ask for; None where the API says how many there are."""
         return self.paging.most_records if isinstance(self.paging, Generated) else None
 
     def asked(self, records: object = None) -> int | None:

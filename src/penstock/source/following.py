@@ -1,4 +1,4 @@
-"""What an answer says by itself of a page after it, by the names that APIs use.
+"""Finds out whether an answer names a page after it, by the names that APIs use for that.
 
 A declaration has paths of its own. This is asked where it has none, or where they led nowhere: a list that ends with
 its first page although the answer names another one is not whole.
@@ -40,5 +40,5 @@ def _named(document: Any, depth: int) -> Iterator[str]:
 
 
 def _leads_on(value: Any) -> bool:
-    """A text or a number that is no flag."""
+    """Whether it is a text that is not empty, or a number that is not 0; true and false are neither."""
     return bool(value) and isinstance(value, (str, int)) and not isinstance(value, bool)

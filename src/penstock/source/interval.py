@@ -1,4 +1,4 @@
-"""What a run asks for: its data interval and its logical date, and how a declaration writes these into a request.
+"""The data interval and the logical date of a run, and how they are written into its requests.
 
 The same run has the same interval, whenever and however often it is tried: that is why a retry, a run that was cleared
 and a backfill ask the same questions again.
@@ -31,7 +31,7 @@ def seed_for(moment: datetime) -> str:
 
 @dataclass(frozen=True)
 class Interval:
-    """What one run is about: from `start` until before `end`, both aware; None where nobody said.
+    """The data interval of one run: from `start` until before `end`, both aware; None where nobody named one.
 
     Raises:
         ConfigError: it ends before it starts.

@@ -1,4 +1,4 @@
-"""When the next request may be sent: by the declared rate, and by what the API says remains."""
+"""Delays requests: by the declared rate, and by the number of requests that the API says remain."""
 
 import random
 import time
@@ -52,7 +52,7 @@ class Pace:
         self._spent_until = None if wait_s is None else self._clock.now() + timedelta(seconds=wait_s)
 
     def spent_for_s(self) -> float:
-        """How long no request remains; 0 where one does. Asking for it forgets it."""
+        """Seconds until the API allows a request again; 0 where one remains. Asking for it forgets it."""
         until, self._spent_until = self._spent_until, None
         return max(0.0, (until - self._clock.now()).total_seconds()) if until else 0.0
 

@@ -38,7 +38,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Ask:
-    """What one request has besides what is declared for all."""
+    """The part of one request that is its own, beside what is declared for all."""
 
     params: Mapping[Place, Value] = field(default_factory=dict)
     url: str = ""
@@ -77,7 +77,7 @@ class WrongAnswerError(Exception):
 
 @runtime_checkable
 class Paging(Protocol):
-    """What leads through the pages of one run. It has no state: the same object serves every run."""
+    """A kind of paging: leads through the pages of one run. It has no state: the same object serves every run."""
 
     def first(self, seed: str, records: int | None) -> Ask:
         """The first request. `records` is None unless `Source.asked` counts them."""
@@ -252,7 +252,7 @@ class Generated:
 
     @property
     def most_records(self) -> int:
-        """As many as one run can ask for."""
+        """The most records that one run can ask for."""
         return self.size * self.max_pages
 
     def asked(self, records: object) -> int:

@@ -1,4 +1,4 @@
-"""Where something stands in an answer, and what to say when it does not stand there.
+"""Paths in an answer: the value that stands at one, or an error that says what stands there instead.
 
 A path is names with dots between them; a dot that is part of a name has a backslash before it: `@odata\\.nextLink`.
 """
@@ -43,7 +43,7 @@ class AbsentError(Exception):
 
 
 def at(document: Any, path: str) -> Any:
-    """What stands at a dotted path of nested objects; "" is the root, and None is what is absent or null."""
+    """The value at a dotted path of nested objects; "" is the root, and None stands for what is absent or null."""
     return _at(document, _names(path))
 
 
@@ -55,7 +55,7 @@ def is_there(document: Any, path: str) -> bool:
 
 
 def at_in_an_object(document: Any, path: str, what: str) -> Any:
-    """The same where only the last name may be absent: an API leaves out its last cursor, not the object around it.
+    """As `at`, but only the last name may be absent: an API leaves out its last cursor, not the object around it.
 
     Raises:
         AbsentError: nothing leads there.
@@ -97,7 +97,7 @@ def items_in(document: Any, items: Items) -> list[Any]:
 
 
 def came(document: Any, what: str = "the answer") -> str:
-    """What an answer or an item consists of, in words: names of keys, never values."""
+    """A description of an answer or an item for an error: the names of its keys, never values."""
     if isinstance(document, Mapping):
         names = [reprlib.repr(name)[1:-1] for name in list(document)[:_MOST_KEYS]]
         more = f" and {len(document) - _MOST_KEYS} more" if len(document) > _MOST_KEYS else ""
@@ -106,7 +106,7 @@ def came(document: Any, what: str = "the answer") -> str:
 
 
 def kind_came(value: Any) -> str:
-    """What a value of JSON is, never the value."""
+    """The kind of a value of JSON for an error, never the value."""
     for kind, name in ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "text")):
         if isinstance(value, kind):
             return name

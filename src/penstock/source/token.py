@@ -63,7 +63,7 @@ class Token:
 
 
 def no_token() -> str:
-    """For sources whose credentials are none of OAuth 2."""
+    """Stands in for the token of sources whose credentials are none of OAuth 2; is never called."""
     raise AssertionError("only OAuth 2 needs a token")
 
 

@@ -16,7 +16,7 @@ _JVM = f"{EXECUTOR_JVM} -Xlog:disable -Xlog:all=warning:stderr"
 
 
 def alone(settings: Settings) -> Settings:
-    """Without the cluster; what an executor needs, the driver then needs."""
+    """The same settings without a cluster: the driver gets the slots and the heap of an executor."""
     spark = {
         "master": f"local[{settings.spark.executor_cores or settings.kafka.partitions}]",
         "conf": {"spark.driver.extraJavaOptions": _JVM, **settings.spark.conf, "spark.ui.enabled": "false"},

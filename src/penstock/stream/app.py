@@ -80,7 +80,7 @@ _LOCAL_CHECKPOINT = {
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller of a stream may ask for."""
+    """The choices of the caller of a stream."""
 
     only: str = ""
     """The name of the one pipeline that is carried; empty means all."""

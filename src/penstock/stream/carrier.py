@@ -1,4 +1,4 @@
-"""What a pipeline goes through: prepared, its query started and followed, and attempted again if that may help.
+"""Carries one pipeline: prepares it, starts its query, follows it, and attempts it again where that may help.
 
 Each pipeline has a thread, so that what one waits for delays no other one.
 """
@@ -114,7 +114,7 @@ class Carrier:
 
     @property
     def stalled(self) -> StalledError | None:
-        """What only a new process gets out of."""
+        """The failure that only a new process gets out of, if that is what happened."""
         return self.failure if isinstance(self.failure, StalledError) else None
 
     def _carry(self) -> None:

@@ -1,4 +1,4 @@
-"""What the driver does around each epoch: a micro-batch, or the part of the stream that real-time mode commits at once.
+"""The driver's work before and after each epoch: a micro-batch, or the part of the stream that real-time mode commits.
 
 The sink writes rows and letters, and counts. When all of an epoch is acknowledged, the counts are stored here; then
 Spark commits it.
@@ -39,7 +39,7 @@ BEFORE_ROWS, BEFORE_COUNTS, BEFORE_COMMIT = "rows", "counts", "commit"
 
 @dataclass(frozen=True)
 class Seams:
-    """For tests of the tests: a defect is planted by passing others."""
+    """Hooks into the epochs, by which a test plants a defect or kills the driver; the defaults change nothing."""
 
     rows: Callable[[DataFrame], DataFrame] = lambda outgoing: outgoing
     """What becomes of the rows of `sink.outgoing`."""
@@ -122,7 +122,7 @@ class Epochs:
         self.empty = 0
 
     def begin(self) -> str:
-        """Before the first row of an epoch is written: what is counted, partition -> last offset, in JSON."""
+        """Called before an epoch's first row is written; returns what is counted, partition -> last offset, in JSON."""
         with self._kept():
             self._counted = self._counted or self._resumed()
             self._starts = starts(self.resources.store)

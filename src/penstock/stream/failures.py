@@ -112,7 +112,7 @@ def only_one(place: str) -> Iterator[None]:
 
 
 def ended(name: str, cause: BaseException | None, place: str, pipeline: Pipeline) -> StreamError:
-    """What to say of a query that ended by itself."""
+    """The error of a query that ended by itself: its first cause, and the remedy."""
     if cause is None:
         return StreamError(f"query {name} was stopped from outside; a restart goes on from its checkpoint.")
     remedy = _remedy(cause) or (DISK_FULL.format(place=place) if is_full(place) else "")
@@ -134,7 +134,7 @@ def _remedy(error: BaseException) -> str:
 
 
 def first_cause(error: BaseException | None) -> str:
-    """What went wrong first, in one line: the innermost cause of a Java exception, without its stack."""
+    """The first cause in one line: the innermost one of a Java exception, without its stack."""
     text = str(error)
     if isinstance(error, (Py4JJavaError, QueryFailure)):
         *_, cause = _java_causes(error.java_exception)

@@ -124,11 +124,11 @@ def run_and_attempt() -> tuple[Column, Column]:
 
 def item() -> Column:
     """Which item of its run a row of `transform` is, as the ledger counts them."""
-    return F.coalesce(F.nullif(_name(Header.ITEM), F.lit("")), _origin())
+    return F.coalesce(F.nullif(_name(Header.ITEM), F.lit("")), message_origin())
 
 
-def _name(header: Header) -> Column:
-    text = F.make_valid_utf8(_original(header).cast("string"))
+def _name(of: Header) -> Column:
+    text = F.make_valid_utf8(header(of).cast("string"))
     return F.coalesce(F.left(text, F.lit(_NAME_LIMIT)), F.lit(""))
 
 
@@ -138,7 +138,7 @@ def resolves() -> Column:
 
 
 def letter(pipeline: Pipeline) -> Column:
-    """What a row of `transform` publishes: the dead letter of a message that is rejected, the resolution that a good
+    """The message that a row of `transform` publishes: the dead letter of a rejected one, the resolution that a good
     replay is, or null.
 
     A dead letter has the original value, null included. Its key is where it came from, so that an epoch done again
@@ -146,10 +146,10 @@ def letter(pipeline: Pipeline) -> Column:
     """
     resolution: dict[Header, Column] = {
         Header.PIPELINE: F.lit(pipeline.name),
-        Header.RUN: _original(Header.RUN),
-        Header.RESOLVED: _origin(),
+        Header.RUN: header(Header.RUN),
+        Header.RESOLVED: message_origin(),
     }
-    dead = _message(pipeline, _origin(), F.col("origin.value"), _headers(pipeline))
+    dead = _message(pipeline, message_origin(), F.col("origin.value"), _headers(pipeline))
     return F.when(F.col("reason").isNotNull(), dead).when(
         _replayed().isNotNull(), _message(pipeline, _replayed(), F.lit(""), resolution)
     )
@@ -172,16 +172,17 @@ def _written() -> Column:
 
 def _original_ms() -> Column:
     """What `Header.WRITE_TIME_MS` says; null where it says nothing that can be read."""
-    text = _original(Header.WRITE_TIME_MS).cast("string")
+    text = header(Header.WRITE_TIME_MS).cast("string")
     return F.when(text.rlike(rf"^{WRITE_TIME_MS}\z"), text.try_cast("bigint"))
 
 
-def _origin() -> Column:
+def message_origin() -> Column:
+    """The place of a row's message: `topic/partition/offset`."""
     return F.concat_ws("/", "origin.topic", "origin.partition", "origin.offset")
 
 
 def _replayed() -> Column:
-    identity = _original(Header.REPLAYS).cast("string")
+    identity = header(Header.REPLAYS).cast("string")
     return F.when(identity.rlike(rf"^{LETTER_ID}\z"), identity)
 
 
@@ -190,16 +191,16 @@ def _known(values: Mapping[Header, Column]) -> Column:
     headers = [
         F.struct(F.lit(name.value).alias("key"), value.cast("binary").alias("value")) for name, value in values.items()
     ]
-    return F.filter(F.array(*headers), lambda header: header["value"].isNotNull())
+    return F.filter(F.array(*headers), lambda one: one["value"].isNotNull())
 
 
 def _headers(pipeline: Pipeline) -> dict[Header, Column]:
     """What the message says of itself, what is wrong with it, and where it came from; null is what is not known."""
     return {
-        Header.PIPELINE: F.coalesce(_original(Header.PIPELINE), F.lit(pipeline.name).cast("binary")),
-        Header.VERSION: F.coalesce(_original(Header.VERSION), F.lit(str(pipeline.version)).cast("binary")),
-        Header.RUN: _original(Header.RUN),
-        Header.ITEM: _original(Header.ITEM),
+        Header.PIPELINE: F.coalesce(header(Header.PIPELINE), F.lit(pipeline.name).cast("binary")),
+        Header.VERSION: F.coalesce(header(Header.VERSION), F.lit(str(pipeline.version)).cast("binary")),
+        Header.RUN: header(Header.RUN),
+        Header.ITEM: header(Header.ITEM),
         Header.REPLAYS: _replayed(),
         Header.REASON: F.col("reason"),
         Header.MESSAGE: F.col("message"),
@@ -212,16 +213,11 @@ def _headers(pipeline: Pipeline) -> dict[Header, Column]:
 
 
 def header(name: Header) -> Column:
-    """Of a row's `origin` the last header of that name, as bytes; null where there is none or it has no value."""
-    return _original(name)
-
-
-def _original(name: Header) -> Column:
-    """The last header of that name of the message itself, or null."""
+    """The last header of that name of a row's `origin`, as bytes; null where there is none or it has no value."""
     # Without `F.filter`, whose lambdas Spark interprets: measured, a third of a micro-batch's parsing.
     headers = F.col("origin.headers")
-    place = F.array_position(F.reverse(headers["key"]), F.lit(name.value))
-    return F.try_element_at(F.reverse(headers["value"]), F.nullif(place, F.lit(0)).cast("int"))
+    last = F.array_position(F.reverse(headers["key"]), F.lit(name.value))
+    return F.try_element_at(F.reverse(headers["value"]), F.nullif(last, F.lit(0)).cast("int"))
 
 
 def _sealed(text: Column) -> Column:
@@ -242,7 +238,7 @@ def _no_source_time() -> Column:
 
 def _unknown_version(pipeline: Pipeline) -> Column:
     """The problem of a message that another declaration speaks of; see `record.is_known_version`."""
-    version = _original(Header.VERSION).cast("string")
+    version = header(Header.VERSION).cast("string")
     known = version.rlike(rf"^{VERSION}\z") & (version.try_cast("bigint") <= pipeline.version)
     message = f"the message's version is none from 1 to {pipeline.version}"
     return F.when((version != "") & ~known, _problem(Reason.UNKNOWN_VERSION, message))

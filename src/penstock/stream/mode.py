@@ -1,4 +1,4 @@
-"""Whether the stream runs in Spark's real-time mode, or in micro-batches.
+"""Chooses between Spark's real-time mode and micro-batches, while the stream runs.
 
 In real-time mode each partition needs a task slot all the time. With fewer slots than partitions Spark says nothing: it
 reads those that have one, and the others never. So slots and partitions are compared while the stream runs.
@@ -51,7 +51,7 @@ class Room:
 
 
 class Modes:
-    """Which mode is the right one, as long as a stream runs. `look` asks for the room; `wanted` is the setting's."""
+    """Chooses the mode as long as a stream runs. `look` asks for the room; `wanted` is the setting's."""
 
     def __init__(
         self, wanted: Mode, look: Callable[[], Room], name: str, now_s: Callable[[], float] = time.monotonic

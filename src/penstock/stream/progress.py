@@ -1,4 +1,4 @@
-"""Where a stream is by its own checkpoint."""
+"""How far a stream has come, read from its own checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Progress:
         self._spark, self._place, self._topic = spark, place, topic
 
     def next_number(self) -> int:
-        """Of the epoch that comes after the last one that was committed."""
+        """The number of the epoch after the last one that was committed."""
         return max(_numbered(self._spark, f"{self._place}/commits"), default=-1) + 1
 
     def begins(self, number: int) -> Mapping[int, int]:

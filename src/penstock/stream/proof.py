@@ -33,7 +33,7 @@ from penstock.pipelines.record import Header
 from penstock.stream.alone import alone, spark_alone
 from penstock.stream.app import stop_requests
 from penstock.stream.connectors.kafka import source_options
-from penstock.stream.judge import ORIGIN, WRITETIME, deletes, header, is_replay, transform
+from penstock.stream.judge import ORIGIN, WRITETIME, deletes, header, is_replay, message_origin, transform
 from penstock.stream.query import LOOK_S
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ Spans = Mapping[int, Offsets]
 
 
 class Stored(NamedTuple):
-    """What is proved of one run: so many different items and keys in so many messages."""
+    """The proved part of one run: so many different items and keys in so many messages."""
 
     messages: int
     items: int
@@ -179,11 +179,11 @@ class Join:
 
 
 def with_record(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
-    """What the join needs of the result of `judge.transform`; the record's columns come last, null where there is no
+    """The columns that the join needs of the result of `judge.transform`; the record's come last, null without a
     record. `plain`: a record of its run like any other, which its row can show.
     """
     good = F.col("reason").isNull()
-    run, item = _text(Header.RUN, F.lit("")), _text(Header.ITEM, _origin())
+    run, item = _text(Header.RUN, F.lit("")), _text(Header.ITEM, message_origin())
     plain = good & ~deletes(pipeline) & ~is_replay() & F.is_valid_utf8(run) & F.is_valid_utf8(item)
     # A header without a value is no absent one for the ledger.
     named = F.col("origin.headers")["key"]
@@ -200,7 +200,7 @@ def with_record(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
 
 
 def origins(letters: DataFrame, pipeline: Pipeline) -> DataFrame:
-    """Where the messages came from that a letter names, whatever else it says."""
+    """The places of the messages that letters name, whatever else the letters say."""
     key, form = F.col("key").cast("string"), rf"^\Q{pipeline.topic}\E/(\d{{1,9}})/(\d{{1,18}})\z"
     partition, offset = F.regexp_extract(key, form, 1), F.regexp_extract(key, form, 2)
     named = letters.select(
@@ -262,10 +262,6 @@ def _is_shown(pipeline: Pipeline) -> Column:
 
 def _text(name: Header, otherwise: Column) -> Column:
     return F.coalesce(header(name).cast("string"), otherwise)
-
-
-def _origin() -> Column:
-    return F.concat_ws("/", "origin.topic", "origin.partition", "origin.offset")
 
 
 def _count(spans: Spans) -> int:

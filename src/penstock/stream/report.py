@@ -1,4 +1,4 @@
-"""How each pipeline of a stream stands, kept in a file for whoever watches the stream: `servers.apps` reads it.
+"""The state of each pipeline of a stream, in a file for whoever watches the stream: `servers.apps` reads it.
 
 `{"ready": true, "pipelines": {"users": {"state": "running", "since": "2026-11-27T20:00:00+00:00", "error": ""}}}`
 """

@@ -1,4 +1,4 @@
-"""What the sink of `java/` takes: one row for each judged message, and the options that say where it goes."""
+"""The input of the sink in `java/`: one row for each judged message, and the options that say where it goes."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,7 @@ def outgoing(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
 
 
 def sink_options(pipeline: Pipeline, settings: Settings, counts: Counts, batch_bytes: int) -> Mapping[str, str]:
-    """Where rows, letters and resolutions go, and what decides what then stands there. Secret in part: for no log.
+    """The sink's options: where rows, letters and resolutions go, and with which write times. Never for a log.
 
     The record's time is the cells' write time, so of two versions of a row the newer one wins, in whatever order they
     arrive. An absent value is written as null, a tombstone with that write time, which clears what an older record set;

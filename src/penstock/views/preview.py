@@ -13,7 +13,7 @@ from penstock.views.rows import rows_table
 
 
 def as_object(seen: Seen, pipeline: Pipeline) -> Mapping[str, Any]:
-    """For JSON: the question, and the row, or the key of the row that goes, or the reason why there is none."""
+    """One item for JSON: its request, and the row, or the key of the row that it removes, or why it is rejected."""
     came = {"url": seen.url, "index": seen.index}
     if isinstance(seen.judged, Rejected):
         return {**came, "rejected": seen.judged.reason.value, "message": seen.judged.message, "item": seen.item}

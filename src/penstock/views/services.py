@@ -92,7 +92,7 @@ def show_pages_and_credentials(state: StackState, settings: Settings) -> None:
 
 
 def program() -> str:
-    """What to type to call this program again from here."""
+    """The command by which a person calls this program again from this folder."""
     called = _without_links(sys.argv[0])
     found = shutil.which(called.name)
     if found and _without_links(found) == called:

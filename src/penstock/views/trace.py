@@ -11,7 +11,7 @@ _EFFECT = {"clear": "cleared", "keep": "left as they are"}
 
 
 def show_trace(found: Trace, pipeline: Pipeline) -> None:
-    """What is known of a record, in the order of its way."""
+    """Prints the trace of a record, in the order in which it passed the systems."""
     if found.older_messages:
         out.print(f"{found.older_messages} older messages are left out", markup=False)
     for message in found.messages:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Account:
-    """Where the items of one run are."""
+    """The account of one run: how many of its items are where."""
 
     run: str
     acknowledged: int

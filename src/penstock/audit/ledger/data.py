@@ -18,7 +18,7 @@ _EXAMPLES = 5
 
 
 class Rows(Protocol):
-    """What the ledger needs of `Store`."""
+    """The part of a `Store` that the ledger needs."""
 
     def rows(self, pipeline: Pipeline, ids: Iterable[Any]) -> Iterator[Row]: ...
 
@@ -116,7 +116,7 @@ class Ledger:
             # A resolution is no letter: what it resolved is counted where it stands.
             real = [letter for letter in letters if Header.RESOLVED not in letter.headers]
             self._enter(_ENTER_REJECTED, (_rejected(m) for m in real if Header.ORIGIN_URL in m.headers))
-            self._enter(_ENTER_LETTER, ((_key(m),) for m in real if Header.ORIGIN_URL not in m.headers))
+            self._enter(_ENTER_LETTER, ((m.key_text,) for m in real if Header.ORIGIN_URL not in m.headers))
         with self._book:
             self._book.execute(_SETTLE_LETTERS, (0,))
 
@@ -215,7 +215,7 @@ class Ledger:
 
 
 def _rejected(letter: Received) -> tuple[str, str, str]:
-    return (letter.headers.get(Header.RUN, ""), letter.headers.get(Header.ITEM, _key(letter)), _key(letter))
+    return (letter.headers.get(Header.RUN, ""), letter.headers.get(Header.ITEM, letter.key_text), letter.key_text)
 
 
 def _newest_cell(
@@ -240,10 +240,6 @@ def _some_cells(found: Iterable[tuple[str, str]]) -> str:
 
 def _told(found: Iterable[tuple[str | None, str, str]]) -> str:
     return "; ".join(f"{'no record' if key is None else key} at {origin} ({why})" for key, origin, why in found)
-
-
-def _key(letter: Received) -> str:
-    return (letter.key or b"").decode("utf-8", "backslashreplace")
 
 
 def _batches(messages: Iterator[Received]) -> Iterator[list[Received]]:

@@ -1,4 +1,4 @@
-"""What a row does not show of a record that should be stored in it."""
+"""Compares a record with its row: which columns do not show it."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ _NO_ROW = "no row"
 
 
 class Difference(NamedTuple):
-    """What a row does not show of a record; names columns, never their values."""
+    """The columns in which a row does not show a record; names columns, never their values."""
 
     why: str
     """Empty when it shows all of it."""
@@ -22,10 +22,10 @@ def difference(pipeline: Pipeline, record: Record, row: Row | None, timestamp_ms
     """Whether the row, if there is one, shows that the record was stored.
 
     A cell of a later write time is a newer record's, which is as it should be; whether there is one, only
-    `Ledger.changed_elsewhere` knows. A column that the record has absent must
-    have no older value, unless the pipeline keeps it, and none of this record's write time. A column that the record
-    has must be set; unset it may be where a newer record cleared it, for which Cassandra tells no write time: so the
-    newer record is known by the columns that every record has.
+    `Ledger.changed_elsewhere` knows. A column that the record has absent must have no older value, unless the pipeline
+    keeps it, and none of this record's write time. A column that the record has must be set; it may be unset where a
+    newer record cleared it, for which Cassandra tells no write time: so the newer record is known by the columns that
+    every record has.
 
     A record that says that it is deleted is stored when its row is not there, or all of it is newer. A row without any
     value tells no write time.

@@ -19,7 +19,7 @@ Spans = Mapping[str, Mapping[int, Offsets]]
 
 
 class Stored(Protocol):
-    """What is proved of a run. None of its items, nor of its keys, is of a message that is left."""
+    """The proved part of a run. No message that is left shares an item or a key with it."""
 
     @property
     def messages(self) -> int: ...
@@ -85,7 +85,7 @@ class Left:
 
 
 class Rest(NamedTuple):
-    """What is left to the ledger, so many messages, and what is proved of each run."""
+    """The messages that are left to the ledger, their number, and the proved part of each run."""
 
     topics: Topics
     total: int
@@ -99,7 +99,7 @@ def rest_of(
     on_progress: Callable[[int, int], None],
     prove: Prove | None,
 ) -> Rest:
-    """Of these spans of the topic; all of it where nobody proves anything."""
+    """The rest of these spans of the topic; the whole of them where nobody proves anything."""
     if prove is None:
         return Rest(topics, sum(span.end - span.first for span in spans.values()), {})
     whole = {pipeline.topic: spans, pipeline.dead_letter_topic: topics.offsets(pipeline.dead_letter_topic)}

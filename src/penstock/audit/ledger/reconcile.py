@@ -50,7 +50,7 @@ class Balance:
         return self.fetched is not None and self.account.in_flight == 0
 
     def equation(self) -> str:
-        """In one line."""
+        """The account in one line."""
         account = self.account
         if self.fetched is None:
             return f"{account.equation(account.settled + account.in_flight)} (not reported by ingest)"
@@ -199,7 +199,8 @@ def newest(settings: Settings, pipeline: Pipeline, count: int) -> list[Mapping[s
 
 
 def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
-    """What the newest attempt that reported published is what should arrive; other attempts sent the same again."""
+    """The balance of a run from the counts. Expected are the messages of the newest attempt that reported; other
+    attempts sent the same again."""
     attempt, report = next(reversed(run.reports.items()), (None, None))
     tallies = dict(run.tallies)
     took = _sum(tallies.values()) if attempt is None else tallies.pop(attempt, Tally())
@@ -234,7 +235,7 @@ def balance_of_data(
     lost: str = "",
     changed: tuple[int, str] = (0, ""),
 ) -> Balance:
-    """What the data say beside what ingest reported.
+    """The balance of a run: its account from the data beside the report of ingest.
 
     `unreadable`, partition -> offsets, stands behind a transaction of another producer that is open: what is missing
     there is in flight. `deletes`: the topic is old enough to have lost its beginning. `lost` names some of the lost;

@@ -22,7 +22,7 @@ _AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class Letter:
-    """What is known of one letter, without its bytes. Texts are as the headers have them, whoever wrote those."""
+    """One dead letter without its bytes. Texts are as the headers have them, whoever wrote those."""
 
     id: str
     reason: str
@@ -190,14 +190,18 @@ class LetterIndex:
                 yield _letter(row), message
 
     def _enter(self, message: Received) -> None:
-        headers, key = message.headers, message.key
+        headers = message.headers
         if Header.RESOLVED in headers:
-            identity = (key or b"").decode("utf-8", "backslashreplace")
             by = ": ".join(filter(None, (headers[Header.RESOLVED], headers.get(Header.MESSAGE))))
-            self._database.execute("INSERT OR REPLACE INTO resolved VALUES (?, ?)", (identity, by))
+            self._database.execute("INSERT OR REPLACE INTO resolved VALUES (?, ?)", (message.key_text, by))
             return
         replayed = replayed_letter(headers)
-        values = (replayed or letter_id(key, message.value), *_texts(message), message.partition, message.offset)
+        values = (
+            replayed or letter_id(message.key, message.value),
+            *_texts(message),
+            message.partition,
+            message.offset,
+        )
         self._database.execute(_ENTER_AGAIN if replayed else _ENTER_LETTER, values)
 
     def _spans(self, where: str, values: list[Any]) -> dict[str, dict[int, int]]:
@@ -224,7 +228,7 @@ class LetterIndex:
 def _texts(message: Received) -> tuple[str, ...]:
     """What a letter says of itself: reason, message, run, origin, when it was first seen."""
     headers = message.headers
-    key = (message.key or message.origin.encode()).decode("utf-8", "backslashreplace")
+    key = message.key_text or message.origin
     url = headers.get(Header.ORIGIN_URL)
     return (
         headers.get(Header.REASON, "unknown"),

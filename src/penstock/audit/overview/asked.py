@@ -18,7 +18,7 @@ _LONGEST_S = 15.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said, by the pipeline's name; or why it said nothing."""
+    """The answer of a server, by the pipeline's name; or why there is none."""
 
     values: Mapping[str, Any]
     problem: str = ""

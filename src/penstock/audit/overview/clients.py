@@ -10,6 +10,13 @@ from penstock.network import http
 from penstock.network.listening import addresses, nobody_at
 
 
+def patient_for(settings: Settings, patience_s: float) -> Settings:
+    """The same settings, but Kafka and Cassandra are waited for no longer than this."""
+    kafka = settings.kafka.model_copy(update={"delivery_timeout_s": patience_s})
+    cassandra = settings.cassandra.model_copy(update={"request_timeout_s": patience_s})
+    return settings.model_copy(update={"kafka": kafka, "cassandra": cassandra})
+
+
 def broker(settings: KafkaSettings) -> Broker:
     # librdkafka waits for a broker that is not there yet, and logs that it does.
     if where := nobody_at(addresses(settings.bootstrap_servers, Ports().kafka), settings.delivery_timeout_s):

@@ -40,7 +40,7 @@ Standings = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Said:
-    """What the servers said of one pipeline; None where a server gave no answer."""
+    """The answers of the servers about one pipeline; None where a server gave none."""
 
     held: Held | None
     counted: Counted | None

@@ -1,4 +1,4 @@
-"""What each server is asked for one look, for all pipelines at once. Every question is small, whatever there is."""
+"""The questions to each server for one look, for all pipelines at once. Every one is small, however much there is."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ RUNS = 50
 
 @dataclass(frozen=True)
 class Counted:
-    """What Cassandra has of a pipeline."""
+    """Cassandra's counts of a pipeline."""
 
     positions: Mapping[str, Mapping[int, int]]
     """Identity of a topic -> partition -> last offset that the stream passed."""
@@ -29,7 +29,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Held:
-    """What Kafka holds of a pipeline; `topic_id` is empty where there is no topic yet."""
+    """Kafka's messages of a pipeline; `topic_id` is empty where there is no topic yet."""
 
     topic_id: str
     spans: Mapping[int, Offsets]
@@ -40,7 +40,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """What Airflow says; `timetable` is None where it does not know the DAG."""
+    """Airflow's plan for a pipeline; `timetable` is None where it does not know the DAG."""
 
     timetable: Timetable | None
     unhealthy: tuple[str, ...]
@@ -48,14 +48,14 @@ class Scheduled:
 
 @dataclass(frozen=True)
 class Query:
-    """What Spark says of a running query."""
+    """Spark's gauges of a running query."""
 
     batch_s: float
     rows_per_s: float
 
 
 def ask_store(store: Store, pipelines: Iterable[Pipeline]) -> dict[str, Counted]:
-    """Asked only in partitions of our own tables."""
+    """The counts of each pipeline; read only from partitions of our own tables."""
     return {pipeline.name: _counted(Counts(store, pipeline)) for pipeline in pipelines}
 
 
@@ -82,14 +82,14 @@ def _held(broker: Broker, pipeline: Pipeline, reasons: Reasons) -> Held:
 
 
 def ask_airflow(airflow: Airflow, pipelines: Iterable[Pipeline]) -> dict[str, Scheduled]:
-    """What is planned of each, and whether Airflow is in a state to do it."""
+    """The plan for each pipeline, and which parts of Airflow are unhealthy."""
     parts = airflow.health().parts
     unhealthy = tuple(name.replace("_", "-") for name, status in parts.items() if status not in ("healthy", None))
     return {one.name: Scheduled(airflow.timetable(one.schedule.dag_id), unhealthy) for one in pipelines}
 
 
 def ask_spark(client: httpx.Client, url: str, pipelines: Iterable[Pipeline]) -> dict[str, Query | None]:
-    """What the driver's gauges say; None where no query of the pipeline runs.
+    """The driver's gauges for each pipeline; None where no query of it runs.
 
     Raises:
         StreamError: the driver does not answer.

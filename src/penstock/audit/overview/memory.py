@@ -1,4 +1,4 @@
-"""What is remembered from one look to the next: since when a server is silent, how far the stream was, what waits."""
+"""Remembers from one look to the next: since when a server is silent, how far the stream was, what waits."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class OfPipeline:
     """Partition -> offset that is waited for, and since when."""
 
     def passed(self, held: Held | None, counted: Counted | None, committed: Mapping[int, int]) -> Passed:
-        """By the counts; while these cannot be asked, by memory and by what the checkpoint has `committed`."""
+        """How far the stream came: by the counts, or while these cannot be asked by memory and by `committed`."""
         if held and held.topic_id != self.topic_id:
             self.topic_id, self.position = held.topic_id, None
             self.oldest.clear()

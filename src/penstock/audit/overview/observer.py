@@ -55,10 +55,9 @@ class Observer:
 
     def __enter__(self) -> Self:
         settings, patience_s = self._settings, self._patience_s
-        kafka = settings.kafka.model_copy(update={"delivery_timeout_s": patience_s})
-        cassandra = settings.cassandra.model_copy(update={"request_timeout_s": patience_s})
-        self._broker = self._kept(lambda: clients.broker(kafka))
-        store = self._kept(lambda: clients.store(cassandra))
+        patient = clients.patient_for(settings, patience_s)
+        self._broker = self._kept(lambda: clients.broker(patient.kafka))
+        store = self._kept(lambda: clients.store(patient.cassandra))
         airflow = self._kept(lambda: Airflow(settings, patience_s=0, timeout_s=patience_s))
         web = self._kept(partial(clients.web, settings, patience_s))
         reasons = {pipeline.name: Reasons(pipeline.dead_letter_topic) for pipeline in self._pipelines}

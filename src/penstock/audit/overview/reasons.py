@@ -14,7 +14,7 @@ _TIMEOUT_S = 2.0
 
 
 class Reasons:
-    """Of one topic of dead letters. Each `refresh` reads what is new since the last one."""
+    """Counts the reasons in one topic of dead letters. Each `refresh` reads the messages since the last one."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -51,7 +51,7 @@ class Reasons:
         self.messages = min(NEWEST, self.messages + 1)
         headers = message.headers
         if Header.RESOLVED in headers:
-            self._open.pop((message.key or b"").decode("utf-8", "backslashreplace"), None)
+            self._open.pop(message.key_text, None)
             return
         identity = replayed_letter(headers) or letter_id(message.key, message.value)
         self._open[identity] = headers.get(Header.REASON, "unknown")

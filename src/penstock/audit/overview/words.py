@@ -38,5 +38,5 @@ def called(run: str) -> str:
 
 
 def upper(text: str) -> str:
-    """With a capital letter at its beginning, and the others as they are."""
+    """The text with a capital letter at its beginning, the others as they are."""
     return text[:1].upper() + text[1:]

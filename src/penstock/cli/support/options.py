@@ -1,4 +1,4 @@
-"""What every command has: the settings of a stack, and an example at the end of its help."""
+"""The options that several commands share, and the example at the end of each command's help."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -135,7 +135,7 @@ def without_credentials(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_stack(command: Callable[..., None]) -> Callable[..., None]:
-    """Resources what `with_settings` gives, for commands that start servers: which ones."""
+    """Gives a command that starts servers the options that say which ones, beside those of `with_settings`."""
 
     @click.option(
         "--kafka",

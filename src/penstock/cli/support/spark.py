@@ -1,4 +1,4 @@
-"""What a command that runs Spark needs first."""
+"""Prepares a command that runs Spark: jars, Java, and an environment without other Sparks."""
 
 import os
 from collections.abc import Sequence

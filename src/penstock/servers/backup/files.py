@@ -88,7 +88,7 @@ def write_sparsely(chunks: Iterator[bytes], writing: IO[bytes], advance: Advance
 
 
 def described(path: str, found: Path, advance: Advance) -> Folder | Member:
-    """What the manifest says of a copied folder or file."""
+    """The manifest's entry of a copied folder or file."""
     mode = found.stat().st_mode & MODES
     if found.is_dir():
         return Folder(path=path, mode=mode)
@@ -144,7 +144,7 @@ def _check(path: Path) -> None:
 
 
 def chunks_of(reading: IO[bytes]) -> Iterator[bytes]:
-    """What can be read from a file, to its end."""
+    """The content of a file, in pieces of `CHUNK_BYTES`."""
     while chunk := reading.read(CHUNK_BYTES):
         yield chunk
 

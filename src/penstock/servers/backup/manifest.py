@@ -1,4 +1,4 @@
-"""What a backup says of itself: its first member, by which everything after it is judged."""
+"""The manifest of a backup: its first member, which lists every file after it with its sha256."""
 
 import json
 from importlib import metadata
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from penstock import extras
 from penstock.errors import BackupError
 from penstock.servers import postgres
-from penstock.servers.jars.locked import locked
+from penstock.servers.jars.locked import version_of
 from penstock.servers.spark import SCALA
 
 FILE_NAME = "penstock-backup.json"
@@ -68,7 +68,7 @@ class Member(_Frozen):
 
 
 class Manifest(_Frozen):
-    """Of which versions, of what kind of stack, when, and each file with its sha256."""
+    """The versions and the kind of the stack, the time, and each file with its sha256."""
 
     format: int
     versions: dict[str, Number]
@@ -104,20 +104,16 @@ class Manifest(_Frozen):
 
 
 def current_versions() -> dict[str, str]:
-    """Of what reads the data: a newer one may have written what an older one cannot read."""
+    """The versions of everything that reads the data: a newer one may write what an older one cannot read."""
     return {
         "penstock": metadata.version("penstock"),
-        "kafka": _jar("kafka", f"kafka_{SCALA}"),
-        "kafka with zookeeper": _jar("zookeeper", f"kafka_{SCALA}"),
-        "cassandra": _jar("cassandra", "cassandra-all"),
+        "kafka": version_of("kafka", f"kafka_{SCALA}"),
+        "kafka with zookeeper": version_of("zookeeper", f"kafka_{SCALA}"),
+        "cassandra": version_of("cassandra", "cassandra-all"),
         "spark": extras.version("pyspark"),
         "airflow": extras.version("apache-airflow"),
         "postgres": str(postgres.MAJOR),
     }
-
-
-def _jar(name: str, artifact: str) -> str:
-    return next(jar.version for jar in locked(name) if jar.artifact == artifact)
 
 
 def parsed(text: bytes, name: str) -> Manifest:

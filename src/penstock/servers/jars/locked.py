@@ -71,6 +71,11 @@ def locked(name: str) -> tuple[Jar, ...]:
     )
 
 
+def version_of(name: str, artifact: str) -> str:
+    """The locked version of a jar of one of `SETS`."""
+    return next(jar.version for jar in locked(name) if jar.artifact == artifact)
+
+
 def jars_of(names: Iterable[str]) -> tuple[Jar, ...]:
     """All jars of these sets, each once."""
     return tuple(dict.fromkeys(jar for name in names for jar in locked(name)))

@@ -81,7 +81,7 @@ def compiled(java: "Java", provided: Iterable[Path], folder: Path, into: Path, s
 
 
 def locked_sha256() -> str:
-    """Of the jar of this version."""
+    """The sha256 that the jar of this version must have."""
     text = (resources.files(__package__) / LOCK).read_text("utf-8")
     sha256: str = tomllib.loads(text)["sha256"]
     return sha256

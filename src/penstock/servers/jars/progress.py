@@ -9,7 +9,7 @@ from penstock.servers.jars.locked import Jar
 
 @dataclass(frozen=True)
 class Progress:
-    """Of all jars of all sets: how many are in the cache, and how much of them came through the network just now."""
+    """How many of the jars, and of their bytes, are in the cache, and how much came through the network just now."""
 
     files_done: int
     files_total: int

@@ -45,11 +45,7 @@ _CIPHERS = (
 def write(good: DataFrame, pipeline: Pipeline, settings: CassandraSettings) -> None:
     """Upserts the rows of `transform.good`; returns when Cassandra has acknowledged every one.
 
-    The message's time is the cells' write time, so of two versions of a row the newer message wins, in whatever order
-    they arrive. An absent value is written as null, a tombstone with that write time, which clears what an older
-    message set; where the pipeline keeps absent values it stays unset. Of two messages of one key and one millisecond
-    Cassandra decides cell by cell: null wins, else the larger value. Of a pipeline with a time to live each row gets
-    what is left of it, and one that has none left is not written.
+    Write times, absent values and times to live are those of the stream's own sink: see `sink.sink_options`.
     """
     lives = _with_milliseconds(good if pipeline.ttl is None else _with_ttl(good, pipeline.ttl), pipeline)
     (
