@@ -130,7 +130,6 @@ FAULTS = (
     Fault("scheduler", "airflow", killed("airflow-scheduler"), dag=True),
     Fault("api server", "airflow", killed("airflow-api-server"), dag=True),
     Fault("dag processor", "airflow", killed("airflow-dag-processor"), dag=True),
-    Fault("triggerer", "airflow", killed("airflow-triggerer"), dag=True),
     Fault("postgres", "airflow", killed("postgres"), dag=True),
     Fault("launcher", "everything", launcher_killed),
     Fault("broker stopped", "kafka", stopped("kafka")),

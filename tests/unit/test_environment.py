@@ -86,7 +86,8 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
 def secret(settings: Settings) -> Settings:
     """Settings in which every secret is set."""
     everything = {name: value for name, value in settings.environment().items() if name not in SECRETS}
-    return read_settings({**everything, **SECRETS, "PENSTOCK_STACK_KAFKA": "zookeeper"})
+    optional = {"PENSTOCK_STACK_KAFKA": "zookeeper", "PENSTOCK_AIRFLOW_TRIGGERER": "true"}
+    return read_settings({**everything, **SECRETS, **optional})
 
 
 def secrets_in(text: str) -> str:
@@ -109,6 +110,10 @@ def test_a_server_gets_what_it_declares_and_nothing_of_the_users(secret: Setting
 
 def test_every_server_is_declared_above(secret: Settings) -> None:
     assert {service.name for service in stack(secret)} == set(DECLARED)
+
+
+def test_what_no_pipeline_needs_is_not_started_unless_asked_for(settings: Settings) -> None:
+    assert {service.name for service in stack(settings)} == set(DECLARED) - {"zookeeper", "airflow-triggerer"}
 
 
 def test_no_server_has_a_secret_in_its_environment(secret: Settings) -> None:

@@ -83,8 +83,7 @@ def _held(broker: Broker, pipeline: Pipeline, reasons: Reasons) -> Held:
 
 def ask_airflow(airflow: Airflow, pipelines: Iterable[Pipeline]) -> dict[str, Scheduled]:
     """What is planned of each, and whether Airflow is in a state to do it."""
-    parts = airflow.health().parts
-    unhealthy = tuple(name.replace("_", "-") for name, status in parts.items() if status not in ("healthy", None))
+    unhealthy = tuple(name.replace("_", "-") for name in airflow.health().unhealthy)
     return {one.name: Scheduled(airflow.timetable(one.schedule.dag_id), unhealthy) for one in pipelines}
 
 
