@@ -27,7 +27,7 @@ from tests.secured import changed
 
 ALWAYS = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TZ"}
 OF_SPARK = {"SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_IP", "SPARK_SCALA_VERSION", "JAVA_HOME", "MALLOC_ARENA_MAX"}
-OF_PYSPARK = {*OF_SPARK, "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"}
+OF_PYSPARK = {*OF_SPARK, "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "SHARED_CLASSES"}
 OF_PIPELINE = {"PYTHONUNBUFFERED", "PENSTOCK_CONFIG"}
 OF_NETWORK = {"SSL_CERT_FILE", "SSL_CERT_DIR", "https_proxy", "no_proxy", "NO_PROXY"}
 OF_AIRFLOW = {*OF_PIPELINE, "AIRFLOW_HOME", "AIRFLOW_CONFIG", "SPT_NOENV"}
@@ -37,9 +37,9 @@ DECLARED = {
     "kafka": frozenset[str](),
     "cassandra": frozenset[str](),
     "spark-master": OF_PYSPARK,
-    "spark-worker": OF_PYSPARK,
+    "spark-worker": {*OF_PYSPARK, "LOADED_CLASSES"},
     "simulator": {"PENSTOCK_CONFIG"},
-    "stream": {*OF_PYSPARK, *OF_PIPELINE},
+    "stream": {*OF_PYSPARK, *OF_PIPELINE, "LOADED_CLASSES"},
     "console": OF_PIPELINE,
     **dict.fromkeys(
         (f"airflow-{one}" for one in ("api-server", "scheduler", "dag-processor", "triggerer")), OF_AIRFLOW

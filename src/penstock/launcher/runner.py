@@ -175,6 +175,7 @@ class Runner:
         service = self._service
         if phase is Phase.STARTING:
             self._states.update(service.name, phase=Phase.WAITING, failure=None)
+            await self._states.until_begun(service.after)
         await self._states.until_ready(service.needs)
         began = time.monotonic()
         self._states.update(service.name, phase=phase)

@@ -28,6 +28,7 @@ from penstock.launcher.settings_file import SettingsFile
 from penstock.launcher.state import write
 from penstock.locks import held
 from penstock.servers.access import as_principal
+from penstock.servers.nodes import beneath_the_stream
 from penstock.servers.postgres import DATABASE, ROLE, connect
 from penstock.servers.principals import Principal
 from penstock.servers.probe import json_answer
@@ -93,6 +94,7 @@ class Components:
             log=self.settings.home / "logs" / f"airflow-{name}.log",
             environment={**self.environment(), **given.environment},
             needs=("postgres",),
+            after=beneath_the_stream(self.settings),
             probed_through=() if name == "api-server" else ("airflow-api-server",),
             prepare=partial(self.prepare, given, credentials, started),
             probe=partial(_probe, self.settings, health, started),
