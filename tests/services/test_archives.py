@@ -16,7 +16,11 @@ MAIN = "org.eclipse.jdt.internal.compiler.batch.Main"
 
 def java_runs(java: Path, *options: str, **environment: str) -> str:
     """What it logs about classes: the smallest program that loads some from a jar."""
-    command = [java, *options, "-Xlog:class+load", "-cp", jar(), MAIN, "-version"]
+    return output(java, *options, "-Xlog:class+load", **environment)
+
+
+def output(java: Path, *options: str, classpath: str = "", **environment: str) -> str:
+    command = [java, *options, "-cp", classpath or jar(), MAIN, "-version"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
@@ -61,6 +65,17 @@ def test_a_damaged_one_and_none_do_no_harm(made: Archive, tmp_path: Path) -> Non
     foreign.write_bytes(b"nothing of the kind" * 1_000)
     for file in (half, foreign, tmp_path / "absent.jsa"):
         assert not shared(java_runs(made.java.runtime / "bin" / "java", *replace(made, file=file).options("here")))
+
+
+def test_java_says_nothing_of_it(made: Archive, tmp_path: Path) -> None:
+    """Spark's launcher prints a command that a shell reads: nothing else may stand there."""
+    java, own = made.java.runtime / "bin" / "java", output(made.java.runtime / "bin" / "java")
+    assert own.startswith("Eclipse Compiler for Java")
+    (tmp_path / "half.jsa").write_bytes(made.file.read_bytes()[: made.file.stat().st_size // 2])
+    (tmp_path / "other.jar").write_bytes(Path(jar()).read_bytes())
+    for file in (made.file, tmp_path / "half.jsa", tmp_path / "absent.jsa"):
+        assert output(java, *replace(made, file=file).options("here")) == own
+    assert output(java, *made.options("here"), classpath=str(tmp_path / "other.jar")) == own
 
 
 def test_it_is_made_again_when_it_lacks_much(made: Archive) -> None:
