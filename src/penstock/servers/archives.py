@@ -2,7 +2,7 @@
 
 Each JVM writes down which classes it loads. Once everything is ready and nothing is waited for, the supervisor has the
 archive made of these lists, with the lowest priority (`Service.afterwards`); the next start finds it. A missing or an
-unfit archive does no harm: the classes are loaded from their jars. See docs/decisions/071.
+unfit archive does no harm: the classes are loaded from their jars. See docs/decisions/311.
 """
 
 import hashlib

@@ -32,7 +32,7 @@ def test_starts_a_service_only_when_what_it_needs_is_ready(launcher: Launcher, t
     assert launcher.journal() == ["below started", "above started"]
 
 
-def test_who_is_waited_for_starts_first_unless_something_fails(launcher: Launcher, tiny: Declare) -> None:
+def test_who_is_waited_for_starts_first(launcher: Launcher, tiny: Declare) -> None:
     gate = launcher.file("gate")
     tiny("late", after=("early", "absent"))
     tiny("early", options=("--ready-when", str(gate)))
