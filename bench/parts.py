@@ -159,6 +159,11 @@ def startup(home: Path, cache: Path, options: Options, results: Path) -> None:
     (results / "startup.md").write_text(table, "utf-8")
 
 
+def sizes(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """See `bench.sizes`, which also runs by itself."""
+    subprocess.run((sys.executable, "-m", "bench.sizes"), check=True)
+
+
 def peers(home: Path, cache: Path, options: Options, results: Path) -> None:
     """Installs the peers and says which are there."""
     for one in _contenders(Settings(home=home).resolved(), cache):
@@ -173,6 +178,7 @@ RUN: Mapping[str, Callable[[Path, Path, Options, Path], None]] = {
     "absent": absents,
     "account": accounts,
     "startup": startup,
+    "sizes": sizes,
     "peers": peers,
 }
 

@@ -89,6 +89,17 @@ class Health:
     parts: Mapping[str, str | None]
     date: str | None
 
+    @property
+    def unhealthy(self) -> Mapping[str, str]:
+        """Parts that a run needs and that are not well, with their state. No DAG of ours defers, so a triggerer is not
+        among them: Airflow calls one unhealthy that ran once and was switched off.
+        """
+        return {
+            name: status
+            for name, status in self.parts.items()
+            if status not in ("healthy", None) and name != "triggerer"
+        }
+
 
 class Airflow:
     """The Airflow of the settings, for the user of the settings. One that restarts is waited for, up to `patience_s`.

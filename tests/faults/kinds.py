@@ -212,7 +212,6 @@ SINGLE = (
     Fault("scheduler", "airflow", killed("airflow-scheduler"), dag=True, simple=False),
     Fault("api server", "airflow", killed("airflow-api-server"), dag=True, simple=False),
     Fault("dag processor", "airflow", killed("airflow-dag-processor"), dag=True, simple=False),
-    Fault("triggerer", "airflow", killed("airflow-triggerer"), dag=True, simple=False),
     Fault("postgres", "airflow", killed("postgres"), dag=True),
     Fault("launcher", "everything", launcher_killed),
     Fault("broker stopped", "kafka", stopped("kafka")),

@@ -78,7 +78,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             urls = {"earthquakes": f"http://127.0.0.1:{simulator.port}{PATH}"}
             running.settings = of_backfill(settings_in(folder / "home"), "EARTHQUAKES", urls)
             try:
-                parts = ("api-server", "scheduler", "dag-processor", "triggerer")
+                parts = ("api-server", "scheduler", "dag-processor")
                 start(running.settings, "stream", *(f"airflow-{part}" for part in parts))
                 yield running
             finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import charts, report
+from bench import charts, report, sizes
 from bench.dataset import halved, is_malformed, make
 from bench.digest import digest, token_ranges
 from bench.latency import carried, curve
@@ -183,7 +183,7 @@ def drained(rows: int, rate: float) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("module", ["bench", "bench.startup"])
+@pytest.mark.parametrize("module", ["bench", "bench.startup", "bench.sizes"])
 def test_programs_begin(module: str) -> None:
     done = subprocess.run((sys.executable, "-m", module, "--help"), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -213,3 +213,50 @@ def test_the_rate_leaves_room_whoever_runs(busy_percent: tuple[float, float], pe
 
 def test_a_rate_that_somebody_could_not_carry_is_halved_at_least() -> None:
     assert carried(500, [{"wrong": "12 rows cannot be read"}, {"wrong": "", "busy_percent": 50}]) == 250
+
+
+# Sizes
+
+
+def test_what_sizes_are_asked_of_is_what_the_scripts_say() -> None:
+    root = Path(__file__).parents[2]
+    assert {"uv", "hatchling"} < sizes.installers(root).keys()
+    pins = sizes.pinned((root / "requirements.runtime.lock").read_text("utf-8"))
+    assert pins["pyspark"].startswith("pyspark==")
+    assert " ; " in pins["pyyaml-ft"]  # one that some Pythons need only
+    omitted = list(sizes.left_out((root / "Dockerfile").read_text("utf-8")))
+    assert {"pyspark/examples/*", "pyspark/jars/rocksdbjni-*"} < set(omitted)
+
+
+def test_the_wheel_of_this_machine_counts_and_the_source_where_there_is_none() -> None:
+    wheels = [
+        {"url": "https://example.com/a-1-py3-none-any.whl", "size": 2},
+        {"url": "https://example.com/a-1-cp27-cp27m-win32.whl", "size": 3},
+    ]
+    assert sizes.chosen({"wheels": wheels, "sdist": {"size": 4}}) == 2
+    assert sizes.chosen({"sdist": {"size": 4}}) == 4
+
+
+def test_jars_count_once_whatever_the_number_of_their_sets() -> None:
+    parts = sizes.sets_of_jars(["cassandra", "compiler"])
+    assert [part.download_bytes > 0 for part in parts[:2]] == [True, False]
+    assert all(part.download_bytes == 0 < part.image_bytes for part in parts[2:])
+
+
+def test_the_table_has_the_largest_and_all() -> None:
+    parts = [sizes.Part(f"p{number}", 10**6 * number, 0, 0) for number in range(1, 13)]
+    lines = sizes.table(parts).splitlines()
+    assert (lines[2], lines[-2], lines[-1]) == (
+        "| p12 | 12 MB |  |  |",
+        "| 2 others | 3 MB |  |  |",
+        "| all 12 | 78 MB |  |  |",
+    )
+
+
+def test_folders_of_a_home_have_their_sizes(tmp_path: Path) -> None:
+    (tmp_path / "data" / "kafka").mkdir(parents=True)
+    (tmp_path / "data" / "kafka" / "log").write_bytes(b"x" * 2_000_000)
+    assert [*sizes.held([tmp_path / "data" / "kafka", tmp_path])][1:] == [
+        "| data/kafka | 2 MB |",
+        f"| {tmp_path.parent.name}/{tmp_path.name} | 2 MB |",
+    ]

@@ -65,7 +65,7 @@ def seconds(text: str) -> int:
 
 def test_every_server_of_the_stack_is_run_once() -> None:
     run = sorted(one["command"][1] for one in SERVERS.values())
-    assert run == sorted(service.name for service in stack(settings_of("broker", "zookeeper")))
+    assert run == sorted(service.name for service in stack(settings_of("triggerer", "zookeeper")))
     always = {one["command"][1] for one in SERVERS.values() if "profiles" not in one}
     assert always == {service.name for service in stack(settings_of("broker", "kraft"))}
     assert {one["command"][0] for one in SERVERS.values()} == {"serve"}

@@ -27,7 +27,7 @@ from tests.secured import changed
 
 ALWAYS = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TZ"}
 OF_SPARK = {"SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_IP", "SPARK_SCALA_VERSION", "JAVA_HOME", "MALLOC_ARENA_MAX"}
-OF_PYSPARK = {*OF_SPARK, "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"}
+OF_PYSPARK = {*OF_SPARK, "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "SHARED_CLASSES"}
 OF_PIPELINE = {"PYTHONUNBUFFERED", "PENSTOCK_CONFIG"}
 OF_NETWORK = {"SSL_CERT_FILE", "SSL_CERT_DIR", "https_proxy", "no_proxy", "NO_PROXY"}
 OF_AIRFLOW = {*OF_PIPELINE, "AIRFLOW_HOME", "AIRFLOW_CONFIG", "SPT_NOENV"}
@@ -37,9 +37,9 @@ DECLARED = {
     "kafka": frozenset[str](),
     "cassandra": frozenset[str](),
     "spark-master": OF_PYSPARK,
-    "spark-worker": OF_PYSPARK,
+    "spark-worker": {*OF_PYSPARK, "LOADED_CLASSES"},
     "simulator": {"PENSTOCK_CONFIG"},
-    "stream": {*OF_PYSPARK, *OF_PIPELINE},
+    "stream": {*OF_PYSPARK, *OF_PIPELINE, "LOADED_CLASSES"},
     "console": OF_PIPELINE,
     **dict.fromkeys(
         (f"airflow-{one}" for one in ("api-server", "scheduler", "dag-processor", "triggerer")), OF_AIRFLOW
@@ -86,7 +86,8 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
 def secret(settings: Settings) -> Settings:
     """Settings in which every secret is set."""
     everything = {name: value for name, value in settings.environment().items() if name not in SECRETS}
-    return read_settings({**everything, **SECRETS, "PENSTOCK_STACK_KAFKA": "zookeeper"})
+    optional = {"PENSTOCK_STACK_KAFKA": "zookeeper", "PENSTOCK_AIRFLOW_TRIGGERER": "true"}
+    return read_settings({**everything, **SECRETS, **optional})
 
 
 def secrets_in(text: str) -> str:
@@ -109,6 +110,10 @@ def test_a_server_gets_what_it_declares_and_nothing_of_the_users(secret: Setting
 
 def test_every_server_is_declared_above(secret: Settings) -> None:
     assert {service.name for service in stack(secret)} == set(DECLARED)
+
+
+def test_what_no_pipeline_needs_is_not_started_unless_asked_for(settings: Settings) -> None:
+    assert {service.name for service in stack(settings)} == set(DECLARED) - {"zookeeper", "airflow-triggerer"}
 
 
 def test_no_server_has_a_secret_in_its_environment(secret: Settings) -> None:

@@ -82,6 +82,14 @@ def test_chooses_what_is_named_and_all_it_needs_in_order() -> None:
     assert [one.name for one in choose(services, ["top"])] == ["bottom", "middle", "top"]
 
 
+def test_what_is_only_to_start_later_is_not_needed() -> None:
+    services = (replace(service("late"), after=("early", "absent")), service("early"))
+    assert [one.name for one in choose(services)] == ["early", "late"]
+    assert [one.name for one in choose(services, ["late"])] == ["late"]
+    with pytest.raises(ServiceError, match="circle"):
+        choose((services[0], service("early", "late")))
+
+
 def test_chooses_everything_when_nothing_is_named() -> None:
     assert {one.name for one in choose((service("a"), service("b")))} == {"a", "b"}
 

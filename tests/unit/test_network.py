@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from penstock.airflow import Airflow
+from penstock.airflow import Airflow, Health
 from penstock.config import Settings, pipeline_environment
 from penstock.doctor import Grade, machine, of_web, web
 from penstock.errors import ConfigError, NetworkError, ScheduleError, SourceUnavailableError
@@ -138,6 +138,21 @@ def test_airflow_on_this_machine_is_asked_directly(proxy: Answering, settings: S
         found = {one.subject: one.grade for one in web.airflow(local)}
     assert found["airflow"] is Grade.OK
     assert proxy.asked == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "unhealthy"),
+    [
+        ({"scheduler": "healthy", "dag_processor": None}, {}),
+        ({"scheduler": "unhealthy", "metadatabase": "healthy"}, {"scheduler": "unhealthy"}),
+        # Of a home that once had one, Airflow says so for ever.
+        ({"scheduler": "healthy", "triggerer": "unhealthy"}, {}),
+    ],
+)
+def test_airflow_is_unhealthy_where_a_part_is_that_a_run_needs(
+    parts: dict[str, str | None], unhealthy: dict[str, str]
+) -> None:
+    assert Health(parts, None).unhealthy == unhealthy
 
 
 def test_servers_of_the_stack_are_asked_directly_whatever_their_host_is(proxy: Answering, settings: Settings) -> None:

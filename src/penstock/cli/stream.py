@@ -28,4 +28,4 @@ def stream(settings: "Settings", master: str | None, name: str | None, report: P
         settings = settings.model_copy(update={"spark": settings.spark.model_copy(update={"master": master})})
     if name:
         chosen(settings, name)  # before minutes of downloads
-    carry(settings, ready_for_spark(settings), options=Options(name or "", report))
+    carry(settings, ready_for_spark(settings), options=Options(name or "", report, at_once=True))

@@ -304,6 +304,8 @@ class AirflowSettings(Section):
     """File with the authority that signed the api-server's certificate (PEM); empty means those the system trusts."""
     parallelism: int = Field(default=2, ge=1)
     """Tasks that the local scheduler runs at a time."""
+    triggerer: bool = False
+    """Whether the local Airflow has a triggerer too, which runs what DAGs defer; those of pipelines defer nothing."""
 
 
 class DownloadSettings(Section):

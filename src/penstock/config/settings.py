@@ -43,7 +43,7 @@ class Settings(Section):
     home: Folder = user_data_path("penstock")
     """The one folder with the stack's data, logs and state."""
     cache: Folder = user_cache_path("penstock")
-    """Downloaded jars; shared by every `home`."""
+    """Downloaded jars, and archives of their classes; shared by every `home`."""
     java_home: File = ""
     """A Java 17 of your own; empty means the packaged one."""
     project: File = ""

@@ -83,9 +83,8 @@ def airflow(settings: Settings, now: Now = system_time, line: Line = AIRFLOW) ->
 def _health(client: Airflow, url: str, now: Now) -> Iterator[Finding]:
     health = client.health()
     yield clock(shown(url), health.date, now)
-    ill = {name: status for name, status in health.parts.items() if status not in ("healthy", None)}
-    if ill:
-        parts = ", ".join(f"{name} is {status}" for name, status in ill.items())
+    if health.unhealthy:
+        parts = ", ".join(f"{name} is {status}" for name, status in health.unhealthy.items())
         yield failed(
             "airflow", parts, "Read that part's log and start it again; the local ones: penstock logs, down, up"
         )

@@ -22,7 +22,7 @@ def choose(services: Sequence[Service], names: Sequence[str] = ()) -> tuple[Serv
     for service in services:
         _check_known(service.needs, known, f"service {service.name} needs")
     _check_known(names, known, "asked for")
-    order = _in_order(services)
+    order = _in_order(services, known)
     wanted = set(names or known)
     for name in reversed(order):
         if name in wanted:
@@ -44,9 +44,10 @@ def load(reference: str) -> Callable[[Settings], Sequence[Service]]:
     return found
 
 
-def _in_order(services: Sequence[Service]) -> list[str]:
+def _in_order(services: Sequence[Service], known: Iterable[str]) -> list[str]:
+    before = {service.name: {*service.needs, *set(service.after).intersection(known)} for service in services}
     try:
-        return list(TopologicalSorter({service.name: service.needs for service in services}).static_order())
+        return list(TopologicalSorter(before).static_order())
     except CycleError as error:
         raise ServiceError(f"services need each other in a circle: {' -> '.join(error.args[1])}") from error
 

@@ -39,6 +39,10 @@ class Service:
     """Address of this machine on which the ports must be free."""
     needs: tuple[str, ...] = ()
     """Names of the services that must be ready first."""
+    after: tuple[str, ...] = ()
+    """Names of services that get the processor first, where they are started too: the first start waits until each of
+    them is ready or has failed, and until it is ready itself it has a small weight (`launcher.weight`).
+    """
     probed_through: tuple[str, ...] = ()
     """Names of further services that the probe asks. While one of them is not ready, a bad answer proves nothing."""
     probe_every_s: float = 15
@@ -49,5 +53,9 @@ class Service:
     """The gentle signal. Postgres, for one, waits for its clients on SIGTERM and ends them on SIGINT."""
     stop_timeout_s: float = 30
     """Seconds between the gentle signal and the hard one."""
+    afterwards: tuple[str, ...] = ()
+    """A command that makes later starts cheaper. It runs once everything is ready and nothing is waited for, with the
+    lowest priority; services that share one have it run once.
+    """
     page: str = ""
     """Address that a person would open in a browser."""

@@ -47,6 +47,16 @@ class StateStore:
     async def until_ready(self, names: Sequence[str]) -> None:
         await self._until(lambda: all(self._services[name].phase is Phase.READY for name in names))
 
+    async def until_begun(self, names: Sequence[str]) -> None:
+        """Returns when none of them is to come any more, or something failed, for which others may wait in vain."""
+
+        def settled() -> bool:
+            phases = {name: service.phase for name, service in self._services.items()}
+            to_come = any(phases.get(name) in (Phase.WAITING, Phase.STARTING) for name in names)
+            return not to_come or Phase.FAILED in phases.values()
+
+        await self._until(settled)
+
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             await self._changed.wait()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from penstock.config import Settings, read_settings
 from penstock.errors import PenstockError, ServiceError
 from penstock.launcher import logs, process_tree
+from penstock.launcher.afterwards import Afterwards
 from penstock.launcher.home import Home
 from penstock.launcher.process import SUPERVISOR, Process
 from penstock.launcher.runner import Runner, Running
@@ -63,6 +64,7 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._asked = asyncio.Event()
+        self._afterwards = Afterwards((service.afterwards for service in services), self._home)
 
     async def run(self, on_started: Callable[[], None]) -> None:
         """Returns when everything has been stopped; calls back once it can be signalled and has answered."""
@@ -140,6 +142,7 @@ class Supervisor:
             while not self._asked.is_set():
                 await _either(self._asked, _ROTATION_EVERY_S)
                 await in_thread(self._rotate)
+                self._afterwards.look(ready=all(one.phase is Phase.READY for one in self._states.services))
 
     def _keep(self, name: str, found: RecordedService | None = None) -> asyncio.Task[None]:
         runner = Runner(self._services[name], self._home, self._states, self._silence_s)

@@ -1,4 +1,4 @@
-"""Airflow on this machine: api-server, scheduler, dag-processor and triggerer, tasks run by the LocalExecutor.
+"""Airflow on this machine: api-server, scheduler and dag-processor, tasks run by the LocalExecutor.
 
 All options are in an `airflow.cfg` of ours, which only its owner can read: it holds secrets, and an environment is
 inherited by whatever a task starts.
@@ -28,6 +28,7 @@ from penstock.launcher.settings_file import SettingsFile
 from penstock.launcher.state import write
 from penstock.locks import held
 from penstock.servers.access import as_principal
+from penstock.servers.nodes import beneath_the_stream
 from penstock.servers.postgres import DATABASE, ROLE, connect
 from penstock.servers.principals import Principal
 from penstock.servers.probe import json_answer
@@ -41,7 +42,7 @@ _MIGRATION_TIMEOUT_S = 300
 
 
 def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
-    """The four components; all need Postgres, and none needs another to start.
+    """The components; all need Postgres, and none needs another to start.
 
     The first one to be prepared brings the schema to this Airflow's version while the others wait.
     """
@@ -54,9 +55,7 @@ def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
         # Its children run the tasks, which speak to the API, Kafka and Cassandra.
         stack.component("scheduler", "scheduler", "--skip-serve-logs", credentials=("source", "kafka", "cassandra")),
         stack.component("dag-processor", "dag_processor"),
-        # Told to end, it waits 10 s for its runner when that waits for an answer (kill(escalation_delay=10) in
-        # triggerer_job_runner.py of 3.3.2). The next one takes up its triggers: there is nothing to wait for.
-        stack.component("triggerer", "triggerer", "--skip-serve-logs", stop_timeout_s=2),
+        *([stack.triggerer()] if settings.airflow.triggerer else []),
     )
 
 
@@ -95,12 +94,19 @@ class Components:
             log=self.settings.home / "logs" / f"airflow-{name}.log",
             environment={**self.environment(), **given.environment},
             needs=("postgres",),
+            after=beneath_the_stream(self.settings),
             probed_through=() if name == "api-server" else ("airflow-api-server",),
             prepare=partial(self.prepare, given, credentials, started),
             probe=partial(_probe, self.settings, health, started),
             start_timeout_s=180,
             **more,
         )
+
+    def triggerer(self) -> Service:
+        """Told to end, it waits 10 s for its runner when that waits for an answer (kill(escalation_delay=10) in
+        triggerer_job_runner.py of 3.3.2). The next one takes up its triggers: there is nothing to wait for.
+        """
+        return self.component("triggerer", "triggerer", "--skip-serve-logs", stop_timeout_s=2)
 
     def environment(self) -> Mapping[str, str]:
         """Without the settings, which a component has and a migration of the database does not need."""

@@ -13,12 +13,12 @@ from penstock.config import LOOPBACK, Settings, pipeline_environment
 from penstock.launcher.service import NotReady, Service
 from penstock.launcher.settings_file import SettingsFile
 from penstock.servers.access import as_principal
-from penstock.servers.java import Java
-from penstock.servers.nodes import brokers, cassandras, names, workers
+from penstock.servers.java import LOADED, Java
+from penstock.servers.nodes import beneath_the_stream
 from penstock.servers.principals import Principal
 from penstock.servers.probe import json_answer
 from penstock.servers.secrets import with_credentials
-from penstock.servers.spark import driver_environment
+from penstock.servers.spark import classes, driver_environment
 
 _STREAM_GAUGE = ".spark.streaming."
 """Part of the name of a running query's gauges, which Spark has under `spark.sql.streaming.metricsEnabled`:
@@ -36,6 +36,7 @@ def simulator(settings: Settings) -> Service:
         folder=settings.home / "run" / "simulator",
         environment=given.environment,
         ports={"api": port},
+        after=beneath_the_stream(settings),
         prepare=given.write,
         probe=partial(_answers, port, "/api/?results=1"),
         page=f"http://{LOOPBACK}:{port}/api/?results=1",
@@ -50,7 +51,7 @@ def stream(settings: Settings, java: Java) -> Service:
     ports = _ports_of_a_driver(settings)
     port = ports["ui"]
     given = SettingsFile("stream", settings)
-    report = _report_of(settings)
+    report, shared = _report_of(settings), classes(settings, java)
 
     def prepare() -> None:
         known = as_principal(settings, Principal.STREAM)  # now, for a password may have been rotated
@@ -62,11 +63,17 @@ def stream(settings: Settings, java: Java) -> Service:
         command=_command("--verbose", "stream", "--report", str(report)),
         log=_log(settings, "stream"),
         folder=settings.home / "run" / "stream",
-        environment={**pipeline_environment(settings), **given.environment, **driver_environment(settings, java)},
+        environment={
+            **pipeline_environment(settings),
+            **given.environment,
+            **driver_environment(settings, java),
+            LOADED: str(shared.loaded("stream")),
+        },
         ports=ports,
         prepare=prepare,
-        needs=("spark-master", *names((*brokers(settings), *cassandras(settings), *workers(settings)))),
+        needs=("spark-master", *beneath_the_stream(settings)),
         probe=partial(_runs_its_queries, port, report),
+        afterwards=shared.command,
         # Spark, its executor and the first plan: the slowest start of all, and on two busy cores a minute of it.
         start_timeout_s=240,
         page=f"http://{LOOPBACK}:{port}/StreamingQuery/",

@@ -18,6 +18,7 @@ from penstock.launcher.state import write
 from penstock.network import tls
 from penstock.servers import authority, cql
 from penstock.servers.access import secrets_of
+from penstock.servers.archives import archive
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
 from penstock.servers.java import LATE_SECOND_COMPILER, Java
@@ -103,13 +104,15 @@ def cassandra(settings: Settings, java: Java, node: Node | None = None) -> Servi
         **(_ALONE if len(nodes) == 1 else _AMONG_OTHERS),
         **_places(settings.home / "data" / node.name, files),
     }
+    shared = archive(settings, java, "cassandra", classpath(settings, "cassandra"))
+    given = (*_JVM, *_OPENED, *(f"-D{name}={value}" for name, value in properties.items()))
     return Service(
         name=node.name,
         command=java.command(
             "org.apache.cassandra.service.CassandraDaemon",
-            classpath(settings, "cassandra"),
+            shared.jars,
             settings.heaps.cassandra,
-            options=(*_JVM, *_OPENED, *(f"-D{name}={value}" for name, value in properties.items())),
+            options=(*given, *shared.options(node.name)),
         ),
         folder=files,
         log=settings.home / "logs" / f"{node.name}.log",
@@ -117,6 +120,7 @@ def cassandra(settings: Settings, java: Java, node: Node | None = None) -> Servi
         ports={"cql": settings.ports.cassandra, "storage": settings.ports.cassandra_storage},
         prepare=partial(_prepare, settings, node, files),
         probe=partial(_probe, settings, node),
+        afterwards=shared.command,
     )
 
 

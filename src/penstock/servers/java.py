@@ -28,14 +28,19 @@ LATE_SECOND_COMPILER = (
 long is compiled a second time. Under a load that is after seconds. See docs/decisions/162.
 """
 
+ARCHIVE, LOADED = "SHARED_CLASSES", "LOADED_CLASSES"
+"""Variables by which a JVM that Spark starts knows what `servers.archives` has for it: two paths."""
+
 _WRAPPER = """\
 #!/bin/sh
-# Written by Penstock: the real java, without the one argument that Spark adds and not every runtime knows.
+# Written by Penstock: the real java, without the one argument that Spark adds and not every runtime knows, and with the
+# archive of Spark's classes; see penstock/servers/archives.py.
 for argument do
     shift
     [ "$argument" = {unwanted} ] || set -- "$@" "$argument"
 done
-exec {java} "$@"
+exec {java} ${{SHARED_CLASSES:+"-XX:SharedArchiveFile=$SHARED_CLASSES"}} \\
+    ${{LOADED_CLASSES:+"-XX:DumpLoadedClassList=$LOADED_CLASSES"}} "$@"
 """
 
 

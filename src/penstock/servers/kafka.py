@@ -20,6 +20,7 @@ from penstock.launcher.service import NotReady, Service
 from penstock.launcher.state import write, write_once
 from penstock.servers import authority
 from penstock.servers.access import by_certificate
+from penstock.servers.archives import Archive, archive
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
 from penstock.servers.java import LATE_SECOND_COMPILER, Java, properties
@@ -90,7 +91,13 @@ def kafka(settings: Settings, java: Java, node: Node | None = None) -> Service:
         needs=() if by_itself else ("zookeeper",),
         prepare=partial(_prepare, settings, java, node, files),
         probe=partial(_probe, settings, node),
+        afterwards=_classes(settings, java).command,
     )
+
+
+def _classes(settings: Settings, java: Java) -> Archive:
+    name = "kafka" if settings.stack.kafka == "kraft" else "zookeeper"
+    return archive(settings, java, name, classpath(settings, name))
 
 
 def _command(settings: Settings, java: Java, files: Path, main: str, heap: str, *arguments: str) -> tuple[str, ...]:
@@ -98,8 +105,9 @@ def _command(settings: Settings, java: Java, files: Path, main: str, heap: str, 
         f"-Dlog4j2.configurationFile={files / 'log4j2.xml'}",
         f"-Dlog4j.configuration={(files / 'log4j.properties').as_uri()}",
     )
-    jars = classpath(settings, "kafka" if settings.stack.kafka == "kraft" else "zookeeper")
-    return java.command(main, jars, heap, options=(*_JVM, *logging_by), arguments=arguments)
+    shared = _classes(settings, java)
+    options = (*_JVM, *logging_by, *shared.options(files.name))
+    return java.command(main, shared.jars, heap, options=options, arguments=arguments)
 
 
 def _prepare(settings: Settings, java: Java, node: Node, files: Path) -> None:

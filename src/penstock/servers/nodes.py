@@ -46,6 +46,11 @@ def names(nodes: tuple[Node, ...]) -> tuple[str, ...]:
     return tuple(node.name for node in nodes)
 
 
+def beneath_the_stream(settings: Settings) -> tuple[str, ...]:
+    """The services that the stream waits for. It is the longest start of all, so theirs come first."""
+    return names((*brokers(settings), *cassandras(settings), *workers(settings)))
+
+
 def _nodes(settings: Settings, kind: str, host: str, count: int) -> tuple[Node, ...]:
     if settings.stack.profile == "single":
         return (Node(kind, 1, host, settings.stack.listen, LOOPBACK),)

@@ -17,8 +17,9 @@ from penstock.launcher.service import NotReady, Service
 from penstock.launcher.state import write
 from penstock.servers import jars
 from penstock.servers.access import SPARK_OPTIONS, spark_secret
+from penstock.servers.archives import Archive, archive
 from penstock.servers.jars.own import own_jar
-from penstock.servers.java import Java, properties
+from penstock.servers.java import ARCHIVE, LOADED, Java, properties
 from penstock.servers.nodes import Node, workers
 from penstock.servers.probe import json_answer
 
@@ -61,7 +62,7 @@ _SLOTS = 64
 
 def spark_master(settings: Settings, java: Java) -> Service:
     """The standalone master."""
-    ports = settings.ports
+    ports, shared = settings.ports, classes(settings, java)
     recovery = settings.home / "data" / "spark" / "recovery"
     options = {**_MASTER, "spark.deploy.recoveryDirectory": str(recovery)}
     arguments = (
@@ -70,20 +71,27 @@ def spark_master(settings: Settings, java: Java) -> Service:
     )
     return Service(
         name="spark-master",
-        command=_command(java, "master.Master", settings.heaps.spark_master, options, (*_proof(settings), *arguments)),
+        command=java.command(
+            "org.apache.spark.deploy.master.Master",
+            shared.jars,
+            settings.heaps.spark_master,
+            (*_options(options), *shared.options("spark-master")),
+            (*_proof(settings), *arguments),
+        ),
         log=settings.home / "logs" / "spark-master.log",
         folder=settings.home / "run" / "spark-master",
         environment=driver_environment(settings, java),
         ports={"rpc": ports.spark_master, "ui": ports.spark_master_ui},
         prepare=partial(_prepare, settings, recovery),
         probe=partial(_alive_master, ports.spark_master_ui),
+        afterwards=shared.command,
         page=f"http://{LOOPBACK}:{ports.spark_master_ui}",
     )
 
 
 def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Service:
     """A worker of the local master, with room for one executor of the streaming app."""
-    node, ports = node or workers(settings)[0], settings.ports
+    node, ports, shared = node or workers(settings)[0], settings.ports, classes(settings, java)
     arguments = (
         *_proof(settings),
         *("--host", node.host, "--port", str(ports.spark_worker)),
@@ -94,15 +102,26 @@ def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Se
     )
     return Service(
         name=node.name,
-        command=_command(java, "worker.Worker", settings.heaps.spark_worker, _WORKER, arguments),
+        command=java.command(
+            "org.apache.spark.deploy.worker.Worker",
+            shared.jars,
+            settings.heaps.spark_worker,
+            (*_options(_WORKER), *shared.options(node.name)),
+            arguments,
+        ),
         log=settings.home / "logs" / f"{node.name}.log",
         folder=settings.home / "run" / node.name,
-        environment={**driver_environment(settings, java), "SPARK_LOCAL_IP": node.listen},
+        environment={
+            **driver_environment(settings, java),
+            "SPARK_LOCAL_IP": node.listen,
+            LOADED: str(shared.loaded(node.name, "executor-")),  # its executors inherit it
+        },
         host=node.here,
         ports={"rpc": ports.spark_worker, "ui": ports.spark_worker_ui},
         needs=("spark-master",),
         prepare=partial(_prepare, settings),
         probe=partial(_registered_worker, settings, node),
+        afterwards=shared.command,
         page=f"http://{node.here}:{ports.spark_worker_ui}",
     )
 
@@ -129,6 +148,7 @@ def driver_environment(settings: Settings, java: Java) -> dict[str, str]:
     """The environment in which pyspark starts its JVM with our Java, listening at the address of the settings."""
     return {
         "JAVA_HOME": str(java.home),
+        ARCHIVE: str(classes(settings, java).file),
         "SPARK_HOME": str(spark_home()),
         # A worker that builds an executor's command wants it, as `load-spark-env.sh` of 4.2.0 sets it.
         "SPARK_SCALA_VERSION": SCALA,
@@ -165,16 +185,13 @@ def application_jars(settings: Settings, java: Java) -> tuple[Path, ...]:
     return (*jars.classpath(settings, "spark"), own)
 
 
-def _command(
-    java: Java, main: str, heap: str, options: Mapping[str, str], arguments: tuple[str, ...]
-) -> tuple[str, ...]:
-    return java.command(
-        f"org.apache.spark.deploy.{main}",
-        [spark_home() / "jars" / "*"],
-        heap,
-        (*_SMALL, *_NETTY, *(f"-D{name}={value}" for name, value in options.items())),
-        arguments,
-    )
+def classes(settings: Settings, java: Java) -> Archive:
+    """What master, worker, driver and executors share."""
+    return archive(settings, java, "spark", jars_of_pyspark(), [spark_home() / "jars" / "*"])
+
+
+def _options(properties: Mapping[str, str]) -> tuple[str, ...]:
+    return (*_SMALL, *_NETTY, *(f"-D{name}={value}" for name, value in properties.items()))
 
 
 def _alive_master(ui_port: int) -> None:

@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from penstock.config import LOOPBACK, Settings
 from penstock.errors import ServiceError
 from penstock.launcher.service import NotReady, Service
+from penstock.servers.archives import archive
 from penstock.servers.data_format import claim
 from penstock.servers.jars import classpath
 from penstock.servers.java import Java, properties
@@ -47,13 +48,15 @@ def zookeeper(settings: Settings, java: Java) -> Service:
     """The ZooKeeper of the local stack: no authentication, no admin page, data in `home`. kill -9 is survived."""
     files = settings.home / "run" / "zookeeper"
     port = settings.ports.zookeeper
+    shared = archive(settings, java, "zookeeper", classpath(settings, "zookeeper"))
+    logging_by = f"-Dlog4j.configuration={(files / 'log4j.properties').as_uri()}"
     return Service(
         name="zookeeper",
         command=java.command(
             "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-            classpath(settings, "zookeeper"),
+            shared.jars,
             settings.heaps.zookeeper,
-            options=(*_JVM, f"-Dlog4j.configuration={(files / 'log4j.properties').as_uri()}"),
+            options=(*_JVM, logging_by, *shared.options("zookeeper")),
             arguments=(str(files / "zoo.cfg"),),
         ),
         folder=files,
@@ -61,6 +64,7 @@ def zookeeper(settings: Settings, java: Java) -> Service:
         ports={"client": port},
         prepare=partial(_prepare, settings, files),
         probe=partial(_probe, port),
+        afterwards=shared.command,
     )
 
 

@@ -86,6 +86,8 @@ class Options:
     """The name of the one pipeline that is carried; empty means all."""
     report: Path | None = None
     """A file that says how each pipeline stands: JSON, written anew at each change."""
+    at_once: bool = False
+    """Whether Spark starts while topics and tables are still looked at, or only when they are sound."""
 
 
 def run(settings: Settings, jars: Sequence[Path], seams: Seams | None = None, options: Options | None = None) -> None:
@@ -129,6 +131,8 @@ class Application:
         self._look()
         if not self._wanted:
             raise ContractError(" ".join(each.error for each in self._refused.values()))
+        if self._options.at_once:
+            self._driver.warm()
         try:
             while not stopping.is_set():
                 self._watch()

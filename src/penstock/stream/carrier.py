@@ -43,21 +43,29 @@ class Driver:
         self._opened: SparkSession | PenstockError | None = None
         self._partitions: dict[str, int] = {}
 
+    def warm(self) -> None:
+        """Begins to open the session: the JVM starts while the queries' topics and tables are looked at."""
+        Thread(target=self._opening, name="spark", daemon=True).start()
+
     def session(self) -> SparkSession:
         """One more session of the same application, with options of its own.
 
         Raises:
             StreamError: Spark could not be started, now or for another query.
         """
+        opened = self._opening()
+        if isinstance(opened, PenstockError):
+            raise opened
+        return opened.newSession()
+
+    def _opening(self) -> SparkSession | PenstockError:
         with self._lock:
             if self._opened is None:
                 try:
                     self._opened = self._open()
                 except PenstockError as error:
                     self._opened = error
-            if isinstance(self._opened, PenstockError):
-                raise self._opened
-            return self._opened.newSession()
+            return self._opened
 
     def room(self, spark: SparkSession, pipeline: str, partitions: int | None) -> Room:
         """The slots of all executors against the partitions of all pipelines; None where it has as many as it had."""

@@ -32,6 +32,17 @@ def test_starts_a_service_only_when_what_it_needs_is_ready(launcher: Launcher, t
     assert launcher.journal() == ["below started", "above started"]
 
 
+def test_who_is_waited_for_starts_first(launcher: Launcher, tiny: Declare) -> None:
+    gate = launcher.file("gate")
+    tiny("late", after=("early", "absent"))
+    tiny("early", options=("--ready-when", str(gate)))
+    with launcher.rising():
+        until(lambda: launcher.journal() == ["early started"])
+        assert launcher.phase("late") == "waiting"
+        gate.touch()
+    assert launcher.journal() == ["early started", "late started"]
+
+
 def test_started_means_that_a_client_gets_an_answer(launcher: Launcher, tiny: Declare) -> None:
     server = tiny("one")
     state = launcher.up()

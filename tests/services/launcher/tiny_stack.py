@@ -25,6 +25,7 @@ class Tiny:
     name: str
     port: int
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     start_timeout_s: float = 30
     stop_timeout_s: float = 10
@@ -57,6 +58,7 @@ def service(
         folder=settings.home / "run" / name,
         ports={"main": port},
         needs=tuple(needs),
+        after=tuple(rest["after"]),
         probe=lambda: ask(asked, rest["answer_timeout_s"]),
         probe_every_s=rest["probe_every_s"],
         prepare=lambda: None if not prepare else _run(prepare),

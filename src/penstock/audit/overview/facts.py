@@ -83,8 +83,7 @@ def _held(broker: Broker, pipeline: Pipeline, reasons: Reasons) -> Held:
 
 def ask_airflow(airflow: Airflow, pipelines: Iterable[Pipeline]) -> dict[str, Scheduled]:
     """The plan for each pipeline, and which parts of Airflow are unhealthy."""
-    parts = airflow.health().parts
-    unhealthy = tuple(name.replace("_", "-") for name, status in parts.items() if status not in ("healthy", None))
+    unhealthy = tuple(name.replace("_", "-") for name in airflow.health().unhealthy)
     return {one.name: Scheduled(airflow.timetable(one.schedule.dag_id), unhealthy) for one in pipelines}
 
 

@@ -1,0 +1,99 @@
+"""An archive of classes is made by the real Java of what it loaded, is used, and does no harm where it is damaged."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from penstock.config import Settings
+from penstock.servers import jars
+from penstock.servers.archives import Archive, archive
+from penstock.servers.java import ARCHIVE, LOADED, Java, find_java
+
+MAIN = "org.eclipse.jdt.internal.compiler.batch.Main"
+
+
+def java_runs(java: Path, *options: str, **environment: str) -> str:
+    """What it logs about classes: the smallest program that loads some from a jar."""
+    return output(java, *options, "-Xlog:class+load", **environment)
+
+
+def output(java: Path, *options: str, classpath: str = "", **environment: str) -> str:
+    command = [java, *options, "-cp", classpath or jar(), MAIN, "-version"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def jar() -> str:
+    [path] = jars.classpath(Settings().resolved(), "compiler")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    folder = tmp_path_factory.mktemp("archives")
+    settings = Settings().resolved()
+    jars.fetch(settings, lambda _: None, ("compiler",))
+    mine = settings.model_copy(update={"home": folder / "home"})
+    java = find_java(mine)
+    of = archive(mine, java, "compiler", jars.classpath(mine, "compiler"))
+    one = replace(of, file=folder / of.file.name)
+    one.loaded("here").parent.mkdir(parents=True)
+    java_runs(java.runtime / "bin" / "java", *one.options("here"))
+    assert not one.file.exists()
+    subprocess.run(one.command, capture_output=True, timeout=300, check=True)
+    return one
+
+
+def shared(log: str) -> bool:
+    return f"{MAIN} source: shared objects file" in log
+
+
+def test_classes_come_from_the_archive(made: Archive) -> None:
+    assert shared(java_runs(made.java.runtime / "bin" / "java", *made.options("here")))
+
+
+def test_what_spark_starts_finds_it_by_its_environment(made: Archive) -> None:
+    given = {ARCHIVE: str(made.file), LOADED: str(made.loaded("here", "executor-"))}
+    assert shared(java_runs(made.java.home / "bin" / "java", **given))
+    assert made.loaded("here", "executor-").exists()
+
+
+def test_a_damaged_one_and_none_do_no_harm(made: Archive, tmp_path: Path) -> None:
+    half, foreign = tmp_path / "half.jsa", tmp_path / "foreign.jsa"
+    half.write_bytes(made.file.read_bytes()[: made.file.stat().st_size // 2])
+    foreign.write_bytes(b"nothing of the kind" * 1_000)
+    for file in (half, foreign, tmp_path / "absent.jsa"):
+        assert not shared(java_runs(made.java.runtime / "bin" / "java", *replace(made, file=file).options("here")))
+
+
+def test_java_says_nothing_of_it(made: Archive, tmp_path: Path) -> None:
+    """Spark's launcher prints a command that a shell reads: nothing else may stand there."""
+    java, own = made.java.runtime / "bin" / "java", output(made.java.runtime / "bin" / "java")
+    assert own.startswith("Eclipse Compiler for Java")
+    (tmp_path / "half.jsa").write_bytes(made.file.read_bytes()[: made.file.stat().st_size // 2])
+    (tmp_path / "other.jar").write_bytes(Path(jar()).read_bytes())
+    for file in (made.file, tmp_path / "half.jsa", tmp_path / "absent.jsa"):
+        assert output(java, *replace(made, file=file).options("here")) == own
+    assert output(java, *made.options("here"), classpath=str(tmp_path / "other.jar")) == own
+
+
+def test_it_is_made_again_when_it_lacks_much(made: Archive) -> None:
+    before = made.file.stat()
+    subprocess.run(made.command, capture_output=True, timeout=300, check=True)
+    assert made.file.stat().st_ino == before.st_ino
+    one = replace(made, file=made.file.with_stem("compiler-other"))
+    one.file.touch()
+    one.file.with_suffix(".classes").write_text("java/lang/Object\n", "ascii")
+    subprocess.run(one.command, capture_output=True, timeout=300, check=True)
+    assert one.file.stat().st_size > before.st_size // 2
+
+
+def test_another_jar_or_another_java_has_another(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a.jar").write_bytes(b"1")
+    java = Java(tmp_path, tmp_path)
+    first = archive(settings, java, "a", [tmp_path / "a.jar"]).file
+    assert archive(settings, java, "a", [tmp_path / "a.jar"]).file == first
+    assert archive(settings, Java(tmp_path, tmp_path / "b"), "a", [tmp_path / "a.jar"]).file != first
+    (tmp_path / "a.jar").write_bytes(b"12")
+    assert archive(settings, java, "a", [tmp_path / "a.jar"]).file != first
