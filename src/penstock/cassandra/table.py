@@ -2,30 +2,22 @@
 
 import logging
 import re
-import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
-from cassandra import ConsistencyLevel, DriverException, InvalidRequest, ProtocolVersion
-from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra import DriverException, InvalidRequest
+from cassandra.cluster import NoHostAvailable, Session
 from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.connection import ConnectionException
 from cassandra.metadata import TableMetadata
-from cassandra.policies import (
-    ConstantSpeculativeExecutionPolicy,
-    DCAwareRoundRobinPolicy,
-    ExponentialReconnectionPolicy,
-    TokenAwarePolicy,
-)
-from cassandra.query import PreparedStatement, dict_factory
+from cassandra.query import PreparedStatement
 
+from penstock.cassandra.cluster import cluster
 from penstock.config import CassandraSettings
 from penstock.errors import StoreError
-from penstock.network import tls
 from penstock.pipelines.contract import Column, Pipeline
 from penstock.pipelines.keys import key_of_columns
 
@@ -74,10 +66,10 @@ class Store:
 
     def __enter__(self) -> Self:
         with self._translated("connecting"):
-            cluster = _cluster(self._settings)
-            self._closing.callback(cluster.shutdown)
+            nodes = cluster(self._settings)
+            self._closing.callback(nodes.shutdown)
             try:
-                self._session: Session = cluster.connect()
+                self._session: Session = nodes.connect()
             except BaseException:
                 self._closing.close()
                 raise
@@ -319,39 +311,6 @@ def _remedy(error: Exception) -> str:
         "Is it up (`penstock status`, `penstock logs cassandra`), and are the address, the datacenter and the "
         "credentials the right ones?"
     )
-
-
-def _cluster(settings: CassandraSettings) -> Cluster:
-    nodes = DCAwareRoundRobinPolicy(local_dc=settings.datacenter)
-    profile = ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(nodes),
-        consistency_level=ConsistencyLevel.name_to_value[settings.consistency_level],
-        request_timeout=settings.request_timeout_s,
-        row_factory=dict_factory,
-        # A node that was killed leaves its requests unanswered; half a second later another replica is asked.
-        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(delay=0.5, max_attempts=2),
-    )
-    credentials = PlainTextAuthProvider(settings.username, settings.password.get_secret_value())
-    return Cluster(
-        [address.strip() for address in settings.contact_points.split(",")],
-        port=settings.port,
-        # Every node from 2.2 to 5.0 speaks it; left to itself the driver begins with a beta and warns twice.
-        protocol_version=ProtocolVersion.V4,
-        auth_provider=credentials if settings.username else None,
-        ssl_context=_context(settings) if settings.ssl else None,
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        connect_timeout=settings.request_timeout_s,
-        # The driver's own 2 s are too few on a busy machine, and a stream that cannot begin is not begun again.
-        control_connection_timeout=settings.request_timeout_s,
-        # Seconds; the driver's own limit is ten minutes, far longer than a node takes to come back.
-        reconnection_policy=ExponentialReconnectionPolicy(base_delay=0.5, max_delay=10),
-    )
-
-
-def _context(settings: CassandraSettings) -> ssl.SSLContext:
-    password = settings.ssl_key_password.get_secret_value()
-    who = tls.identity(settings.ssl_certificate_location, settings.ssl_key_location, password)
-    return tls.client_context(settings.ssl_ca_location, who, verify_hostname=settings.ssl_hostname_verification)
 
 
 def _create_keyspace(pipeline: Pipeline, settings: CassandraSettings) -> str:

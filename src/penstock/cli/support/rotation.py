@@ -10,13 +10,13 @@ from penstock.cassandra import Store
 from penstock.cassandra.access import await_password, give_password, is_let_in
 from penstock.cli.support.admission import STORES
 from penstock.config import CassandraSettings, Settings
-from penstock.errors import ConfigError, ServiceError, StoreError
+from penstock.errors import ServiceError, StoreError
 from penstock.kafka.access import Access
 from penstock.launcher import control
 from penstock.launcher.restart import restart
 from penstock.launcher.state import Phase
 from penstock.servers.access import by_certificate, cassandra_settings
-from penstock.servers.data_format import is_secure
+from penstock.servers.data_format import require_secure
 from penstock.servers.principals import IN_KAFKA, WITH_PASSWORD, Principal
 from penstock.servers.secrets import Passwords, begin_rotation, end_rotation
 
@@ -32,11 +32,7 @@ def rotate(settings: Settings) -> tuple[list[str], list[str]]:
         ServiceError: Kafka or Cassandra does not run, or a service does not come back.
         BrokerError, StoreError: one of the two refused, or goes on with a former password; it is to be called again.
     """
-    if not is_secure(settings):
-        raise ConfigError(
-            f"the stack in {settings.home} is open: its clients have no passwords. `penstock up --secure` starts a "
-            "secure one, in another folder (--home)"
-        )
+    require_secure(settings)
     _require_stores(settings)
     rotation = begin_rotation(settings, WITH_PASSWORD)
     coming = {name: rotation.coming[name] for name in WITH_PASSWORD}
