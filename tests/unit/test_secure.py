@@ -169,7 +169,7 @@ def test_a_secure_stack_that_anybody_could_hear_is_refused() -> None:
         Settings(stack=StackSettings(secure=True, listen="0.0.0.0"))
 
 
-@pytest.mark.parametrize("other", [{"kafka": "zookeeper"}, {"profile": "cluster"}])
+@pytest.mark.parametrize("other", [{"kafka": "zookeeper"}])
 def test_a_secure_stack_that_cannot_be_is_refused(other: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="nothing is started"):
         StackSettings.model_validate({"secure": True, **other})

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from penstock.config import CassandraSettings, KafkaSettings, Settings
 from penstock.servers import authority
 from penstock.servers.data_format import is_secure
+from penstock.servers.nodes import brokers
 from penstock.servers.principals import WITH_PASSWORD, Principal
 from penstock.servers.secrets import Passwords, passwords
 
@@ -80,7 +81,7 @@ def by_certificate(settings: Settings, who: Principal) -> KafkaSettings:
     own = authority.identity(settings, who)
     return settings.kafka.model_copy(
         update={
-            "bootstrap_servers": f"{settings.hosts.kafka}:{settings.ports.kafka_internal}",
+            "bootstrap_servers": ",".join(f"{one.host}:{settings.ports.kafka_internal}" for one in brokers(settings)),
             "security_protocol": "SSL",
             "ssl_ca_location": str(authority.trusted(settings)),
             "ssl_certificate_location": str(own.certificate),
