@@ -101,6 +101,16 @@ def test_after_down_and_up_clients_and_data_are_the_same(secure: Project, passwo
     assert json.loads(home)["passwords"] == passwords
 
 
+def test_new_passwords_while_everything_runs(secure: Project, passwords: dict[str, str]) -> None:
+    secure.compose("run", "--rm", "-T", "admission", "secrets", "rotate")
+    secure.compose("run", "--rm", "-T", "authority")
+    secure.compose("restart", "stream", "console", "scheduler")
+    told = json.loads(secure.compose("exec", "-T", "stream", "cat", f"/credentials/{GIVEN_NAME}"))
+    assert told["stream"] != passwords["stream"]
+    secure.up("secure, after new passwords")
+    assert "fetched 100 = stored 100 + dead-lettered 0" in secure.penstock("run", "--records", "100")
+
+
 def test_half_of_the_switch_starts_nothing(built: Project, secure: Project) -> None:
     secure.compose("down")
     opened = Project(built.engine, secure.folder, secure.name)

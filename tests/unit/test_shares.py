@@ -13,7 +13,7 @@ from penstock.servers.access import SPARK, as_principal, by_certificate, secrets
 from penstock.servers.kafka_properties import configuration
 from penstock.servers.nodes import brokers
 from penstock.servers.principals import Principal
-from penstock.servers.secrets import GIVEN_NAME
+from penstock.servers.secrets import GIVEN_NAME, begin_rotation
 from penstock.servers.shares import SHARES, distribute
 
 HOSTS = Hosts(kafka="broker", cassandra="cassandra")
@@ -88,6 +88,11 @@ def test_a_container_makes_no_credentials_of_its_own(maker: Settings, tmp_path: 
         as_principal(alone, Principal.STREAM)
     assert not [*(tmp_path / "empty").iterdir()]
     assert authority.certify(container(maker, "kafka")) == []
+
+
+def test_only_the_maker_changes_passwords(maker: Settings) -> None:
+    with pytest.raises(ConfigError, match="admission secrets rotate"):
+        begin_rotation(container(maker, "stream"), ["stream"])
 
 
 def test_handed_out_again_everything_stays_and_what_is_not_needed_goes(maker: Settings) -> None:

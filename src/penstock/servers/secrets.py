@@ -99,7 +99,15 @@ def passwords(settings: Settings, names: Iterable[str]) -> Passwords:
 def begin_rotation(settings: Settings, names: Iterable[str]) -> Passwords:
     """Keeps a new password for each of these names beside the one that it has. What a rotation that was killed had
     begun with is gone on with, for some servers may have it.
+
+    Raises:
+        ConfigError: they are made elsewhere.
     """
+    if settings.credentials:
+        raise ConfigError(
+            f"this process is given its passwords ({settings.credentials}), and changes none. In Compose: "
+            "docker compose run --rm admission secrets rotate"
+        )
     passwords(settings, names)
     with _alone(settings):
         kept = _kept(settings.home / FILE_NAME)
