@@ -90,11 +90,17 @@ def aliases(name: str) -> list[str]:
     return [] if isinstance(networks, list) else [one for each in networks.values() for one in each.get("aliases", [])]
 
 
-def test_executors_listen_on_one_address_which_their_driver_and_master_find() -> None:
+@pytest.mark.parametrize(("name", "field"), [("spark-worker", "spark_worker"), ("stream", "stream")])
+def test_executors_and_driver_listen_in_sparks_network_only(name: str, field: str) -> None:
     """A name in several networks is another address in each of them, and Spark listens on the one that it looks up."""
-    host = settings_of("spark-worker").hosts.spark_worker
-    [network] = [name for name, one in SERVERS["spark-worker"]["networks"].items() if host in one.get("aliases", [])]
-    assert all(network in SERVERS[name]["networks"] for name in ("spark-master", "stream"))
+    host = getattr(settings_of(name).hosts, field)
+    known = [network for network, one in SERVERS[name]["networks"].items() if host in one.get("aliases", [])]
+    assert (host in SERVICES, known) == (False, SERVERS["spark-master"]["networks"])
+
+
+def test_the_driver_listens_where_executors_call_it() -> None:
+    settings = settings_of("stream")
+    assert settings.spark.conf == {"spark.driver.bindAddress": settings.hosts.stream}
 
 
 @pytest.mark.parametrize("name", SERVICES)
