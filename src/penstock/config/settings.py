@@ -47,10 +47,10 @@ class Settings(Section):
 
     home: Folder = user_data_path("penstock")
     """The one folder with the stack's data, logs and state."""
-    credentials: File = ""
-    """Folder with the certificates and passwords that a container is given; empty means those of `home`."""
     cache: Folder = user_cache_path("penstock")
     """Downloaded jars; shared by every `home`."""
+    credentials: File = ""
+    """Folder with the certificates and passwords that a container is given; empty means those of `home`."""
     java_home: File = ""
     """A Java 17 of your own; empty means the packaged one."""
     project: File = ""
