@@ -34,7 +34,7 @@ asyncio.run(main())
 
 def measured(project: Project) -> dict[str, set[str]]:
     """Container -> the servers of which it reaches a port; `penstock` is one of a person's commands."""
-    containers = project.containers()
+    containers = {name: one for name, one in project.containers().items() if one["State"]["Running"]}
     ports = Ports().model_dump().values()
     servers = [(name, host, port) for name, one in containers.items() for host in _own(one) for port in ports]
 
