@@ -54,10 +54,14 @@ RUN tools/bin/uv build --quiet --wheel --python tools/bin/python --no-build-isol
     && tools/bin/uv pip install --quiet --no-cache --no-deps --compile-bytecode --prefix /package dist/*.whl
 
 FROM ${BASE_IMAGE}
-# Servers write to `home` only, as a user who owns nothing else.
+# Servers write to `home` only, as a user who owns nothing else but the folders where volumes are mounted.
 RUN useradd --uid 10001 --user-group --create-home --shell /usr/sbin/nologin penstock \
     && install -d -o penstock -g penstock -m 0700 /var/lib/penstock \
-    && install -d -o penstock -g penstock /var/lib/penstock/data /var/lib/penstock/logs /var/lib/penstock/logs/airflow
+    && install -d -o penstock -g penstock /var/lib/penstock/data /var/lib/penstock/logs /var/lib/penstock/logs/airflow \
+        /var/lib/penstock/run \
+    && install -d -o penstock -g penstock -m 0700 /var/lib/penstock/run/tls /credentials \
+        /shares/kafka /shares/cassandra /shares/spark-master /shares/spark-worker /shares/stream /shares/console \
+        /shares/airflow-scheduler /shares/operator
 COPY --from=packages /opt/penstock/venv /opt/penstock/venv
 COPY --from=jars /opt/penstock/cache /opt/penstock/cache
 COPY --from=package /package /opt/penstock/venv

@@ -30,9 +30,11 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def sign(self, name: str, password: str = "", address: str = "127.0.0.1") -> tuple[Path, Path]:
-        """Files of a certificate for `address`, and of its key."""
+        """Files of a certificate for `address`, or the name of a host, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+        is_address = address[0].isdigit() or ":" in address
+        named = x509.IPAddress(ip_address(address)) if is_address else x509.DNSName(address)
+        names = x509.SubjectAlternativeName([named])
         certificate = (
             _certificate(_named(name), self._name)
             .public_key(key.public_key())

@@ -61,9 +61,20 @@ class Project:
 
     def with_zookeeper(self) -> "Project":
         """The same image as another stack, whose Kafka keeps its metadata in ZooKeeper."""
-        chosen = {"COMPOSE_PROFILES": "zookeeper", "PENSTOCK_STACK_KAFKA": "zookeeper"}
-        engine = Engine({**self.engine.environment, **chosen})
-        return Project(engine, self.folder, f"{self.name}-zookeeper", self.figures)
+        return self._other("zookeeper", {"PENSTOCK_STACK_KAFKA": "zookeeper"})
+
+    def secure(self) -> "Project":
+        """The same image as another stack, whose servers ask who calls."""
+        return self._other("secure", {"PENSTOCK_STACK_SECURE": "true"})
+
+    def env(self) -> dict[str, str]:
+        """What `.env` says."""
+        lines = (self.folder / ".env").read_text("ascii").splitlines()
+        return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+    def _other(self, profile: str, chosen: dict[str, str]) -> "Project":
+        engine = Engine({**self.engine.environment, "COMPOSE_PROFILES": profile, **chosen})
+        return Project(engine, self.folder, f"{self.name}-{profile}", self.figures)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """Service -> what the engine knows of its container."""

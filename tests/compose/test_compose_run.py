@@ -15,6 +15,8 @@ from penstock.servers import cql
 from penstock.servers.probe import json_answer
 from penstock.users import USERS
 from tests.compose.project import IMAGE, Project
+from tests.compose.reached import measured
+from tests.reach import SERVERS, reached, table
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1_800)
@@ -27,6 +29,23 @@ def test_every_service_is_healthy(project: Project) -> None:
     states = {name: one["State"]["Health"]["Status"] for name, one in project.containers().items()}
     assert states == dict.fromkeys(states, "healthy")
     assert len(states) >= 11
+
+
+def test_a_container_reaches_the_servers_in_its_networks_and_no_others(project: Project) -> None:
+    found = measured(project)
+    print(table({name: found[name] & {*SERVERS} for name in found}))  # noqa: T201 - as docs/docker.md has it
+    there = {*project.containers()}
+    pages = {"console"}  # which has no client in a container, and is reached by those in its networks
+    assert {name: one - pages for name, one in found.items()} == {name: reached(name) & there for name in found}
+
+
+def test_no_secret_is_in_the_environment_of_a_container(project: Project) -> None:
+    secrets = [
+        value for name, value in project.env().items() if name.startswith("PENSTOCK_SECRETS_") and len(value) > 8
+    ]
+    assert len(secrets) == 5
+    told = {name: json.dumps([one["Config"], one["HostConfig"]]) for name, one in project.containers().items()}
+    assert [name for name, text in told.items() if any(secret in text for secret in secrets)] == []
 
 
 def test_one_command_runs_the_dag_and_shows_the_equation(project: Project) -> None:

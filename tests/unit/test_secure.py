@@ -164,7 +164,12 @@ def test_nothing_is_recorded_by_looking(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("other", [{"kafka": "zookeeper"}, {"profile": "cluster"}, {"listen": "0.0.0.0"}])
+def test_a_secure_stack_that_anybody_could_hear_is_refused() -> None:
+    with pytest.raises(ValidationError, match="nothing is started"):
+        Settings(stack=StackSettings(secure=True, listen="0.0.0.0"))
+
+
+@pytest.mark.parametrize("other", [{"kafka": "zookeeper"}])
 def test_a_secure_stack_that_cannot_be_is_refused(other: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="nothing is started"):
         StackSettings.model_validate({"secure": True, **other})

@@ -43,6 +43,8 @@ Grant = tuple[str, str, str, str]
 def take_over(admin: CassandraSettings) -> None:
     """Makes the administrator of these settings the one superuser; returns when he is, and Cassandra's own is gone.
 
+    Roles get as many copies as the settings give a keyspace: of one, nobody could log in while its node is away.
+
     Raises:
         StoreError: neither is let in.
     """
@@ -58,6 +60,9 @@ def _take_over(admin: CassandraSettings) -> None:
     if not is_let_in(admin):
         first = {"username": _FIRST, "password": SecretStr(_FIRST)}
         with _refusals_unlogged(), Store(admin.model_copy(update=first)) as store:
+            if admin.replication_factor > 1:
+                copies = {"class": "NetworkTopologyStrategy", admin.datacenter: admin.replication_factor}
+                store.define(f"ALTER KEYSPACE system_auth WITH replication = {copies}")
             _create(store, admin, "SUPERUSER = true AND LOGIN = true")
     with Store(admin) as store:
         store.define(f"DROP ROLE IF EXISTS {_FIRST}")

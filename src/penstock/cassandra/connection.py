@@ -5,6 +5,7 @@ import ssl
 from cassandra import ConsistencyLevel, ProtocolVersion
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.connection import DefaultEndPoint
 from cassandra.policies import (
     ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
@@ -18,7 +19,7 @@ from penstock.network import tls
 
 
 def cluster_of(settings: CassandraSettings) -> Cluster:
-    """The cluster of these settings, to which nothing is connected yet."""
+    """The cluster of these settings, to which nothing is connected yet; rows will be dictionaries."""
     nodes = DCAwareRoundRobinPolicy(local_dc=settings.datacenter)
     profile = ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(nodes),
@@ -30,7 +31,7 @@ def cluster_of(settings: CassandraSettings) -> Cluster:
     )
     credentials = PlainTextAuthProvider(settings.username, settings.password.get_secret_value())
     return Cluster(
-        [address.strip() for address in settings.contact_points.split(",")],
+        _contact_points(settings),
         port=settings.port,
         # Every node from 2.2 to 5.0 speaks it; left to itself the driver begins with a beta and warns twice.
         protocol_version=ProtocolVersion.V4,
@@ -43,6 +44,15 @@ def cluster_of(settings: CassandraSettings) -> Cluster:
         # Seconds; the driver's own limit is ten minutes, far longer than a node takes to come back.
         reconnection_policy=ExponentialReconnectionPolicy(base_delay=0.5, max_delay=10),
     )
+
+
+def _contact_points(settings: CassandraSettings) -> list[str | DefaultEndPoint]:
+    """With TLS as they were given, for that is the name which a certificate must have, as Java's driver has it too.
+
+    The driver would look a name up at once and keep its addresses only.
+    """
+    given = [address.strip() for address in settings.contact_points.split(",")]
+    return [DefaultEndPoint(one, settings.port) for one in given] if settings.ssl else [*given]
 
 
 def _context(settings: CassandraSettings) -> ssl.SSLContext:

@@ -68,10 +68,10 @@ class Store:
 
     def __enter__(self) -> Self:
         with self._translated("connecting"):
-            cluster = cluster_of(self._settings)
-            self._closing.callback(cluster.shutdown)
+            nodes = cluster_of(self._settings)
+            self._closing.callback(nodes.shutdown)
             try:
-                self._session: Session = cluster.connect()
+                self._session: Session = nodes.connect()
             except BaseException:
                 self._closing.close()
                 raise

@@ -1,5 +1,6 @@
-"""`penstock secrets …`: the passwords of a secure stack."""
+"""`penstock secrets …`: the credentials of a secure stack."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group("secrets", epilog=example("penstock secrets rotate"))
 def secrets() -> None:
-    """Change the passwords of a secure stack."""
+    """Change the passwords of a secure stack; in containers, also hand them out and let the clients in."""
 
 
 @secrets.command("rotate", epilog=example("penstock secrets rotate"))
@@ -27,3 +28,31 @@ def rotate(settings: "Settings") -> None:
 
     names, restarted = renew(settings)
     click.echo(f"new passwords: {', '.join(names)}; started anew: {', '.join(restarted) or 'none, as none runs'}")
+
+
+@secrets.command("distribute", epilog=example("penstock secrets distribute /shares"))
+@click.argument("folder", type=click.Path(path_type=Path))
+@without_credentials
+@with_settings
+def distribute(settings: "Settings", folder: Path) -> None:
+    """Make the credentials of a secure stack of containers, and put into FOLDER/NAME what the container NAME needs.
+
+    Done again, it renews certificates that end soon, and keeps everything else.
+    """
+    from penstock.servers import shares
+
+    fresh = shares.distribute(settings, folder)
+    click.echo(f"shares: {', '.join(shares.SHARES)}; new certificates: {', '.join(fresh) or 'none'}")
+
+
+@secrets.command("admit", epilog=example("penstock secrets admit"))
+@without_credentials
+@with_settings
+def admit(settings: "Settings") -> None:
+    """Let the clients into the Kafka and Cassandra that run, as `penstock up --secure` does: topics, tables, rights."""
+    from penstock.cli.support import admission
+    from penstock.servers.data_format import require_secure
+
+    require_secure(settings)
+    admission.admit(settings, admission.STORES)
+    click.echo("every client is let in, with the rights of the pipelines that there are")

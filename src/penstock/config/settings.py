@@ -44,6 +44,8 @@ class Settings(Section):
     """The one folder with the stack's data, logs and state."""
     cache: Folder = user_cache_path("penstock")
     """Downloaded jars, and archives of their classes; shared by every `home`."""
+    credentials: File = ""
+    """Folder with the certificates and passwords that a container is given; empty means those of `home`."""
     java_home: File = ""
     """A Java 17 of your own; empty means the packaged one."""
     project: File = ""
@@ -84,8 +86,10 @@ class Settings(Section):
         ports = self._moved_ports()
         home, cache = real_folder(self.home), real_folder(self.cache)
         hosts, cluster = self.hosts, self.stack.profile == "cluster"
-        # The broker gives this machine and the other servers different addresses of itself.
-        kafka_port = ports.kafka if hosts.kafka == LOOPBACK else ports.kafka_internal
+        # The broker gives this machine and the other servers different addresses of itself; a secure one lets clients
+        # in by the outer listener only.
+        is_outer = self.stack.secure or hosts.kafka == LOOPBACK
+        kafka_port = ports.kafka if is_outer else ports.kafka_internal
         brokers, nodes = (CLUSTER, CLUSTER) if cluster else ((hosts.kafka,), (hosts.cassandra,))
         fill: dict[str, dict[str, Any]] = {
             "source": {"simulator": f"http://{hosts.simulator}:{ports.simulator}/api/"},
@@ -109,6 +113,19 @@ class Settings(Section):
         elsewhere = {name: host for name, host in self.hosts.model_dump().items() if host != LOOPBACK}
         if self.stack.profile == "cluster" and elsewhere:
             raise ValueError(f"the cluster profile runs on this machine only, but hosts are given: {elsewhere}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_secure_stack_is_called_by_its_name(self) -> Self:
+        """Certificates name loopback and the hosts. Who listens to others without such a name could be called by nobody
+        who looks, and what is not encrypted would be heard on a network that nobody closed.
+        """
+        listen, hosts = self.stack.listen, (self.hosts.kafka, self.hosts.cassandra)
+        if self.stack.secure and listen != LOOPBACK and LOOPBACK in hosts:
+            raise ValueError(
+                f"a secure stack needs stack.listen = {LOOPBACK}, or, in containers, hosts by which its servers are "
+                f"called; it is {listen}: nothing is started"
+            )
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
-from penstock.config import Ports, Settings
+from penstock.config import LOOPBACK, Ports, Settings
 from penstock.doctor import (
     cassandra,
     docker,
@@ -143,13 +143,14 @@ def _of_data(settings: Settings, local: Settings, pipelines: Sequence[Pipeline])
             local=master == local.spark.master,
             check=partial(spark.spark, settings, spark.pages(settings, local=master == local.spark.master)),
         )
-    yield Server(
-        name="postgres",
-        addresses=[(settings.hosts.postgres, settings.ports.postgres)],
-        setting="hosts.postgres",
-        local=True,  # whoever names an Airflow of their own needs none
-        check=lambda: [postgres.postgres(settings)],
-    )
+    if settings.hosts.postgres == LOOPBACK:  # in containers nobody reaches it but Airflow, who is asked
+        yield Server(
+            name="postgres",
+            addresses=[(settings.hosts.postgres, settings.ports.postgres)],
+            setting="ports.postgres",
+            local=True,  # whoever names an Airflow of their own needs none
+            check=lambda: [postgres.postgres(settings)],
+        )
 
 
 def of_web(settings: Settings, *pipelines: Pipeline) -> Iterator[Finding]:

@@ -1,12 +1,13 @@
 """The settings with which each client of a secure stack calls Kafka, Cassandra and Spark: credentials of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 
-from penstock.config import LOOPBACK, CassandraSettings, KafkaSettings, Settings
+from penstock.config import CassandraSettings, KafkaSettings, Settings
 from penstock.servers import authority
 from penstock.servers.data_format import is_secure
+from penstock.servers.nodes import brokers
 from penstock.servers.principals import WITH_PASSWORD, Principal
 from penstock.servers.secrets import Passwords, passwords
 
@@ -24,14 +25,22 @@ https://spark.apache.org/docs/4.2.0/security.html
 """
 
 
-def secrets_of(settings: Settings) -> Passwords:
-    """Every password of the stack, made where there is none yet."""
-    return passwords(settings, (*WITH_PASSWORD, SPARK))
+EVERY = (*WITH_PASSWORD, SPARK)
+"""The names of all that have a password."""
+
+
+def secrets_of(settings: Settings, names: Iterable[str] = EVERY) -> Passwords:
+    """These passwords of the stack, made where there is none yet.
+
+    Raises:
+        ConfigError: this process is given its passwords, and has not all of these.
+    """
+    return passwords(settings, names)
 
 
 def spark_secret(settings: Settings) -> str:
     """The secret by which Spark's master, workers, driver and executors know each other."""
-    return secrets_of(settings).now[SPARK].get_secret_value()
+    return secrets_of(settings, (SPARK,)).now[SPARK].get_secret_value()
 
 
 def as_principal(settings: Settings, who: Principal) -> Settings:
@@ -41,7 +50,7 @@ def as_principal(settings: Settings, who: Principal) -> Settings:
     """
     if not is_secure(settings):
         return settings
-    local, password = settings.of_local_stack(), secrets_of(settings).now[who]
+    local, password = settings.of_local_stack(), secrets_of(settings, (who,)).now[who]
     sections: dict[str, object] = {}
     if settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers and not settings.kafka.sasl_username:
         sections["kafka"] = _kafka(settings, who, password)
@@ -72,7 +81,7 @@ def by_certificate(settings: Settings, who: Principal) -> KafkaSettings:
     own = authority.identity(settings, who)
     return settings.kafka.model_copy(
         update={
-            "bootstrap_servers": f"{LOOPBACK}:{settings.ports.kafka_internal}",
+            "bootstrap_servers": ",".join(f"{one.host}:{settings.ports.kafka_internal}" for one in brokers(settings)),
             "security_protocol": "SSL",
             "ssl_ca_location": str(authority.trusted(settings)),
             "ssl_certificate_location": str(own.certificate),

@@ -156,7 +156,8 @@ class Components:
         """Files and schema; `started` is touched last, so that an older heartbeat than that is a former life's."""
         self.home.mkdir(parents=True, exist_ok=True)
         started.parent.mkdir(parents=True, exist_ok=True)
-        known = as_principal(self.settings, Principal.INGEST)  # now, for a password may have been rotated
+        # Now, for a password may have been rotated; of those that run no task nobody has one.
+        known = as_principal(self.settings, Principal.INGEST) if credentials else self.settings
         replace(given, settings=known.with_credentials_of(*credentials)).write()
         with held(self.home / "prepare.lock", timeout_s=None):  # the components are prepared at the same time
             self._write_passwords()

@@ -1,10 +1,11 @@
 """The certificates of a secure stack: an authority of the home's own, and what it signs for servers and clients.
 
 They stand in the home's folder `certificates`, which only its owner can enter. `penstock up` renews each one of which
-less than a third of its life is left; a server or client that runs takes the new one at its next start.
+less than a third of its life is left; a server or client that runs takes the new one at its next start. A container is
+given its own (`penstock.servers.shares`), and makes and renews none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -53,24 +54,51 @@ def certify(settings: Settings, now: datetime | None = None) -> list[str]:
     """Makes every certificate that is absent, and renews those whose time is nearly over; returns their names.
 
     Raises:
-        ConfigError: a file that is there is no certificate or key.
+        ConfigError: a file that is there is no certificate or key; or they are made elsewhere, and were not given.
     """
     now = now or datetime.now(UTC)
     folder = _folder(settings)
+    if settings.credentials:
+        _require_given(folder)
+        return []
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with held(folder / ".lock", timeout_s=None):
         done = [_AUTHORITY] if _is_due(folder, _AUTHORITY, now) else []
         if done:
             _make_authority(folder, now)
         for name in (KAFKA, CASSANDRA, *Principal):
-            if _is_due(folder, name, now) or not _is_signed(folder, name):
-                _sign(folder, name, now)
+            hosts = _hosts(settings, name)
+            if _is_due(folder, name, now) or not _is_signed(folder, name) or _named_hosts(folder, name) != hosts:
+                _sign(folder, name, hosts, now)
                 done.append(name)
     return done
 
 
 def _folder(settings: Settings) -> Path:
-    return settings.home / "certificates"
+    return Path(settings.credentials) if settings.credentials else settings.home / "certificates"
+
+
+def _require_given(folder: Path) -> None:
+    if not (folder / f"{_AUTHORITY}.crt").exists():
+        raise ConfigError(
+            f"{folder} has no certificates: in a secure stack of containers one makes them for all "
+            "(`penstock secrets distribute`). For Compose: COMPOSE_PROFILES=secure beside PENSTOCK_STACK_SECURE=true"
+        )
+
+
+def _hosts(settings: Settings, name: str) -> list[str]:
+    """The names of hosts by which a server is called; none of a client, which is not looked for by name."""
+    called = {KAFKA: settings.hosts.kafka, CASSANDRA: settings.hosts.cassandra}
+    return ["localhost", *({called[name]} - {*CLUSTER})] if name in called else []
+
+
+def _named_hosts(folder: Path, name: str) -> list[str]:
+    """Those that its certificate has."""
+    try:
+        names = _certificate(folder, name).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return names.value.get_values_for_type(x509.DNSName)
 
 
 def _is_due(folder: Path, name: str, now: datetime) -> bool:
@@ -127,10 +155,11 @@ def _make_authority(folder: Path, now: datetime) -> None:
     write(file, _pem([built, *(one for one in former if one.not_valid_after_utc > now)]))
 
 
-def _sign(folder: Path, name: str, now: datetime) -> None:
+def _sign(folder: Path, name: str, hosts: Sequence[str], now: datetime) -> None:
+    """For a server, which has `hosts`, or for a client."""
     signer, key = _certificate(folder, _AUTHORITY), ec.generate_private_key(ec.SECP256R1())
     # Servers are clients too: a broker of its own controller, a node of other nodes.
-    server = [ExtendedKeyUsageOID.SERVER_AUTH] if name in (KAFKA, CASSANDRA) else []
+    server = [ExtendedKeyUsageOID.SERVER_AUTH] if hosts else []
     built = (
         _built(_named(name), signer.subject, key.public_key(), now, _LIFE)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -138,8 +167,9 @@ def _sign(folder: Path, name: str, now: datetime) -> None:
         .add_extension(x509.ExtendedKeyUsage([*server, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
     )
     if server:
-        here = [x509.DNSName("localhost"), *(x509.IPAddress(ip_address(one)) for one in CLUSTER)]
-        built = built.add_extension(x509.SubjectAlternativeName(here), critical=False)
+        here = [x509.IPAddress(ip_address(one)) for one in CLUSTER]
+        names = x509.SubjectAlternativeName([*map(x509.DNSName, hosts), *here])
+        built = built.add_extension(names, critical=False)
     _write_key(folder / f"{name}.key", key)
     write(folder / f"{name}.crt", _pem([built.sign(_key(folder, _AUTHORITY), hashes.SHA256())]))
 

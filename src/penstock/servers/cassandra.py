@@ -202,7 +202,8 @@ def _probe(settings: Settings, node: Node) -> None:
         return
     who = authority.identity(settings, Principal.PROBE)
     context = tls.client_context(str(authority.trusted(settings)), who, verify_hostname=True)
-    cql.ask(node.here, port, cql.Credentials(context, Principal.PROBE, secrets_of(settings).now[Principal.PROBE]))
+    password = secrets_of(settings, (Principal.PROBE,)).now[Principal.PROBE]
+    cql.ask(node.here, port, cql.Credentials(context, Principal.PROBE, password))
 
 
 def _in_the_ring(settings: Settings, node: Node) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ are not a cluster's, and a checkpoint speaks of one of them. The credentials tha
 from pathlib import Path
 
 from penstock.config import Settings
-from penstock.errors import ServiceError
+from penstock.errors import ConfigError, ServiceError
 from penstock.launcher.state import write_once
 
 _SIGN = "layout"
@@ -42,6 +42,19 @@ def check(settings: Settings) -> None:
 def is_secure(settings: Settings) -> bool:
     """Whether the servers of this home ask who calls, by the settings or by the data that are there."""
     return settings.stack.secure or (_recorded(settings) or "").endswith(_SECURE)
+
+
+def require_secure(settings: Settings) -> None:
+    """Returns where the stack is a secure one.
+
+    Raises:
+        ConfigError: it is open.
+    """
+    if not is_secure(settings):
+        raise ConfigError(
+            f"the stack in {settings.home} is open: its clients have no passwords. `penstock up --secure` starts a "
+            "secure one, in another folder (--home); in Compose it is PENSTOCK_STACK_SECURE=true"
+        )
 
 
 def _compare(settings: Settings, found: str) -> None:

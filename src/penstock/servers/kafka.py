@@ -117,7 +117,7 @@ def _prepare(settings: Settings, java: Java, node: Node, files: Path) -> None:
     if settings.stack.secure:
         authority.certify(settings)
         own = authority.identity(settings, authority.KAFKA)
-        write(key_store(own), own.key_pem() + own.chain_pem())
+        write(key_store(settings, node), own.key_pem() + own.chain_pem())
     (files / "log4j2.xml").write_text(_LOG4J2, "utf-8")
     (files / "log4j.properties").write_text(_LOG4J, "utf-8")
     if settings.stack.kafka == "zookeeper":

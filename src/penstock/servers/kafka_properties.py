@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.config import Settings
-from penstock.network.tls import Identity
 from penstock.servers import authority
 from penstock.servers.access import MECHANISM
 from penstock.servers.nodes import Node, brokers
@@ -62,12 +61,14 @@ def configuration(settings: Settings, node: Node) -> Mapping[str, str | int]:
         **_FIXED,
         "listeners": _listeners(settings, node),
         # Clients outside are on this machine, also where the broker is in a container.
-        "advertised.listeners": f"OUTSIDE://{node.here}:{ports.kafka},INSIDE://{node.host}:{ports.kafka_internal}",
+        # Those of a secure stack are let in by that listener only, wherever they are.
+        "advertised.listeners": f"OUTSIDE://{node.host if settings.stack.secure else node.here}:{ports.kafka},"
+        f"INSIDE://{node.host}:{ports.kafka_internal}",
         "log.dirs": str(data(settings, node)),
         "log.retention.hours": settings.kafka.retention_hours,
         "num.partitions": settings.kafka.partitions,
         **_copies(settings),
-        **(_secured(settings) if settings.stack.secure else {}),
+        **(_secured(settings, node) if settings.stack.secure else {}),
         **(_with_zookeeper(settings, node) if settings.stack.kafka == "zookeeper" else _by_itself(settings, node)),
     }
 
@@ -115,17 +116,16 @@ def _by_itself(settings: Settings, node: Node) -> Mapping[str, str | int]:
     }
 
 
-def _secured(settings: Settings) -> Mapping[str, str | int]:
+def _secured(settings: Settings, node: Node) -> Mapping[str, str | int]:
     """Clients prove a password on the outer listener, and a certificate on the inner one and on the controller's.
 
     The broker is a superuser, as Kafka's own requests between broker and controller need it.
     """
-    own = authority.identity(settings, authority.KAFKA)
     scram = "listener.name.outside.scram-sha-512.sasl.jaas.config"
     return {
         "listener.security.protocol.map": "OUTSIDE:SASL_SSL,INSIDE:SSL,CONTROLLER:SSL",
         "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": str(key_store(own)),
+        "ssl.keystore.location": str(key_store(settings, node)),
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(authority.trusted(settings)),
         # Without the listener's name it would not count where the protocol is SASL_SSL.
@@ -139,9 +139,9 @@ def _secured(settings: Settings) -> Mapping[str, str | int]:
     }
 
 
-def key_store(own: Identity) -> Path:
+def key_store(settings: Settings, node: Node) -> Path:
     """The file with key and certificate together, as Kafka reads them; written at each start of the broker."""
-    return own.key.with_suffix(".pem")
+    return settings.home / "run" / node.name / "identity.pem"
 
 
 def _with_zookeeper(settings: Settings, node: Node) -> Mapping[str, str | int]:

@@ -17,6 +17,8 @@ from penstock.launcher.state import write, write_once
 from penstock.locks import held
 
 FILE_NAME = "secrets.json"
+GIVEN_NAME = "passwords.json"
+"""In the folder of the setting `credentials`: name -> password, of those that a process needs."""
 
 
 class Secrets(BaseModel):
@@ -75,7 +77,13 @@ def with_credentials(settings: Settings) -> Settings:
 
 
 def passwords(settings: Settings, names: Iterable[str]) -> Passwords:
-    """The passwords of these names; one that has none gets one, and keeps it until it is rotated."""
+    """The passwords of these names; one that has none gets one, and keeps it until it is rotated.
+
+    Raises:
+        ConfigError: they are made elsewhere, and this process is not given all of them.
+    """
+    if settings.credentials:
+        return Passwords(_given_passwords(Path(settings.credentials) / GIVEN_NAME, names), {})
     file = settings.home / FILE_NAME
     kept = _kept(file)
     absent = [name for name in names if name not in kept.passwords]
@@ -91,7 +99,15 @@ def passwords(settings: Settings, names: Iterable[str]) -> Passwords:
 def begin_rotation(settings: Settings, names: Iterable[str]) -> Passwords:
     """Keeps a new password for each of these names beside the one that it has. What a rotation that was killed had
     begun with is gone on with, for some servers may have it.
+
+    Raises:
+        ConfigError: they are made elsewhere.
     """
+    if settings.credentials:
+        raise ConfigError(
+            f"this process is given its passwords ({settings.credentials}), and changes none. In Compose: "
+            "docker compose run --rm admission secrets rotate"
+        )
     passwords(settings, names)
     with _alone(settings):
         kept = _kept(settings.home / FILE_NAME)
@@ -111,6 +127,17 @@ def end_rotation(settings: Settings) -> None:
 def made(settings: Settings) -> bool:
     """Whether there are secrets already, so that `load_secrets` would make none."""
     return len(_given(settings)) == len(Secrets.model_fields) or (settings.home / FILE_NAME).exists()
+
+
+def _given_passwords(file: Path, names: Iterable[str]) -> dict[str, SecretStr]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        return {name: SecretStr(found[name]) for name in names}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{file} does not have the passwords of {', '.join(names)} ({type(error).__name__}): this process is "
+            "no such client, or nobody has given it its credentials yet (`penstock secrets distribute`)"
+        ) from None
 
 
 def _given(settings: Settings) -> dict[str, str | SecretStr]:

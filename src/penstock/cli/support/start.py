@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from penstock.cli.support.admission import STORES, admit
+from penstock.cli.support.admission import admit
 from penstock.config import Settings
 from penstock.launcher import conflicts, control
 from penstock.servers import authority, data_format, jars
+from penstock.servers.nodes import brokers, cassandras
+from penstock.servers.nodes import names as names_of
 from penstock.servers.stack import STACK, stack
 from penstock.views.progress import download_bar
 from penstock.views.services import ServicesScreen
@@ -27,7 +29,8 @@ def start(settings: Settings, names: Sequence[str] = ()) -> control.StackState:
     fetch_jars(settings)
     with ServicesScreen("Starting") as view:
         if settings.stack.secure:
-            stores = [service for service in services if service.name in STORES]
+            asking = {*names_of(brokers(settings)), *names_of(cassandras(settings))}
+            stores = [service for service in services if service.name in asking]
             control.up(settings, stores, reference=STACK, on_change=view.update)
             admit(settings, [service.name for service in stores])
         return control.up(settings, services, reference=STACK, on_change=view.update)
