@@ -117,7 +117,10 @@ def latencies(home: Path, cache: Path, options: Options, results: Path) -> None:
         )
         load = latency.Load(per_second, warm_up_s, options.seconds)
         for label, name, _ in numbers.turns(list(by_name), options.rounds):  # each run warms itself up
-            outcomes.setdefault(name, []).append(run(label, name, load))
+            # The chart shows the last round; the others' curves would only be kept.
+            for earlier in outcomes.setdefault(name, []):
+                earlier.pop("curve", None)
+            outcomes[name].append(run(label, name, load))
         about = _about(where, options, list(by_name.values())) | {
             "per_second": load.per_second,
             "seconds": load.seconds,

@@ -208,7 +208,7 @@ def _sum(by_role: Mapping[str, float], roles: Sequence[str]) -> float:
 
 def _chart(name: str, found: Mapping[str, Any]) -> str:
     if name == "latency":
-        curves = {who: one["curve"] for who, rounds in found["outcomes"].items() for one in rounds if not one["wrong"]}
+        curves = {who: one["curve"] for who, rounds in found["outcomes"].items() for one in rounds if "curve" in one}
         title = "from the answer to the readable row, the last round: median of each second, and its worst"
         return charts.over_time(title, curves) if curves else ""
     values = {who: Spread.of(good(rounds, "rate")) for who, rounds in found["outcomes"].items() if good(rounds, "rate")}
