@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from py4j.protocol import Py4JJavaError
+from pyspark.errors import IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name by which all of Spark knows it
 
@@ -36,5 +36,5 @@ def test_the_judge_of_a_pipeline_is_made_of_steps(spark: SparkSession) -> None:
 def test_what_no_message_decides_by_itself_is_refused(
     spark: SparkSession, made: Callable[[DataFrame], DataFrame], why: str
 ) -> None:
-    with pytest.raises(Py4JJavaError, match=why):
+    with pytest.raises(IllegalArgumentException, match=why):
         planned(spark, made)
