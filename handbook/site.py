@@ -17,6 +17,12 @@ HERE = Path(__file__).parent
 CONFIG = HERE / "zensical.toml"
 _ASSETS = ("iframe-worker.js", "extra.css")
 _FENCE = "~~~~~~"
+_TABLE_ROW = re.compile(r"^\|.*$", re.MULTILINE)
+_LONG_CODE = re.compile(r"(?<!`)`(?P<code>[^`\s]{45,})`(?!`)")
+"""Code of one word that is longer than a column should be wide."""
+_MAY_END = re.compile("(?:&#(?:47|58|95);)+")
+"""Slashes, colons and underscores, as entities."""
+_LINE_MAY_END = r"\g<0><wbr>"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -122,7 +128,18 @@ def _relinked(page: Path) -> str:
             return found["target"]
         return f"{os.path.relpath(placed(file) if file.suffix != '.svg' else file.name, here)}{mark}{anchor}"
 
-    return LINK.sub(moved, page.read_text("utf-8"))
+    return breakable(LINK.sub(moved, page.read_text("utf-8")))
+
+
+def breakable(text: str) -> str:
+    """The page with places in the long words of tables, e.g. names of tests, where a line of theirs may end."""
+    return _TABLE_ROW.sub(lambda row: _LONG_CODE.sub(_broken_up, row[0]), text)
+
+
+def _broken_up(found: re.Match[str]) -> str:
+    # Entities, so that Markdown sees no emphasis in it.
+    code = "".join(letter if letter.isalnum() else f"&#{ord(letter)};" for letter in found["code"])
+    return f"<code>{_MAY_END.sub(_LINE_MAY_END, code)}</code>"
 
 
 def _shown(file: Path) -> str:

@@ -31,6 +31,7 @@ from penstock.users import USERS
 from rig.stacks import free_ports
 from tests.pictures import AT
 from tests.topics import Kafka
+from tests.waiting import until
 
 TOKEN = "the-token-of-this-test"
 OTHERS = USERS.model_copy(update={"name": "others", "topic": "others", "table": "others"})
@@ -157,11 +158,12 @@ def serving(
 
 @contextmanager
 def in_thread(made: Starlette, port: int) -> Iterator[Server]:
-    """The app, served as long as the block runs."""
+    """The app, served as long as the block runs; it listens when the block begins."""
     server = Server(made, "127.0.0.1", port)
     thread = threading.Thread(target=server.run, name="console")
     thread.start()
     try:
+        until(lambda: server.started or not thread.is_alive(), "the console listens")
         yield server
     finally:
         server.should_exit = True

@@ -10,6 +10,11 @@ from handbook.site import build
 LONG_MS = 60_000
 """The index of the search is loaded and read first."""
 
+_HAS_A_CUT_TABLE = """[...document.querySelectorAll("article table")].some((table) => {
+  const place = table.closest(".md-typeset__scrollwrap");
+  return place.scrollWidth > place.clientWidth + 1;
+})"""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,6 +33,17 @@ def test_no_page_is_wider_than_the_screen(browser: Browser, site: Path, width: i
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 wide.append(file.name)
         assert wide == []
+
+
+def test_no_table_is_cut_on_a_desktop(browser: Browser, site: Path) -> None:
+    with browser.new_context(viewport={"width": 1400, "height": 900}) as own:
+        page = own.new_page()
+        cut = []
+        for file in sorted([*site.glob("*.html"), *site.glob("project/*.html")]):
+            page.goto(file.as_uri())
+            if page.evaluate(_HAS_A_CUT_TABLE):
+                cut.append(file.name)
+        assert cut == []
 
 
 def test_search_finds_a_message_in_the_runbook_and_asks_nobody(browser: Browser, site: Path) -> None:

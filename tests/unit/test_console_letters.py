@@ -23,10 +23,9 @@ def topic() -> Kafka:
 @pytest.fixture(scope="module")
 def served(topic: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A browser that was let in."""
-    retrying = httpx.HTTPTransport(retries=10)
     with (
         serving(tmp_path_factory.mktemp("console"), picture(held((0, 100)), DONE), topic=topic) as console,
-        httpx.Client(base_url=console.url, transport=retrying, headers={"Origin": console.url}) as client,
+        httpx.Client(base_url=console.url, headers={"Origin": console.url}) as client,
     ):
         assert client.get(f"/?token={TOKEN}").status_code == 303
         yield client
@@ -159,7 +158,7 @@ def test_kafka_that_goes_away_and_comes_back_is_a_page_that_says_so(tmp_path: Pa
     letter = topic.reject("t/0/1")
     with (
         serving(tmp_path, picture(held((0, 100)), DONE), topic=topic) as console,
-        httpx.Client(base_url=console.url, transport=httpx.HTTPTransport(retries=10)) as client,
+        httpx.Client(base_url=console.url) as client,
     ):
         client.get(f"/?token={TOKEN}")
         assert client.get(f"{LETTERS}/{letter}").status_code == 200

@@ -1,5 +1,6 @@
 """Documentation that cannot rot: what it lists is what the code has."""
 
+import html
 import re
 import shlex
 import subprocess
@@ -203,3 +204,12 @@ def test_templates_for_issues_ask_for_what_is_needed(form: Path) -> None:
     assert any(part.get("validations", {}).get("required") for part in asked)
     named = re.findall(r"`penstock ([a-z][a-z-]*)", form.read_text("utf-8"))
     assert [name for name in named if name not in cli.commands] == []
+
+
+def test_long_words_in_tables_of_the_site_have_places_where_a_line_may_end() -> None:
+    name = "tests/unit/test_secure.py::test_each_client_has_credentials_of_its_own"
+    [row, text] = site.breakable(f"| a | `{name}` | `short` |\nand `{name}`").splitlines()
+    assert (text, "`short`" in row) == (f"and `{name}`", True)
+    shown = row.partition("<code>")[2].partition("</code>")[0]
+    assert html.unescape(shown.replace("<wbr>", "")) == name
+    assert "&#95;<wbr>of&#95;<wbr>its&#95;<wbr>own" in shown
