@@ -1,5 +1,7 @@
 """An archive of classes is made by the real Java of what it loaded, is used, and does no harm where it is damaged."""
 
+import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from penstock.servers import jars
 from penstock.servers.archives import Archive, archive
 from penstock.servers.java import ARCHIVE, LOADED, Java, find_java
 
-MAIN = "org.eclipse.jdt.internal.compiler.batch.Main"
+MAIN = "kafka.tools.StorageTool"
 
 
 def java_runs(java: Path, *options: str, **environment: str) -> str:
@@ -20,23 +22,22 @@ def java_runs(java: Path, *options: str, **environment: str) -> str:
 
 
 def output(java: Path, *options: str, classpath: str = "", **environment: str) -> str:
-    command = [java, *options, "-cp", classpath or jar(), MAIN, "-version"]
+    command = [java, *options, "-cp", classpath or kafkas(), MAIN, "random-uuid"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-def jar() -> str:
-    [path] = jars.classpath(Settings().resolved(), "compiler")
-    return str(path)
+def kafkas() -> str:
+    return os.pathsep.join(str(path) for path in jars.classpath(Settings().resolved(), "kafka"))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     folder = tmp_path_factory.mktemp("archives")
     settings = Settings().resolved()
-    jars.fetch(settings, lambda _: None, ("compiler",))
+    jars.fetch(settings, lambda _: None, ("kafka",))
     mine = settings.model_copy(update={"home": folder / "home"})
     java = find_java(mine)
-    of = archive(mine, java, "compiler", jars.classpath(mine, "compiler"))
+    of = archive(mine, java, "kafka", jars.classpath(mine, "kafka"))
     one = replace(of, file=folder / of.file.name)
     one.loaded("here").parent.mkdir(parents=True)
     java_runs(java.runtime / "bin" / "java", *one.options("here"))
@@ -69,20 +70,19 @@ def test_a_damaged_one_and_none_do_no_harm(made: Archive, tmp_path: Path) -> Non
 
 def test_java_says_nothing_of_it(made: Archive, tmp_path: Path) -> None:
     """Spark's launcher prints a command that a shell reads: nothing else may stand there."""
-    java, own = made.java.runtime / "bin" / "java", output(made.java.runtime / "bin" / "java")
-    assert own.startswith("Eclipse Compiler for Java")
+    java = made.java.runtime / "bin" / "java"
     (tmp_path / "half.jsa").write_bytes(made.file.read_bytes()[: made.file.stat().st_size // 2])
-    (tmp_path / "other.jar").write_bytes(Path(jar()).read_bytes())
     for file in (made.file, tmp_path / "half.jsa", tmp_path / "absent.jsa"):
-        assert output(java, *replace(made, file=file).options("here")) == own
-    assert output(java, *made.options("here"), classpath=str(tmp_path / "other.jar")) == own
+        assert re.fullmatch(r"[\w-]{22}\n", output(java, *replace(made, file=file).options("here")))
+    others = os.pathsep.join(reversed(kafkas().split(os.pathsep)))
+    assert re.fullmatch(r"[\w-]{22}\n", output(java, *made.options("here"), classpath=others))
 
 
 def test_it_is_made_again_when_it_lacks_much(made: Archive) -> None:
     before = made.file.stat()
     subprocess.run(made.command, capture_output=True, timeout=300, check=True)
     assert made.file.stat().st_ino == before.st_ino
-    one = replace(made, file=made.file.with_stem("compiler-other"))
+    one = replace(made, file=made.file.with_stem("kafka-other"))
     one.file.touch()
     one.file.with_suffix(".classes").write_text("java/lang/Object\n", "ascii")
     subprocess.run(one.command, capture_output=True, timeout=300, check=True)

@@ -1,7 +1,6 @@
 """Who gets the processor when: what starts after others, and what is done when nothing is waited for."""
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from penstock.launcher.process import MARKER, is_of
 from penstock.launcher.service import Service
 from penstock.launcher.state import Phase, RecordedService
 from penstock.launcher.state_store import StateStore
-from penstock.launcher.weight import LATER, NORMAL, weigh
 from penstock.servers.archives import make
 from tests.waiting import until
 
@@ -128,17 +126,6 @@ def test_a_start_comes_after_that_of_others_unless_something_failed(
         return waiting.done()
 
     assert asyncio.run(begun()) is over
-
-
-@pytest.mark.parametrize("nice", [LATER, NORMAL])
-def test_a_session_has_the_weight_that_it_was_given_where_the_kernel_has_weights(nice: int) -> None:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as child:
-        weigh(child.pid, LATER)
-        weigh(child.pid, nice)
-        file = Path(f"/proc/{child.pid}/autogroup")
-        assert not file.exists() or file.read_text("ascii").split()[-2:] == ["nice", str(nice)]
-        child.communicate()
-    weigh(child.pid, nice)  # gone: nothing
 
 
 # Archives of classes, which are made afterwards

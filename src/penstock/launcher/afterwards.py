@@ -6,16 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 
 from penstock.launcher.home import Home
 from penstock.launcher.process import MARKER, SUPERVISOR, owner
-from penstock.launcher.weight import LOWEST, weigh
 
 log = logging.getLogger(__name__)
 
 CALM_S = 60.0
 """Everything has been ready for so long: who waited for it has done by then what he started it for."""
 _NAME = "afterwards"
+# The kernel shares the processor among sessions before it looks at the priority of a process: sched(7), "autogroup".
+_LOWEST_OF_SESSIONS = Path("/proc/self/autogroup")
 
 
 class Afterwards:
@@ -59,9 +62,10 @@ class Afterwards:
 def main() -> None:
     """Becomes the command of the arguments, with the lowest priority that there is."""
     os.nice(19)
-    weigh(os.getpid(), LOWEST)
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with suppress(OSError):  # a kernel that does not group by sessions
+            _LOWEST_OF_SESSIONS.write_text("19", "ascii")
     os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 - no shell is meant
 
 

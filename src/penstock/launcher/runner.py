@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from penstock.errors import PenstockError
@@ -23,14 +22,13 @@ from penstock.launcher.silence import Silence, Watch
 from penstock.launcher.state import ONCE_READY, Failure, Phase, RecordedService, clock_time
 from penstock.launcher.state_store import StateStore
 from penstock.launcher.threads import in_thread
-from penstock.launcher.weight import LATER, NORMAL, weigh
 from penstock.waiting import BackOff
 
 log = logging.getLogger(__name__)
 
 ADOPTION_TIMEOUT_S = 10.0
 """For a server that was ready to answer its new supervisor; longer than any probe takes on a busy machine."""
-_POLL_S = 0.1
+_POLL_S, _LONGEST_POLL_S = 0.1, 0.5
 _TAIL_LINES = 20
 
 
@@ -105,8 +103,6 @@ class Runner:
             log.warning("%s was found and not adopted: %s", self._service.name, failed)
             await in_thread(lambda: process_tree.stop(found, self._home.path))
             return None
-        if self._service.after:
-            await in_thread(partial(weigh, running.process.pid, NORMAL))  # as after a start of our own
         log.info("%s was found ready: process %s", self._service.name, found.process.pid)
         self._states.update(self._service.name, phase=Phase.READY, failure=None)
         return running
@@ -185,17 +181,12 @@ class Runner:
         self._states.update(service.name, phase=phase)
         await self._prepare()
         running = self._spawn()
-        later = bool(service.after) and phase is Phase.STARTING
-        if later:
-            await in_thread(partial(weigh, running.process.pid, LATER))
         try:
             await self._until_ready(running, service.start_timeout_s)
         except StartFailed:
             recorded = self._states[service.name]
             await in_thread(lambda: process_tree.stop(recorded, self._home.path))
             raise
-        if later:
-            await in_thread(partial(weigh, running.process.pid, NORMAL))
         self._states.update(service.name, phase=Phase.READY, ready_after_s=round(time.monotonic() - began, 3))
         return running
 
@@ -235,7 +226,8 @@ class Runner:
 
     async def _until_ready(self, running: Running, timeout_s: float) -> None:
         """Asks until the probe is content, and watches for the end of the process all the while."""
-        deadline = time.monotonic() + timeout_s
+        began = time.monotonic()
+        deadline = began + timeout_s
         answer = "none"
         while True:
             probe = in_thread(self._service.probe)
@@ -254,7 +246,9 @@ class Runner:
                 probe.cancel()
             if time.monotonic() >= deadline:
                 raise StartFailed(self._not_ready(timeout_s, answer))
-            await asyncio.wait({running.exit}, timeout=_POLL_S)
+            # Asking ten servers ten times a second took a tenth of a core from their start.
+            pause_s = min(_LONGEST_POLL_S, max(_POLL_S, (time.monotonic() - began) / 20))
+            await asyncio.wait({running.exit}, timeout=pause_s)
 
     def _reading(self, failure: BaseException) -> str:
         if isinstance(failure, NotReady):

@@ -41,7 +41,7 @@ class Service:
     """Names of the services that must be ready first."""
     after: tuple[str, ...] = ()
     """Names of services that get the processor first, where they are started too: the first start waits until each of
-    them is ready or has failed, and until it is ready itself it has a small weight (`launcher.weight`).
+    them is ready or has failed.
     """
     probed_through: tuple[str, ...] = ()
     """Names of further services that the probe asks. While one of them is not ready, a bad answer proves nothing."""
