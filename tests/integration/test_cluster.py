@@ -4,14 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.audit import ledger
-from penstock.cassandra import Store
 from penstock.config import Settings, StackSettings
 from penstock.ingest import Run
 from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline
 from rig.stacks import processes_of, settings_in, start
-from tests.faults.check import Topic, check
+from tests.clusters import LAST, unaccounted, until_stored
 from tests.faults.load import Load
 from tests.faults.stage import kill
 from tests.waiting import until
@@ -19,7 +17,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.thorough
 FIRST = ("kafka", "cassandra", "spark-worker")
 """The ones that every client asks first."""
-LAST = ("kafka-3", "cassandra-3", "spark-worker-2")
 
 
 @pytest.fixture(scope="module")
@@ -66,25 +63,7 @@ def test_goes_on_while_one_of_each_stays_away(cluster: Settings, pipeline: Pipel
     start(cluster, "stream")
 
 
-def until_stored(settings: Settings, pipeline: Pipeline, load: Load, mark: int) -> None:
-    """A record that was published as message `mark` or later stands in the table."""
-    with Store(settings.cassandra) as store:
-
-        def stored() -> bool:
-            load.goes_on()
-            keys = load.keys_since(mark)[:5]
-            return bool(keys) and any(True for _ in store.rows(pipeline, keys))
-
-        until(stored, f"nothing after message {mark} arrives")
-
-
 def came_back(settings: Settings, before: control.StackState, names: tuple[str, ...]) -> bool:
     """Whether these services run anew, and all are ready."""
     now = control.status(settings, memory=False)
     return now.ready and all(now.service(name).pid != before.service(name).pid for name in names)
-
-
-def unaccounted(settings: Settings, run: Run, load: Load) -> dict[str, list[str]]:
-    """What is wrong once everything has settled: nothing, if the promise held."""
-    account = ledger.wait_until_settled(settings, run.pipeline, run.id, 600)
-    return check(settings, Topic(run.pipeline), account, load.expected).wrong

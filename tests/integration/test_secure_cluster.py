@@ -13,9 +13,9 @@ from penstock.pipelines.contract import Pipeline
 from penstock.servers.access import as_principal, cassandra_settings, secrets_of
 from penstock.servers.principals import WITH_PASSWORD, Principal
 from rig.stacks import processes_of, settings_in
+from tests.clusters import LAST, unaccounted, until_stored
 from tests.faults.load import Load
 from tests.faults.stage import kill
-from tests.integration.test_cluster import LAST, unaccounted, until_stored
 from tests.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1_800)]

@@ -1,0 +1,31 @@
+"""A cluster under load of which some servers are lost: which ones, and whether every record still arrives."""
+
+from penstock.audit import ledger
+from penstock.cassandra import Store
+from penstock.config import Settings
+from penstock.ingest import Run
+from penstock.pipelines.contract import Pipeline
+from tests.faults.check import Topic, check
+from tests.faults.load import Load
+from tests.waiting import until
+
+LAST = ("kafka-3", "cassandra-3", "spark-worker-2")
+"""One of each, which no client asks first."""
+
+
+def until_stored(settings: Settings, pipeline: Pipeline, load: Load, mark: int) -> None:
+    """A record that was published as message `mark` or later stands in the table."""
+    with Store(settings.cassandra) as store:
+
+        def stored() -> bool:
+            load.goes_on()
+            keys = load.keys_since(mark)[:5]
+            return bool(keys) and any(True for _ in store.rows(pipeline, keys))
+
+        until(stored, f"nothing after message {mark} arrives")
+
+
+def unaccounted(settings: Settings, run: Run, load: Load) -> dict[str, list[str]]:
+    """What is wrong once everything has settled: nothing, if the promise held."""
+    account = ledger.wait_until_settled(settings, run.pipeline, run.id, 600)
+    return check(settings, Topic(run.pipeline), account, load.expected).wrong
