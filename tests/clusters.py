@@ -1,4 +1,4 @@
-"""A cluster under load: what has arrived, and what is wrong when everything has settled."""
+"""A cluster under load of which some servers are lost: which ones, and whether every record still arrives."""
 
 from penstock.audit import ledger
 from penstock.cassandra import Store
@@ -10,7 +10,7 @@ from tests.faults.load import Load
 from tests.waiting import until
 
 LAST = ("kafka-3", "cassandra-3", "spark-worker-2")
-"""The last one of each kind."""
+"""One of each, which no client asks first."""
 
 
 def until_stored(settings: Settings, pipeline: Pipeline, load: Load, mark: int) -> None:

@@ -268,7 +268,7 @@ def test_no_secret_is_in_an_environment_and_each_goes_where_it_is_needed() -> No
     assert given == {"postgres": ["postgres"], **parts, **asking}
     for name in given:
         [file] = SERVICES[name]["configs"]
-        assert (file["target"], file["mode"]) == (SERVICES[name]["environment"][CONFIG], 0o400)
+        assert (file["target"], file["mode"]) == (SERVICES[name]["environment"][CONFIG], 0o444)
 
 
 @pytest.mark.parametrize("content", [one["content"] for one in COMPOSE["configs"].values()], ids=COMPOSE["configs"])
