@@ -20,15 +20,16 @@ function placed(rect) {
   return { x, y, width, height };
 }
 
-function colourOf(element) {
+const known = new Map(COLOURS.map((name) => {
   const probe = document.body.appendChild(document.createElement("i"));
-  const here = getComputedStyle(element).color;
-  const found = COLOURS.find((name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color === here;
-  });
+  probe.style.color = `var(--${name})`;
+  const found = getComputedStyle(probe).color;
   probe.remove();
-  return `of-${found || "ink"}`;
+  return [found, name];
+}));
+
+function colourOf(element) {
+  return `of-${known.get(getComputedStyle(element).color) || "ink"}`;
 }
 
 /** The lines of a text node, as the page breaks them. */
@@ -65,7 +66,10 @@ function drawingOf(svg) {
   for (const each of [copy, ...copy.querySelectorAll("*")]) {
     for (const { name } of [...each.attributes]) if (name === "role" || name.startsWith("aria-")) each.removeAttribute(name);
   }
-  for (const [name, value] of Object.entries(placed(svg.getBoundingClientRect()))) copy.setAttribute(name, value);
+  const place = placed(svg.getBoundingClientRect());
+  for (const [name, value] of Object.entries(place)) copy.setAttribute(name, value);
+  // The sheet's own width is that of the place on the page.
+  Object.assign(copy.style, { width: `${place.width}px`, height: `${place.height}px` });
   return copy;
 }
 

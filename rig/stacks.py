@@ -70,14 +70,14 @@ def start(settings: Settings, *names: str) -> control.StackState:
     return control.up(settings, services_of(settings, names), reference=STACK, timeout_s=UP_TIMEOUT_S)
 
 
-def penstock(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+def penstock(settings: Settings, *arguments: str, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
     """What the command prints and returns, with these settings in its environment."""
     return subprocess.run(
         [sys.executable, "-m", "penstock", *arguments],
         env=child_environment(settings.environment()),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=timeout_s,
         check=False,
     )
 

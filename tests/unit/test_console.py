@@ -28,6 +28,7 @@ from penstock.console.sampler import Moment
 from penstock.console.shown import Shown
 from penstock.doctor import Finding, Grade
 from penstock.pipelines.record import Reason
+from rig.moving import SVG
 from tests.consoles import OTHERS, TOKEN, Console, Looks, serving
 from tests.pictures import AT, DONE, counted, held, picture, silent
 from tests.waiting import until
@@ -49,7 +50,7 @@ def opened(folder: Path, *parts: PipelinePart, **console: object) -> Iterator[ht
 
 
 def browsing(console: Console) -> httpx.Client:
-    return httpx.Client(base_url=console.url, transport=httpx.HTTPTransport(retries=10))  # until it listens
+    return httpx.Client(base_url=console.url)
 
 
 def own_origin(client: httpx.Client) -> str:
@@ -443,17 +444,30 @@ def test_streams_that_nobody_reads_hold_up_no_page_and_end_with_their_connection
 
 
 def test_picture_in_the_docs_is_the_drawing_of_today() -> None:
-    root = ElementTree.fromstring((DOCS / "console.svg").read_text("utf-8"))  # noqa: S314 - a file of ours
-    here = {one.get("class"): one for one in root.iter() if one.tag.endswith("}g")}
+    root = ElementTree.parse(DOCS / "console.svg").getroot()  # noqa: S314 - a file of ours
+    groups = [(one.get("class", ""), one) for one in root.iter(f"{{{SVG}}}g")]
     wide, _ = drawings(flowing(), Rate(620.0, 5.0, 0.0), AT)
     for box in wide.boxes:
-        rectangle = next(iter(here[f"box-{box.name}"].iter("{http://www.w3.org/2000/svg}rect")))
-        assert [int(rectangle.get(name, "")) for name in ("x", "y", "width", "height")] == [
-            box.x,
-            box.y,
-            box.width,
-            box.height,
-        ], "the drawing has changed: scripts/pictures FOLDER"
-    moving = [one.get("class", "") for one in here["pipe-read"]]
-    assert any(re.search("moves-[123]", each) for each in moving)
+        found = {
+            tuple(int(rectangle.get(name, "")) for name in ("x", "y", "width", "height"))
+            for kind, group in groups
+            if kind == f"box-{box.name}"
+            for rectangle in group.iter(f"{{{SVG}}}rect")
+            if "box" in rectangle.get("class", "").split()
+        }
+        assert found == {(box.x, box.y, box.width, box.height)}, "the drawing has changed: scripts/pictures FOLDER"
+    read = [path.get("class", "") for kind, group in groups if kind == "pipe-read" for path in group.iter()]
+    assert any(re.search("moves-[123]", kind) for kind in read)
+
+
+def test_picture_in_the_docs_is_a_small_film_that_moves_by_its_style_sheet() -> None:
+    text = (DOCS / "console.svg").read_text("utf-8")
+    root = ElementTree.fromstring(text)  # noqa: S314 - a file of ours
+    assert len(text) < 1_000_000
     assert not {one.tag.rpartition("}")[2] for one in root.iter()} & {"script", "a", "image", "foreignObject", "use"}
+    timed = {kind for one in root.iter() for kind in one.get("class", "").split() if re.fullmatch(r"t\d+", kind)}
+    assert timed
+    assert {kind for kind in timed if f"@keyframes {kind} " not in text} == set()
+    texts = {one.text or "" for one in root.iter(f"{{{SVG}}}text")}
+    assert any("kill -9" in each for each in texts), "nothing is killed in it: scripts/pictures FOLDER"
+    assert any(re.fullmatch(r"fetched \d+ = stored \d+ \+ dead-lettered \d+", each) for each in texts)

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from uuid import UUID
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
 from penstock.views import rows
@@ -16,7 +17,7 @@ TIME = datetime(2025, 3, 12, tzinfo=UTC)
 
 
 def test_every_type_is_shown_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows.out, "_width", 1_000)  # room for every column
+    monkeypatch.setattr(rows, "out", Console(width=1_000))  # room for every column
     values = {
         "station": ("a\nb\u2028\x1b[31m", "a\\nb\\u2028\\x1b[31m"),
         "day": (date(2025, 3, 12), "2025-03-12"),
