@@ -18,7 +18,7 @@ from pathlib import Path
 
 from penstock.config import Settings
 from penstock.locks import HeldError, held
-from penstock.servers.java import Java
+from penstock.servers.java import WHERE_IT_WAS_MADE, Java
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,11 @@ class Archive:
 
     def options(self, service: str) -> tuple[str, ...]:
         """Of a JVM of this service. By default (`-Xshare:auto`) Java goes on without what it cannot use."""
-        return (f"-XX:SharedArchiveFile={self.file}", f"-XX:DumpLoadedClassList={self.loaded(service)}")
+        return (
+            *WHERE_IT_WAS_MADE,
+            f"-XX:SharedArchiveFile={self.file}",
+            f"-XX:DumpLoadedClassList={self.loaded(service)}",
+        )
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -81,7 +85,6 @@ def make(runtime: Path, name: str, file: Path, run: Path, classpath: str) -> Non
     with suppress(HeldError), held(file.with_suffix(".lock")):
         listed = file.with_suffix(".classes")
         known = _classes([listed]) if file.exists() else ()
-        # A JVM with an archive writes down what it found outside of it.
         classes = tuple(dict.fromkeys((*known, *_classes(sorted(run.glob(f"*/*{name}.classes"))))))
         if len(classes) > _WORTH * len(known):
             listed.write_text("\n".join(classes) + "\n", "utf-8")
