@@ -79,6 +79,13 @@ def test_a_client_cannot_be_another_one(maker: Settings) -> None:
         as_principal(container(maker, "stream"), Principal.OPERATOR)
 
 
+@pytest.mark.parametrize(("name", "who"), CLIENTS.items())
+def test_a_service_that_has_its_credentials_needs_none_of_a_person(maker: Settings, name: str, who: Principal) -> None:
+    """Its command is one that a person could give, and then would be the operator."""
+    given = as_principal(container(maker, name), who)
+    assert as_principal(given, Principal.OPERATOR) == given
+
+
 def test_a_container_makes_no_credentials_of_its_own(maker: Settings, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     alone = container(maker, "stream").model_copy(update={"credentials": str(tmp_path / "empty")})

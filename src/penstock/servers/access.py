@@ -50,20 +50,24 @@ def as_principal(settings: Settings, who: Principal) -> Settings:
     """
     if not is_secure(settings):
         return settings
-    local, password = settings.of_local_stack(), secrets_of(settings, (who,)).now[who]
+    local = settings.of_local_stack()
     sections: dict[str, object] = {}
     if settings.kafka.bootstrap_servers == local.kafka.bootstrap_servers and not settings.kafka.sasl_username:
-        sections["kafka"] = _kafka(settings, who, password)
+        sections["kafka"] = _kafka(settings, who, _password(settings, who))
     same = (settings.cassandra.contact_points, settings.cassandra.port) == (
         local.cassandra.contact_points,
         local.cassandra.port,
     )
     if same and not settings.cassandra.username:
-        sections["cassandra"] = cassandra_settings(settings, who, password)
+        sections["cassandra"] = cassandra_settings(settings, who, _password(settings, who))
     if settings.has_own_master and who is Principal.STREAM:
         shared = {**SPARK_OPTIONS, "spark.authenticate.secret": spark_secret(settings)}
         sections["spark"] = settings.spark.model_copy(update={"conf": {**settings.spark.conf, **shared}})
     return settings.model_copy(update=sections)
+
+
+def _password(settings: Settings, who: Principal) -> SecretStr:
+    return secrets_of(settings, (who,)).now[who]
 
 
 def _kafka(settings: Settings, who: Principal, password: SecretStr) -> KafkaSettings:
