@@ -107,6 +107,10 @@ public final class RequestsCheck {
             }
         });
         task.start();
+        // Nothing is answered before the task has to wait, so that as much is under way as may be.
+        while (task.getState() != Thread.State.WAITING && task.getState() != Thread.State.TIMED_WAITING) {
+            Thread.onSpinWait();
+        }
         while (session.answerOne() || task.isAlive()) {}
         int rows = session.sent.stream().mapToInt(Integer::intValue).sum();
         int largest = session.sent.stream().mapToInt(Integer::intValue).max().orElse(0);

@@ -122,7 +122,7 @@ def test_first_command_works_in_an_empty_folder(core: Installed) -> None:
     assert json.loads(core.penstock("schema").stdout)["title"] == "User"
     found = [json.loads(line) for line in core.penstock("doctor", "--json").stdout.splitlines()]
     [parts] = [each["what"] for each in found if each["subject"] == "parts"]
-    assert parts.startswith("not installed: penstock[airflow], penstock[stream], penstock[console], penstock[local].")
+    assert parts.startswith("not installed: penstock[stream], penstock[airflow], penstock[console], penstock[local].")
     assert "scripts/" not in json.dumps(found)
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
@@ -22,7 +22,8 @@ from tests import servers
 from tests.strangers import alter, transaction
 from tests.waiting import until
 
-AT = datetime(2025, 3, 12, 14, 30, 0, 123_000, tzinfo=UTC)
+# Not long ago: Kafka deletes what is older than its retention, by this time.
+AT = datetime.now(UTC).replace(second=0, microsecond=123_000) - timedelta(hours=1)
 
 
 @pytest.fixture
