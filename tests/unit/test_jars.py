@@ -20,6 +20,7 @@ import pytest
 from penstock.config import Settings
 from penstock.errors import ConfigError, DownloadError
 from penstock.servers import jars
+from penstock.servers.jars import own
 from penstock.servers.jars.download import download
 from penstock.servers.jars.download import repository as mirror
 from penstock.servers.jars.locked import SETS, Jar, jars_of, locked, missing, spec_file
@@ -274,3 +275,7 @@ def test_pyspark_and_the_lock_share_no_jar() -> None:
 def test_kafka_connector_has_the_version_of_pyspark() -> None:
     versions = {jar.version for jar in locked("spark") if jar.artifact.startswith("spark-sql-kafka")}
     assert versions == {metadata.version("pyspark")}
+
+
+def test_the_lock_is_that_of_our_sources() -> None:
+    assert own.sources_sha256() == own.locked_sha256("sources_sha256")

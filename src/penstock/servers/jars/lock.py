@@ -74,7 +74,8 @@ def lock_own(settings: Settings) -> str:
     jars.fetch(settings, lambda _: None, ("spark", "compiler"))
     with TemporaryDirectory() as place:
         jar = own.compiled(find_java(settings), jars_of_pyspark(), jars.folder(settings), Path(place), own.SOURCES)
-        return f'{_HEADER}\nsha256 = "{hashlib.sha256(jar.read_bytes()).hexdigest()}"\n'
+        sha256 = hashlib.sha256(jar.read_bytes()).hexdigest()
+    return f'{_HEADER}\nsha256 = "{sha256}"\nsources_sha256 = "{own.sources_sha256()}"\n'
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Our own Java, `penstock/stream/java`: compiled once a version into the cache, the same jar everywhere.
 
 No JDK and no binary in the repository: the compiler is a locked jar, and the runtime that runs Spark runs it. The jar
-is checked by the sha256 that the lock has; `scripts/lock` writes it when a source has changed.
+is checked by the sha256 that the lock has, and so are the sources, as a jar that was made of former ones is still in
+the cache; `scripts/lock` writes both when a source has changed.
 """
 
 import hashlib
@@ -36,23 +37,28 @@ def own_jar(folder: Path, java: "Java", provided: Iterable[Path], sources: Path 
     Of two calls at once, in whatever processes, one compiles and the other waits.
 
     Raises:
-        ServiceError: it does not compile, or is not the locked one.
+        ServiceError: it does not compile, or it or its sources are not the locked ones.
     """
-    sha256 = locked_sha256()
+    sha256, ours = locked_sha256(), sources or SOURCES
+    _require_locked("the sources in", ours, sources_sha256(ours), locked_sha256("sources_sha256"))
     path = folder / "penstock" / f"penstock-{sha256[:16]}.jar"
     if path.exists():  # a file gets its name after its sha256 was checked
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with held(path.with_suffix(".lock"), timeout_s=None):
         if not path.exists():
-            made = compiled(java, provided, folder, path.parent, sources or SOURCES)
-            if _sha256(made) != sha256:
-                raise ServiceError(
-                    f"the jar of {sources or SOURCES} has sha256 {_sha256(made)}, and {LOCK} says {sha256}. "
-                    "Was a source changed? `python -m penstock.servers.jars.lock own` writes the lock anew."
-                )
+            made = compiled(java, provided, folder, path.parent, ours)
+            _require_locked("the jar of", ours, _sha256(made), sha256)
             made.replace(path)
     return path
+
+
+def _require_locked(what: str, sources: Path, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise ServiceError(
+            f"{what} {sources} has sha256 {found}, and {LOCK} says {wanted}. "
+            "Was a source changed? `python -m penstock.servers.jars.lock own` writes the lock anew."
+        )
 
 
 def compiled(java: "Java", provided: Iterable[Path], folder: Path, into: Path, sources: Path) -> Path:
@@ -80,11 +86,17 @@ def compiled(java: "Java", provided: Iterable[Path], folder: Path, into: Path, s
         return _packed(Path(place), into / "penstock.jar.new")
 
 
-def locked_sha256() -> str:
-    """The sha256 that the jar of this version must have."""
+def locked_sha256(of: str = "sha256") -> str:
+    """The sha256 that the jar of this version must have, or with `sources_sha256` its sources."""
     text = (resources.files(__package__) / LOCK).read_text("utf-8")
-    sha256: str = tomllib.loads(text)["sha256"]
+    sha256: str = tomllib.loads(text)[of]
     return sha256
+
+
+def sources_sha256(sources: Path = SOURCES) -> str:
+    """The sha256 of all sources with their names."""
+    found = {path.name: _sha256(path) for path in sources.glob("*.java")}
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
 
 
 def _packed(classes: Path, path: Path) -> Path:

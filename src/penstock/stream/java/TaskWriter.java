@@ -9,7 +9,7 @@ import org.apache.spark.sql.connector.write.WriterCommitMessage;
 /** One task's part of an epoch. */
 final class TaskWriter implements DataWriter<InternalRow> {
     private final Judgement judgement;
-    private final Judgement.Judge judge;
+    private Judgement.Judge judge;
     private final Rows rows;
     private final Letters letters;
     private final Tally tally;
@@ -53,7 +53,10 @@ final class TaskWriter implements DataWriter<InternalRow> {
 
     @Override
     public void close() {
-        judgement.keep(judge);
+        if (judge != null) { // kept twice, it would work for two tasks at a time
+            judgement.keep(judge);
+            judge = null;
+        }
         rows.close();
     }
 }
