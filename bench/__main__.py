@@ -1,7 +1,7 @@
 """`scripts/bench [PART…]`: measures, writes `results/PART.json`; `report` makes the pages of docs out of these.
 
-Parts: drain, latency, ingest, safety, absent, account, startup, sizes, report, peers (installs them and says what is
-there).
+Parts: drain, latency, ingest, safety, absent, account, security, startup, sizes, report, peers (installs them and says
+what is there).
 """
 
 import argparse

@@ -117,7 +117,7 @@ def _wait_until_it_runs(place: Place, folder: Path) -> None:
 
 
 def _send(place: Place, dataset: Dataset, load: Load, watched: Watched) -> None:
-    with Broker(place.settings.kafka) as broker:
+    with Broker(place.client.kafka) as broker:
         broker.publish(_paced(dataset, load, watched))
 
 

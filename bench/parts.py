@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from bench import absent, account, drain, ingest, latency, numbers, pipelines
+from bench import absent, account, drain, ingest, latency, numbers, pipelines, security
 from bench.dataset import Dataset, fill, halved, make
 from bench.peers import install, others
 from bench.peers.contender import Contender
@@ -26,6 +26,7 @@ from penstock.kafka import Broker
 ROOT = Path(__file__).parents[1]
 _MOST_PER_SECOND = 500
 _LEAST_WARM_UP_S, _TRIAL_S = 60.0, 30.0
+_PER_SECOND_OF_BOTH = 100
 _NO_CODE = (":!bench/results", ":!docs", ":!*.md")
 
 
@@ -153,6 +154,20 @@ def ingests(home: Path, cache: Path, options: Options, results: Path) -> None:
     _keep(results / "ingest.json", about, outcomes, {"kafka-tool": tool.absent} if tool.absent else {})
 
 
+def security_price(home: Path, cache: Path, options: Options, results: Path) -> None:
+    """Ours in an open stack and in a secure one."""
+    warm_up_s = max(_LEAST_WARM_UP_S, options.seconds / 3)
+    load = latency.Load(options.per_second or _PER_SECOND_OF_BOTH, warm_up_s, options.seconds)
+    backlog, steady = (make(cache / "data", pipelines.USERS_CREATED, n) for n in (options.records[0], load.records))
+    outcomes: dict[str, list[dict[str, Any]]] = {}
+    for kind, outcome in security.rounds(home, backlog, steady, load, options.rounds):
+        outcomes.setdefault(kind, []).append(outcome)
+    with place(home, services=("cassandra",)) as where:
+        about = _about(where, replace(options, warm_up=()), [ours(where.settings)])
+    told = {"records": backlog.records, "per_second": load.per_second, "seconds": load.seconds}
+    _keep(results / "security.json", about | told, outcomes)
+
+
 def startup(home: Path, cache: Path, options: Options, results: Path) -> None:
     """See `bench.startup`, which also runs by itself."""
     command = (sys.executable, "-m", "bench.startup", "--rounds", str(options.rounds))
@@ -180,6 +195,7 @@ RUN: Mapping[str, Callable[[Path, Path, Options, Path], None]] = {
     "safety": safety,
     "absent": absents,
     "account": accounts,
+    "security": security_price,
     "startup": startup,
     "sizes": sizes,
     "peers": peers,

@@ -9,12 +9,13 @@ import psutil
 
 from bench.digest import Digest, digest, token_ranges
 from penstock.cassandra import Store
-from penstock.config import Settings
+from penstock.cli.support.start import start
+from penstock.config import Settings, StackSettings
 from penstock.launcher import control
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.project import DEFAULT, load_pipeline
-from penstock.servers import jars
-from penstock.servers.stack import STACK, stack
+from penstock.servers.access import as_principal
+from penstock.servers.principals import Principal
 from penstock.source.ahead import ahead
 from rig.stacks import processes_of, settings_in
 
@@ -29,6 +30,11 @@ class Place:
     settings: Settings
     pipeline: Pipeline
     store: Store
+
+    @property
+    def client(self) -> Settings:
+        """The settings with which the harness itself calls Kafka: with credentials where the stack asks for some."""
+        return as_principal(self.settings, Principal.OPERATOR)
 
     @property
     def table(self) -> str:
@@ -70,14 +76,31 @@ class Place:
 def place(home: Path, *more: str, services: Sequence[str] = SERVICES) -> Iterator[Place]:
     """The servers, and `more` of them, on free ports; stopped at the end, when nothing of them may be left."""
     settings = settings_in(home)
-    pipeline = load_pipeline(DEFAULT)
+    with running(settings, (*services, *more)):
+        yield from _place(settings)
+
+
+@contextmanager
+def secure_place(home: Path) -> Iterator[Place]:
+    """The servers of a secure stack, which the harness calls as the administrator and as a person does."""
+    settings = settings_in(home, StackSettings(secure=True))
+    with running(settings, SERVICES):
+        yield from _place(settings)
+
+
+@contextmanager
+def running(settings: Settings, services: Sequence[str] = ()) -> Iterator[None]:
+    """These services, all if none is named, started as `penstock up` does and stopped at the end."""
     try:
-        jars.fetch(settings, lambda _: None)
-        control.up(settings, stack(settings, (*services, *more)), reference=STACK)
-        with Store(settings.cassandra) as store:
-            yield Place(settings, pipeline, store)
+        start(settings, services)
+        yield
     finally:
         control.down(settings)
-        left = processes_of(home)
+        left = processes_of(settings.home)
         if left:
             raise SystemExit(f"processes are left: {left}")
+
+
+def _place(settings: Settings) -> Iterator[Place]:
+    with Store(as_principal(settings, Principal.ADMIN).cassandra) as store:
+        yield Place(settings, load_pipeline(DEFAULT), store)

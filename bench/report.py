@@ -41,6 +41,9 @@ _AIMS: Mapping[str, Sequence[Aim]] = {
         for key in ("rate", "cassandra_cpu_us", "spark_cpu_us")
     ),
     "account": (Aim("on-spark", "python", "seconds", ""),),
+    "security": tuple(
+        Aim("secure", "open", key, "") for key in ("start_s", "memory_gib", "rate", "total_rate", "p50_ms", "p99_ms")
+    ),
 }
 """By part; those of the drain are meant for the large backlog."""
 _SMALL, _LARGE = "drain-200000", "drain-2000000"
