@@ -18,4 +18,6 @@ def resolved(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
 
 
 def _published(transformed: DataFrame, pipeline: Pipeline) -> DataFrame:
-    return transformed.select(letter(pipeline).alias("letter")).where(F.col("letter").isNotNull()).select("letter.*")
+    letters = transformed.select(letter(pipeline).alias("letter")).where(F.col("letter").isNotNull()).select("letter.*")
+    # As the sink does.
+    return letters.withColumn("headers", F.filter("headers", lambda header: header["value"].isNotNull()))

@@ -36,14 +36,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     settings = Settings().resolved()
     jars.fetch(settings, lambda _: None, ("kafka",))
     mine = settings.model_copy(update={"home": folder / "home"})
-    java = find_java(mine)
-    of = archive(mine, java, "kafka", jars.classpath(mine, "kafka"))
-    one = replace(of, file=folder / of.file.name)
+    one = replace(archive(mine, find_java(mine), "kafka", jars.classpath(mine, "kafka")), folder=folder)
     one.loaded("here").parent.mkdir(parents=True)
-    java_runs(java.runtime / "bin" / "java", *one.options("here"))
+    java_runs(java_of(one), *one.options("here"))
     assert not one.file.exists()
     subprocess.run(one.command, capture_output=True, timeout=300, check=True)
     return one
+
+
+def java_of(one: Archive) -> Path:
+    return one.runtime / "bin" / "java"
+
+
+def damaged(made: Archive, folder: Path, content: bytes | None) -> Archive:
+    """The same one with this content, or absent, in a folder of its own."""
+    folder.mkdir()
+    other = replace(made, folder=folder)
+    if content is not None:
+        other.file.write_bytes(content)
+    return other
 
 
 def shared(log: str) -> bool:
@@ -51,38 +62,37 @@ def shared(log: str) -> bool:
 
 
 def test_classes_come_from_the_archive(made: Archive) -> None:
-    assert shared(java_runs(made.java.runtime / "bin" / "java", *made.options("here")))
+    assert shared(java_runs(java_of(made), *made.options("here")))
 
 
 def test_what_spark_starts_finds_it_by_its_environment(made: Archive) -> None:
     given = {ARCHIVE: str(made.file), LOADED: str(made.loaded("here", "executor-"))}
-    assert shared(java_runs(made.java.home / "bin" / "java", **given))
+    assert shared(java_runs(find_java(Settings().resolved()).home / "bin" / "java", **given))
     assert made.loaded("here", "executor-").exists()
 
 
 def test_a_damaged_one_and_none_do_no_harm(made: Archive, tmp_path: Path) -> None:
-    half, foreign = tmp_path / "half.jsa", tmp_path / "foreign.jsa"
-    half.write_bytes(made.file.read_bytes()[: made.file.stat().st_size // 2])
-    foreign.write_bytes(b"nothing of the kind" * 1_000)
-    for file in (half, foreign, tmp_path / "absent.jsa"):
-        assert not shared(java_runs(made.java.runtime / "bin" / "java", *replace(made, file=file).options("here")))
+    half = made.file.read_bytes()[: made.file.stat().st_size // 2]
+    for name, content in {"half": half, "foreign": b"nothing of the kind" * 1_000, "absent": None}.items():
+        other = damaged(made, tmp_path / name, content)
+        assert not shared(java_runs(java_of(made), *other.options("here")))
 
 
 def test_java_says_nothing_of_it(made: Archive, tmp_path: Path) -> None:
     """Spark's launcher prints a command that a shell reads: nothing else may stand there."""
-    java = made.java.runtime / "bin" / "java"
-    (tmp_path / "half.jsa").write_bytes(made.file.read_bytes()[: made.file.stat().st_size // 2])
-    for file in (made.file, tmp_path / "half.jsa", tmp_path / "absent.jsa"):
-        assert re.fullmatch(r"[\w-]{22}\n", output(java, *replace(made, file=file).options("here")))
+    half = damaged(made, tmp_path / "half", made.file.read_bytes()[: made.file.stat().st_size // 2])
+    for one in (made, half, damaged(made, tmp_path / "absent", None)):
+        assert re.fullmatch(r"[\w-]{22}\n", output(java_of(made), *one.options("here")))
     others = os.pathsep.join(reversed(kafkas().split(os.pathsep)))
-    assert re.fullmatch(r"[\w-]{22}\n", output(java, *made.options("here"), classpath=others))
+    assert re.fullmatch(r"[\w-]{22}\n", output(java_of(made), *made.options("here"), classpath=others))
 
 
 def test_it_is_made_again_when_it_lacks_much(made: Archive) -> None:
     before = made.file.stat()
     subprocess.run(made.command, capture_output=True, timeout=300, check=True)
     assert made.file.stat().st_ino == before.st_ino
-    one = replace(made, file=made.file.with_stem("kafka-other"))
+    one = replace(made, folder=made.folder / "other")
+    one.folder.mkdir()
     one.file.touch()
     one.file.with_suffix(".classes").write_text("java/lang/Object\n", "ascii")
     subprocess.run(one.command, capture_output=True, timeout=300, check=True)
@@ -92,8 +102,19 @@ def test_it_is_made_again_when_it_lacks_much(made: Archive) -> None:
 def test_another_jar_or_another_java_has_another(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "a.jar").write_bytes(b"1")
     java = Java(tmp_path, tmp_path)
-    first = archive(settings, java, "a", [tmp_path / "a.jar"]).file
-    assert archive(settings, java, "a", [tmp_path / "a.jar"]).file == first
-    assert archive(settings, Java(tmp_path, tmp_path / "b"), "a", [tmp_path / "a.jar"]).file != first
+    one, all_of_it = (archive(settings, java, "a", [tmp_path / name]) for name in ("a.jar", "*"))
+    first = one.file
+    assert one.file == first == all_of_it.file
+    assert replace(one, runtime=tmp_path / "b").file != first
     (tmp_path / "a.jar").write_bytes(b"12")
-    assert archive(settings, java, "a", [tmp_path / "a.jar"]).file != first
+    assert one.file != first
+    assert all_of_it.file == one.file
+
+
+def test_its_name_is_that_of_the_jars_when_they_are_there(settings: Settings, tmp_path: Path) -> None:
+    """A first start asks for the archive before it has fetched the jars."""
+    asked = archive(settings, Java(tmp_path, tmp_path), "a", [tmp_path / "a.jar"])
+    command = asked.command
+    (tmp_path / "a.jar").write_bytes(b"1")
+    assert asked.command == command
+    assert str(asked.file) not in command

@@ -77,6 +77,7 @@ def test_good_messages_become_rows_bad_ones_letters_and_the_newest_wins_in_whate
     assert store.count(own) == 251
     assert sorted(letter.value or b"" for letter in letters) == sorted(bad)
     assert {letter.headers[Header.REASON] for letter in letters} == {Reason.MALFORMED_JSON, Reason.NOT_UTF8}
+    assert [letter for letter in letters if Header.REPLAYS in letter.headers] == []  # what is not known is left out
 
 
 def test_transactions_of_others_and_added_partitions_are_accounted_for(

@@ -13,7 +13,7 @@ from penstock.launcher.process import MARKER, is_of
 from penstock.launcher.service import Service
 from penstock.launcher.state import Phase, RecordedService
 from penstock.launcher.state_store import StateStore
-from penstock.servers.archives import make
+from penstock.servers.archives import Archive, make
 from tests.waiting import until
 
 NOTE = "import json, os, sys; print(json.dumps([sys.argv[1], os.nice(0), os.getsid(0) == os.getpid()]))"
@@ -136,6 +136,6 @@ def test_of_lists_that_are_half_written_nothing_is_made(tmp_path: Path) -> None:
     loaded = tmp_path / "run" / "kafka" / "kafka.classes"
     loaded.parent.mkdir(parents=True)
     loaded.write_text("# NOTE: Do not modify this file.\njava/lang/Obj", "utf-8")
-    archive = tmp_path / "cache" / "kafka-1.jsa"
-    make(tmp_path, "kafka", archive, tmp_path / "run", "")
-    assert not archive.exists()
+    archive = Archive("kafka", tmp_path / "cache", tmp_path, (), tmp_path / "run")
+    make(archive)
+    assert not archive.file.exists()

@@ -18,7 +18,7 @@ from penstock.servers.nodes import beneath_the_stream
 from penstock.servers.principals import Principal
 from penstock.servers.probe import json_answer
 from penstock.servers.secrets import with_credentials
-from penstock.servers.spark import classes, driver_environment
+from penstock.servers.spark import application_classes, driver_environment
 
 _STREAM_GAUGE = ".spark.streaming."
 """Part of the name of a running query's gauges, which Spark has under `spark.sql.streaming.metricsEnabled`:
@@ -51,7 +51,7 @@ def stream(settings: Settings, java: Java) -> Service:
     ports = _ports_of_a_driver(settings)
     port = ports["ui"]
     given = SettingsFile("stream", settings)
-    report, shared = _report_of(settings), classes(settings, java)
+    report, shared = _report_of(settings), application_classes(settings, java)
 
     def prepare() -> None:
         known = as_principal(settings, Principal.STREAM)  # now, for a password may have been rotated

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +35,24 @@ class Archive:
     """That of the JVMs which run on one class path. Making one writes nothing."""
 
     name: str
-    file: Path
-    """Named by what it depends on, so that a new Java or a new jar has a new one."""
-    java: Java
+    folder: Path
+    """Where archives are kept."""
+    runtime: Path
+    """Of Java."""
     jars: tuple[Path, ...]
-    """As the command line names them, of which Java compares each."""
+    """As the command line names them; of a folder's `*` all jars in it."""
     run: Path
     """The folder in which each service has its own."""
+
+    @property
+    def file(self) -> Path:
+        """Named by what it depends on now, so that a new Java or a new jar has a new one.
+
+        Java refuses an archive of a jar with another time or size, so it has its name once the jars are there.
+        """
+        depends_on = (self.runtime / "release", *_expanded(self.jars))
+        digest = hashlib.sha256(repr([*map(_stamp, depends_on)]).encode()).hexdigest()[:16]
+        return self.folder / f"{self.name}-{digest}.jsa"
 
     def loaded(self, service: str, process: str = "") -> Path:
         """Where a JVM of this service writes down what it loads; `process` tells two of one service apart."""
@@ -58,38 +69,39 @@ class Archive:
     @property
     def command(self) -> tuple[str, ...]:
         """The command that makes the archive, where it is not there yet."""
-        classpath = os.pathsep.join(map(str, self.jars))
-        arguments = (self.java.runtime, self.name, self.file, self.run, classpath)
+        arguments = (self.name, self.folder, self.runtime, self.run, *self.jars)
         return (sys.executable, "-m", __name__, *map(str, arguments))
 
 
-def archive(settings: Settings, java: Java, name: str, jars: Sequence[Path], named: Sequence[Path] = ()) -> Archive:
-    """That of these jars; `named` is how the command line names them, unless one by one."""
-    depends_on = (java.runtime / "release", *jars)
-    digest = hashlib.sha256(repr([*map(_stamp, depends_on)]).encode()).hexdigest()[:16]
-    file = settings.cache / "classes" / f"{name}-{digest}.jsa"
-    return Archive(name, file, java, tuple(named or jars), settings.home / "run")
+def archive(settings: Settings, java: Java, name: str, jars: Sequence[Path]) -> Archive:
+    """That of the JVMs of this home with these jars, as the command line names them."""
+    return Archive(name, settings.cache / "classes", java.runtime, tuple(jars), settings.home / "run")
+
+
+def _expanded(jars: Iterable[Path]) -> Iterator[Path]:
+    for jar in jars:
+        yield from sorted(jar.parent.glob("*.jar")) if jar.name == "*" else (jar,)
 
 
 def _stamp(file: Path) -> tuple[str, int, int]:
-    """Java refuses an archive of a jar with another time or size."""
     with suppress(FileNotFoundError):
         found = file.stat()
         return str(file), found.st_size, found.st_mtime_ns
     return str(file), 0, 0
 
 
-def make(runtime: Path, name: str, file: Path, run: Path, classpath: str) -> None:
+def make(wanted: Archive) -> None:
     """Makes the archive of all that the JVMs of this home loaded, where there is none, or one that lacks much of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    wanted.folder.mkdir(parents=True, exist_ok=True)
+    file = wanted.file
     with suppress(HeldError), held(file.with_suffix(".lock")):
         listed = file.with_suffix(".classes")
         known = _classes([listed]) if file.exists() else ()
-        classes = tuple(dict.fromkeys((*known, *_classes(sorted(run.glob(f"*/*{name}.classes"))))))
+        classes = tuple(dict.fromkeys((*known, *_classes(sorted(wanted.run.glob(f"*/*{wanted.name}.classes"))))))
         if len(classes) > _WORTH * len(known):
             listed.write_text("\n".join(classes) + "\n", "utf-8")
-            _dump(runtime, listed, file, classpath)
-            _delete_old(name, file)
+            _dump(wanted, listed, file)
+            _delete_old(wanted.name, file)
 
 
 def _classes(lists: Sequence[Path]) -> tuple[str, ...]:
@@ -99,18 +111,18 @@ def _classes(lists: Sequence[Path]) -> tuple[str, ...]:
     return tuple(line for line in lines if line[:1] not in ("", "#"))
 
 
-def _dump(runtime: Path, listed: Path, file: Path, classpath: str) -> None:
+def _dump(wanted: Archive, listed: Path, file: Path) -> None:
     """With the collector that can put strings and mirrors of classes in; any other can use the rest."""
     began, made = time.monotonic(), file.with_suffix(".new")
     options = ("-Xshare:dump", f"-XX:SharedClassListFile={listed}", f"-XX:SharedArchiveFile={made}", "-XX:+UseG1GC")
     command = (
-        str(runtime / "bin" / "java"),
+        str(wanted.runtime / "bin" / "java"),
         *options,
         "-Xmx384m",
         "-Xlog:disable",
         "-Xlog:all=error",
         "-cp",
-        classpath,
+        os.pathsep.join(map(str, wanted.jars)),
     )
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)  # noqa: S603 - ours
@@ -131,12 +143,13 @@ def _delete_old(name: str, file: Path) -> None:
 def main() -> None:
     """Of the command: a failure is logged, and Java goes on without the archive."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
-    runtime, name, file, run, classpath = sys.argv[1:]
+    name, folder, runtime, run, *jars = sys.argv[1:]
+    wanted = Archive(name, Path(folder), Path(runtime), tuple(map(Path, jars)), Path(run))
     try:
-        make(Path(runtime), name, Path(file), Path(run), classpath)
+        make(wanted)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stdout", "")
-        log.warning("%s could not be made; servers start without it, only slower. %s\n%s", file, error, said)
+        log.warning("%s could not be made; servers start without it, only slower. %s\n%s", wanted.file, error, said)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,10 @@ WHERE_IT_WAS_MADE = ("-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMod
 so each JVM has a copy of its own. Spark's launcher, which loads little of it: 138 MB instead of 213 MB.
 """
 
-ARCHIVE, LOADED = "SHARED_CLASSES", "LOADED_CLASSES"
-"""Variables by which a JVM that Spark starts knows what `servers.archives` has for it: two paths."""
+ARCHIVE, LOADED, LAUNCHERS_ARCHIVE = "SHARED_CLASSES", "LOADED_CLASSES", "LAUNCHERS_CLASSES"
+"""Variables by which a JVM that Spark starts knows what `servers.archives` has for it: paths. Spark's launcher, which
+runs before each driver and says how to start it, has other jars than the driver, and so another archive.
+"""
 
 _WRAPPER = """\
 #!/bin/sh
@@ -44,6 +46,9 @@ for argument do
     shift
     [ "$argument" = {unwanted} ] || set -- "$@" "$argument"
 done
+case " $* " in
+    *" org.apache.spark.launcher.Main "*) SHARED_CLASSES=$LAUNCHERS_CLASSES LOADED_CLASSES= ;;
+esac
 exec {java} {where} ${{SHARED_CLASSES:+"-XX:SharedArchiveFile=$SHARED_CLASSES"}} \\
     ${{LOADED_CLASSES:+"-XX:DumpLoadedClassList=$LOADED_CLASSES"}} "$@"
 """

@@ -18,8 +18,8 @@ from penstock.launcher.state import write
 from penstock.servers import jars
 from penstock.servers.access import SPARK_OPTIONS, spark_secret
 from penstock.servers.archives import Archive, archive
-from penstock.servers.jars.own import own_jar
-from penstock.servers.java import ARCHIVE, LOADED, Java, properties
+from penstock.servers.jars.own import own_jar, place
+from penstock.servers.java import ARCHIVE, LAUNCHERS_ARCHIVE, LOADED, Java, properties
 from penstock.servers.nodes import Node, workers
 from penstock.servers.probe import json_answer
 
@@ -114,7 +114,8 @@ def spark_worker(settings: Settings, java: Java, node: Node | None = None) -> Se
         environment={
             **driver_environment(settings, java),
             "SPARK_LOCAL_IP": node.listen,
-            LOADED: str(shared.loaded(node.name, "executor-")),  # its executors inherit it
+            # Its executors inherit it.
+            LOADED: str(application_classes(settings, java).loaded(node.name, "executor-")),
         },
         host=node.here,
         ports={"rpc": ports.spark_worker, "ui": ports.spark_worker_ui},
@@ -146,9 +147,11 @@ def _prepare(settings: Settings, *folders: Path) -> None:
 
 def driver_environment(settings: Settings, java: Java) -> dict[str, str]:
     """The environment in which pyspark starts its JVM with our Java, listening at the address of the settings."""
+    shared = application_classes(settings, java) if settings.has_own_master else classes(settings, java)
     return {
         "JAVA_HOME": str(java.home),
-        ARCHIVE: str(classes(settings, java).file),
+        LAUNCHERS_ARCHIVE: str(classes(settings, java).file),
+        ARCHIVE: str(shared.file),
         "SPARK_HOME": str(spark_home()),
         # A worker that builds an executor's command wants it, as `load-spark-env.sh` of 4.2.0 sets it.
         "SPARK_SCALA_VERSION": SCALA,
@@ -181,13 +184,25 @@ def application_jars(settings: Settings, java: Java) -> tuple[Path, ...]:
 
     The jars must have been fetched.
     """
-    own = own_jar(jars.folder(settings), java, jars_of_pyspark())
-    return (*jars.classpath(settings, "spark"), own)
+    own_jar(jars.folder(settings), java, jars_of_pyspark())
+    return _application_jars(settings)
+
+
+def _application_jars(settings: Settings) -> tuple[Path, ...]:
+    return (*jars.classpath(settings, "spark"), place(jars.folder(settings)))
 
 
 def classes(settings: Settings, java: Java) -> Archive:
-    """What master, worker, driver and executors share."""
-    return archive(settings, java, "spark", jars_of_pyspark(), [spark_home() / "jars" / "*"])
+    """What master, worker, and Spark's launcher share."""
+    return archive(settings, java, "spark", [spark_home() / "jars" / "*"])
+
+
+def application_classes(settings: Settings, java: Java) -> Archive:
+    """What driver and executors of the local stack share: Spark's classes and, behind them, the application's."""
+    folder = spark_home() / "jars"
+    # Spark's launcher names this jar before all others; Java takes no archive of jars in another order.
+    first = sorted(folder.glob("slf4j-api-*.jar"))
+    return archive(settings, java, "application", [*first, folder / "*", *_application_jars(settings)])
 
 
 def _options(properties: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ What each pipeline goes through is in `stream.carrier`, its query in `stream.que
 """
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ _WHAT_NOW = {
     State.FAILING: "is attempted again while another one runs",
     State.FAILED: "stays so until the stream is started again or its declaration is changed",
 }
+CLASS_PATH = "SPARK_DIST_CLASSPATH"
+"""What Spark's launcher puts behind Spark's own jars, for a driver and for an executor."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The serial collector needs the least memory on few cores, and a JVM out of memory must end, not linger. Without -Xms
 # a heap begins with a 64th of the machine's memory.
@@ -243,7 +246,7 @@ def session(settings: Settings, name: str, jars: Sequence[Path], pipelines: int 
         **_FIXED,
         **(_LOCAL_CHECKPOINT if is_local(settings.spark.checkpoint) else {}),
         **spark_conf(settings.cassandra, settings.home / "run" / "tls"),
-        "spark.jars": ",".join(str(jar) for jar in jars),
+        **_loaded(settings, jars),
         "spark.driver.memory": settings.heaps.spark_driver,
         "spark.executor.memory": settings.heaps.spark_executor,
         "spark.executor.cores": str(per_executor),
@@ -266,6 +269,19 @@ def session(settings: Settings, name: str, jars: Sequence[Path], pipelines: int 
     # By it the sink, which is in the driver's JVM, calls `Epochs`.
     ensure_callback_server_started(spark.sparkContext._gateway)  # type: ignore[no-untyped-call] # pyspark's own
     return spark
+
+
+def _loaded(settings: Settings, jars: Sequence[Path]) -> dict[str, str]:
+    """Options by which driver and executors have the jars: behind Spark's own, so that of two versions Spark's counts.
+
+    On the local stack, where all read the same files, as a part of their class path, for only there does an archive of
+    classes serve (docs/decisions/311). Elsewhere executors fetch them from the driver.
+    """
+    if not settings.has_own_master:
+        return {"spark.jars": ",".join(map(str, jars))}
+    behind = os.pathsep.join(map(str, jars))
+    os.environ[CLASS_PATH] = behind  # of the driver's JVM, which begins in this environment
+    return {f"spark.executorEnv.{CLASS_PATH}": behind}
 
 
 def _slots(settings: Settings, pipelines: int) -> int:

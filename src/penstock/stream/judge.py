@@ -160,7 +160,7 @@ def _message(pipeline: Pipeline, key: Column, value: Column, headers: Mapping[He
         F.lit(pipeline.dead_letter_topic).alias("topic"),
         key.cast("binary").alias("key"),
         value.cast("binary").alias("value"),
-        _known(headers).alias("headers"),
+        F.array(*(_header(name, value) for name, value in headers.items())).alias("headers"),
     )
 
 
@@ -186,12 +186,13 @@ def _replayed() -> Column:
     return F.when(identity.rlike(rf"^{LETTER_ID}\z"), identity)
 
 
-def _known(values: Mapping[Header, Column]) -> Column:
-    """Headers as Kafka's sink takes them, without those that are null."""
-    headers = [
-        F.struct(F.lit(name.value).alias("key"), value.cast("binary").alias("value")) for name, value in values.items()
-    ]
-    return F.filter(F.array(*headers), lambda one: one["value"].isNotNull())
+def _header(name: Header, value: Column) -> Column:
+    """A header of a letter. The sink leaves out those without a value.
+
+    `F.filter` would do that here, but Spark interprets it with all that is in it: a sixth of the executor's time where
+    one message of ten is rejected.
+    """
+    return F.struct(F.lit(name.value).alias("key"), value.cast("binary").alias("value"))
 
 
 def _headers(pipeline: Pipeline) -> dict[Header, Column]:

@@ -41,7 +41,7 @@ def own_jar(folder: Path, java: "Java", provided: Iterable[Path], sources: Path 
     """
     sha256, ours = locked_sha256(), sources or SOURCES
     _require_locked("the sources in", ours, sources_sha256(ours), locked_sha256("sources_sha256"))
-    path = folder / "penstock" / f"penstock-{sha256[:16]}.jar"
+    path = place(folder)
     if path.exists():  # a file gets its name after its sha256 was checked
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +51,11 @@ def own_jar(folder: Path, java: "Java", provided: Iterable[Path], sources: Path 
             _require_locked("the jar of", ours, _sha256(made), sha256)
             made.replace(path)
     return path
+
+
+def place(folder: Path) -> Path:
+    """The file of the jar of this version in the `folder` of jars, whether it is there or not."""
+    return folder / "penstock" / f"penstock-{locked_sha256()[:16]}.jar"
 
 
 def _require_locked(what: str, sources: Path, found: str, wanted: str) -> None:

@@ -69,6 +69,8 @@ def letter_options(settings: KafkaSettings) -> dict[str, str]:
         **kafka_options(settings),
         # The partition of a key is by Java's own choice the one that `broker.publish` asks for.
         **_prefixed(WRITER),
+        # Of many letters at once several share a request; the last ones of an epoch do not wait.
+        "kafka.linger.ms": "20",
         # Counted before compression, so more than the topic takes: else a letter that is small when packed never goes.
         "kafka.max.request.size": _LARGEST_UNPACKED_BYTES,
         "kafka.buffer.memory": _LARGEST_UNPACKED_BYTES,

@@ -35,7 +35,9 @@ final class Letters {
         ArrayData headers = letter.getArray(Columns.LETTER_HEADERS);
         for (int each = 0; each < headers.numElements(); each++) {
             InternalRow header = headers.getStruct(each, 2);
-            record.headers().add(header.getUTF8String(0).toString(), bytes(header, 1));
+            if (!header.isNullAt(1)) { // what is not known of the message
+                record.headers().add(header.getUTF8String(0).toString(), bytes(header, 1));
+            }
         }
         try {
             producer().send(record, (receipt, error) -> failure = error == null ? failure : error);
