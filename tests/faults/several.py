@@ -55,7 +55,8 @@ def while_recovering(stage: Stage, chance: Random) -> Mended:
 
 def each_in_turn(stage: Stage, _: Random) -> Mended:
     """Every server is ended gently and started anew, one after the other: a rolling restart."""
-    restart(stage.settings, stage.pids())
+    for name in stage.pids():
+        restart(stage.settings, [name])
     return stage.is_well
 
 

@@ -7,7 +7,6 @@ import psutil
 
 from penstock.config import Settings, read_settings
 from penstock.servers.postgres import postgres
-from penstock.servers.secrets import load_secrets
 from tests.services.servers import running
 
 
@@ -20,14 +19,13 @@ def main() -> None:
 
 
 def _kill_beside_a_child_that_hangs(settings: Settings) -> None:
-    secrets = load_secrets(settings)
-    with running(lambda each, _: postgres(each, secrets), settings) as server:
+    with running(lambda each, _: postgres(each), settings) as server:
         children = psutil.Process(server.pid).children()
         children[0].suspend()  # cannot notice that its parent is gone
         server.kill()
         server.wait()
     try:
-        with running(lambda each, _: postgres(each, secrets), settings):
+        with running(lambda each, _: postgres(each), settings):
             assert not any(child.is_running() for child in children)
     finally:
         for child in psutil.wait_procs(children, timeout=0)[1]:

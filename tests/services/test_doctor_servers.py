@@ -171,8 +171,7 @@ def test_kafka_that_does_not_tell_its_version(closed: Settings, own: Pipeline) -
 
 
 def test_postgres_is_of_a_version_that_airflow_knows(settings: Settings) -> None:
-    secrets = load_secrets(settings)
-    with running(lambda settings, _: postgres_service(settings, secrets), settings):
+    with running(lambda settings, _: postgres_service(settings), settings):
         found, other = postgres(settings), postgres(settings, replace(POSTGRES, oldest=(99,)))
         (settings.home / FILE_NAME).unlink()
         stranger = postgres(settings)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import NullPool, create_engine, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -19,10 +18,10 @@ from penstock.config import Settings, child_environment
 from penstock.launcher.process import spawn
 from penstock.launcher.service import NotReady, Service
 from penstock.servers.airflow import Components
-from penstock.servers.postgres import MAJOR, connect, postgres
-from penstock.servers.secrets import Secrets, load_secrets
+from penstock.servers.postgres import MAJOR, connect, postgres, settle_password
+from penstock.servers.secrets import OF_AIRFLOW, forget_former, postgres_passwords, renew
 from tests.hostile_environment import HOSTILE
-from tests.secured import NASTY
+from tests.secured import NASTY, changed
 
 ROOT = Path(__file__).parents[2]
 # https://github.com/moby/moby/blob/v28.0.0/oci/caps/defaults.go: what root has in a container, nothing added.
@@ -30,11 +29,6 @@ DOCKERS = (
     "-all,+chown,+dac_override,+fsetid,+fowner,+mknod,+net_raw,+setgid,+setuid,+setfcap,+setpcap,+net_bind_service,"
     "+sys_chroot,+kill,+audit_write"
 )
-
-
-@pytest.fixture
-def secrets(settings: Settings) -> Secrets:
-    return load_secrets(settings)
 
 
 @contextmanager
@@ -52,62 +46,77 @@ def running(service: Service, home: Settings) -> Iterator[subprocess.Popen[bytes
         process.wait(service.stop_timeout_s)
 
 
-def execute(settings: Settings, secrets: Secrets, *statements: str) -> list[tuple[object, ...]]:
-    with connect(settings, secrets) as connection, connection.cursor() as cursor:
+def execute(settings: Settings, *statements: str) -> list[tuple[object, ...]]:
+    with connect(settings) as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
         connection.commit()
         return cursor.fetchall()
 
 
-def test_gives_airflow_a_database_of_its_own(
-    settings: Settings, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gives_airflow_a_database_of_its_own(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the address that Airflow is given, with a password of signs that mean something in one."""
     for name, value in HOSTILE.items():  # libpq obeys its variables in this very process too
         monkeypatch.setenv(name, value)
-    secrets = secrets.model_copy(update={"postgres_password": SecretStr(NASTY)})
+    settings = changed(settings, secrets={"postgres_password": NASTY})
     query = (
         "SELECT current_user, current_database(), pg_encoding_to_char(encoding) "
         "FROM pg_database WHERE datname = current_database()"
     )
-    address = Components(settings, secrets).options()["DATABASE__SQL_ALCHEMY_CONN"]
+    address = Components(settings).options()["DATABASE__SQL_ALCHEMY_CONN"]
     engine = create_engine(address, poolclass=NullPool)
-    with running(postgres(settings, secrets), settings), engine.connect() as connection:
+    with running(postgres(settings), settings), engine.connect() as connection:
         assert connection.execute(text(query)).one() == ("airflow", "airflow", "UTF8")
-        assert execute(settings, secrets, "SELECT 1") == [(1,)]
+        assert execute(settings, "SELECT 1") == [(1,)]
 
 
-def test_refuses_a_wrong_password(settings: Settings, secrets: Secrets) -> None:
-    stranger = load_secrets(settings.model_copy(update={"home": settings.home / "elsewhere"}))
-    with running(postgres(settings, secrets), settings), pytest.raises(NotReady, match="password authentication"):
-        postgres(settings, stranger).probe()
+def test_refuses_a_wrong_password(settings: Settings) -> None:
+    stranger = changed(settings, secrets={"postgres_password": "guessed"})
+    with running(postgres(settings), settings), pytest.raises(NotReady, match="password authentication"):
+        postgres(stranger).probe()
 
 
-def test_stops_at_once_though_a_client_is_connected(settings: Settings, secrets: Secrets) -> None:
-    service = postgres(settings, secrets)
-    with running(service, settings) as process, connect(settings, secrets):
+def test_each_former_password_lets_in_until_the_new_one_is_settled(settings: Settings) -> None:
+    """Two rotations that were killed, and one that was not; a connection that is open stays open."""
+    with running(postgres(settings), settings), connect(settings) as opened, opened.cursor() as cursor:
+        for _ in range(2):
+            renew(settings, OF_AIRFLOW)
+            assert execute(settings, "SELECT 1") == [(1,)]
+        new, *former = postgres_passwords(settings)
+        settle_password(settings)
+        forget_former(settings)
+        assert postgres_passwords(settings) == (new,)
+        assert execute(settings, "SELECT 1") == [(1,)]
+        for word in former:
+            with pytest.raises(NotReady, match="password authentication"):
+                postgres(changed(settings, secrets={"postgres_password": word})).probe()
+        cursor.execute("SELECT 2")
+
+
+def test_stops_at_once_though_a_client_is_connected(settings: Settings) -> None:
+    service = postgres(settings)
+    with running(service, settings) as process, connect(settings):
         process.send_signal(service.stop_signal)
         assert process.wait(service.stop_timeout_s) == 0
 
 
-def test_is_not_ready_before_it_runs(settings: Settings, secrets: Secrets) -> None:
+def test_is_not_ready_before_it_runs(settings: Settings) -> None:
     with pytest.raises(NotReady, match="refused"):
-        postgres(settings, secrets).probe()
+        postgres(settings).probe()
 
 
-def test_kill_9_loses_nothing_that_was_committed(settings: Settings, secrets: Secrets) -> None:
-    service = postgres(settings, secrets)
+def test_kill_9_loses_nothing_that_was_committed(settings: Settings) -> None:
+    service = postgres(settings)
     with running(service, settings) as process:
-        execute(settings, secrets, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
+        execute(settings, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
         process.kill()
         process.wait()
     with running(service, settings):
-        assert execute(settings, secrets, "SELECT n FROM kept") == [(7,)]
+        assert execute(settings, "SELECT n FROM kept") == [(7,)]
 
 
-def test_starts_though_a_child_of_the_killed_one_still_holds_its_memory(settings: Settings, secrets: Secrets) -> None:
-    service = postgres(settings, secrets)
+def test_starts_though_a_child_of_the_killed_one_still_holds_its_memory(settings: Settings) -> None:
+    service = postgres(settings)
     with running(service, settings) as process:
         children = psutil.Process(process.pid).children()
         children[0].suspend()  # cannot notice that its parent is gone
@@ -117,16 +126,16 @@ def test_starts_though_a_child_of_the_killed_one_still_holds_its_memory(settings
         assert not any(child.is_running() for child in children)
 
 
-def test_a_half_made_data_folder_is_made_anew(settings: Settings, secrets: Secrets) -> None:
+def test_a_half_made_data_folder_is_made_anew(settings: Settings) -> None:
     half = settings.home / "data" / "postgres.new"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18")
-    with running(postgres(settings, secrets), settings):
+    with running(postgres(settings), settings):
         assert not half.exists()
 
 
-def test_never_runs_as_root(settings: Settings, secrets: Secrets) -> None:
-    with running(postgres(settings, secrets), settings) as process:
+def test_never_runs_as_root(settings: Settings) -> None:
+    with running(postgres(settings), settings) as process:
         assert psutil.Process(process.pid).uids().effective != 0
 
 

@@ -18,7 +18,6 @@ from penstock.config.names import leaves, variable_of
 from penstock.errors import ConfigError
 from penstock.network import tls
 from penstock.servers.airflow import Components, configuration
-from penstock.servers.secrets import load_secrets
 from penstock.stream.connectors.cassandra import spark_conf
 from penstock.stream.connectors.kafka import kafka_options
 from penstock.stream.jvm import AT_START, SECRET, shown
@@ -114,7 +113,7 @@ def test_airflow_is_given_every_password_and_key_whole(password: str, key: str) 
     )
     stack = Settings(secrets=secrets).resolved()
     read = ConfigParser()
-    read.read_string(configuration(Components(stack, load_secrets(stack)).options()))
+    read.read_string(configuration(Components(stack).options()))
     database = read["database"]["sql_alchemy_conn"]
     assert make_url(database).password == password
     assert read["api_auth"]["jwt_secret"] == read["api"]["secret_key"] == key

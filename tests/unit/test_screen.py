@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from penstock.config import Settings
 from penstock.launcher.control import Phase, ServiceState, StackState
 from penstock.users import USERS
 from penstock.views import rows, services
 from penstock.views.rows import rows_table
-from penstock.views.services import ServicesScreen, program, services_table
+from penstock.views.services import ServicesScreen, program, services_table, show_pages_and_credentials
 
 
 def shown(*states: ServiceState) -> str:
@@ -68,6 +69,19 @@ def test_program_is_named_shortly_also_when_it_was_called_by_a_link(
     monkeypatch.setenv("PATH", str(tmp_path / "clone" / on_path) if on_path else "")
     monkeypatch.setattr("sys.argv", [str(tmp_path / "link" / "bin" / "penstock")])
     assert program() == shown_as
+
+
+def test_the_way_to_stop_a_stack_names_its_home_where_that_is_not_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(settings: Settings) -> str:
+        console = Console(file=io.StringIO())
+        monkeypatch.setattr(services, "out", console)
+        show_pages_and_credentials(StackState(home=settings.home, supervisor_pid=1, services=()), settings)
+        return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+    assert " down (the data stay in " in stop(Settings().resolved())
+    assert f" down --home '{tmp_path / 'a b'}' (" in stop(Settings(home=tmp_path / "a b").resolved())
 
 
 def test_server_that_does_not_answer_is_shown_with_the_time_since_when() -> None:

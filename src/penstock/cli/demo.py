@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from penstock.pipelines.contract import Pipeline
 
 
-@click.command(epilog=example("penstock demo --records 5000"))
+@click.command(epilog=example("penstock demo --records 5000", "penstock demo --secure"))
 @click.option("--records", type=COUNT, help="Records to fetch; the declaration's number by default.")
 @with_stack
 @with_settings

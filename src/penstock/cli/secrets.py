@@ -13,21 +13,25 @@ if TYPE_CHECKING:
 
 @click.group("secrets", epilog=example("penstock secrets rotate"))
 def secrets() -> None:
-    """Change the passwords of a secure stack; in containers, also hand them out and let the clients in."""
+    """Change the secrets of a secure stack; in containers, also hand them out and let the clients in."""
 
 
 @secrets.command("rotate", epilog=example("penstock secrets rotate"))
 @without_credentials
 @with_settings
 def rotate(settings: "Settings") -> None:
-    """Give every client of Kafka and Cassandra a new password while the stack runs, and start those anew that use it.
+    """Give every part of the stack new secrets while it runs, and start those parts anew that use them.
 
     No record is lost: what is interrupted goes on from its checkpoint. Killed half-way, call it again.
     """
     from penstock.cli.support.rotation import rotate as renew
+    from penstock.views.progress import spinner
 
-    names, restarted = renew(settings)
-    click.echo(f"new passwords: {', '.join(names)}; started anew: {', '.join(restarted) or 'none, as none runs'}")
+    with spinner("New secrets") as say:
+        done = renew(settings, say)
+    click.echo(f"new secrets: {', '.join(done.secrets)}; started anew: {', '.join(done.restarted) or 'none'}")
+    if "airflow_password" in done.secrets or "console.token" in done.secrets:
+        click.echo("Airflow's new password and the console's new address: penstock status")
 
 
 @secrets.command("distribute", epilog=example("penstock secrets distribute /shares"))

@@ -5,7 +5,7 @@ from penstock.doctor.finding import Finding, failed, note
 from penstock.doctor.versions import POSTGRES, Line
 from penstock.errors import ConfigError, ServiceError
 from penstock.servers.postgres import connect
-from penstock.servers.secrets import FILE_NAME, load_secrets, made
+from penstock.servers.secrets import FILE_NAME, made
 
 
 def postgres(settings: Settings, line: Line = POSTGRES) -> Finding:
@@ -13,7 +13,7 @@ def postgres(settings: Settings, line: Line = POSTGRES) -> Finding:
     if not made(settings):
         return note("postgres", "something answers, but no password for it was made yet; `penstock up` makes it")
     try:
-        with connect(settings, load_secrets(settings)) as connection:
+        with connect(settings) as connection:
             major, minor = divmod(connection.info.server_version, 10_000)
     except (ConfigError, ServiceError) as error:
         fix = (

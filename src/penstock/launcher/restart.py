@@ -3,7 +3,8 @@
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from penstock.config import Settings
 from penstock.errors import ServiceError
@@ -12,40 +13,58 @@ from penstock.launcher.process import Process
 from penstock.launcher.state import Phase, RecordedService, read_recorded
 
 _POLL_S = 0.1
+_AT_REST = (Phase.FAILED, Phase.STOPPING, Phase.STOPPED, Phase.LOST)
 
 
 def restart(settings: Settings, names: Iterable[str], timeout_s: float = 600) -> list[str]:
-    """Returns when those of these services that run, run anew and are ready: their names. One after the other.
+    """Ends those of these services that run, each once the one before it is gone, and returns when all run anew and are
+    ready: their names. One that is on its way up is waited for first: it may have read what holds no longer.
 
     Whoever is killed meanwhile leaves no service stopped: to start them again is the supervisor's work.
 
     Raises:
-        ServiceError: one did not come back in time.
+        ServiceError: one did not end, or did not come back, in time.
     """
-    home, done = Home(settings.home), []
+    home, ended = Home(settings.home), dict[str, Process]()
     for name in names:
-        found = _running(home, name)
-        if found and found.process:
-            found.process.send(signal.Signals(found.stop_signal))
-            _await(home, name, found.process, time.monotonic() + timeout_s)
-            done.append(name)
-    return done
+        _await(partial(_is_settled, home, name), name, timeout_s)
+        found = _recorded(home, name)
+        if found and found.lives and (process := found.process):
+            process.send(signal.Signals(found.stop_signal))
+            ended[name] = process
+            _await(partial(_is_gone, process), name, timeout_s)
+    for name, process in ended.items():
+        _await(partial(_is_anew, home, name, process), name, timeout_s)
+    return [*ended]
 
 
-def _running(home: Home, name: str) -> RecordedService | None:
+def _recorded(home: Home, name: str) -> RecordedService | None:
     recorded = read_recorded(home)
-    return next((one for one in recorded.services if one.name == name and one.lives), None) if recorded else None
+    return next((one for one in recorded.services if one.name == name), None) if recorded else None
 
 
-def _await(home: Home, name: str, former: Process, deadline_s: float) -> None:
+def _is_settled(home: Home, name: str) -> bool:
+    """It runs, or nobody is about to start it."""
+    found = _recorded(home, name)
+    return found is None or found.lives or found.phase in _AT_REST
+
+
+def _is_gone(process: Process) -> bool:
+    return not process.alive()
+
+
+def _is_anew(home: Home, name: str, former: Process) -> bool:
+    now = _recorded(home, name)
+    return now is not None and now.lives and now.process != former and now.phase is Phase.READY
+
+
+def _await(condition: Callable[[], bool], name: str, timeout_s: float) -> None:
     never = threading.Event()
-    while True:
-        now = _running(home, name)
-        if now and now.process != former and now.phase is Phase.READY:
-            return
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
         if time.monotonic() > deadline_s:
             raise ServiceError(
-                f"{name} was ended to be started anew, and is not ready: see `penstock status` and "
+                f"{name} is to be ended and started anew, and is not ready: see `penstock status` and "
                 f"`penstock logs {name}`. Its supervisor goes on trying"
             )
         never.wait(_POLL_S)

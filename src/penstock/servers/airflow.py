@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -29,24 +30,24 @@ from penstock.launcher.state import write
 from penstock.locks import held
 from penstock.servers.access import as_principal
 from penstock.servers.nodes import beneath_the_stream
-from penstock.servers.postgres import DATABASE, ROLE, connect
+from penstock.servers.postgres import DATABASE, ROLE, connect, settle_password
 from penstock.servers.principals import Principal
 from penstock.servers.probe import json_answer
-from penstock.servers.secrets import Secrets
+from penstock.servers.secrets import forget_former, load_secrets
 
 log = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "penstock.servers.airflow_component")
 
-_MIGRATION_TIMEOUT_S = 300
+_COMMAND_TIMEOUT_S = 300
 
 
-def airflow(settings: Settings, secrets: Secrets) -> tuple[Service, ...]:
+def airflow(settings: Settings) -> tuple[Service, ...]:
     """The components; all need Postgres, and none needs another to start.
 
     The first one to be prepared brings the schema to this Airflow's version while the others wait.
     """
-    stack = Components(settings, secrets)
+    stack = Components(settings)
     port = settings.ports.airflow
     return (
         stack.component("api-server", "metadatabase", ports={"api": port}, page=f"http://{LOOPBACK}:{port}"),
@@ -73,7 +74,6 @@ class Components:
     """Command, environment and folders that all processes of Airflow share."""
 
     settings: Settings
-    secrets: Secrets
 
     @property
     def home(self) -> Path:
@@ -127,7 +127,7 @@ class Components:
 
     def options(self) -> Mapping[str, str]:
         """Named SECTION__OPTION: https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html."""
-        ports, hosts, secrets = self.settings.ports, self.settings.hosts, self.secrets
+        ports, hosts, secrets = self.settings.ports, self.settings.hosts, load_secrets(self.settings)
         database = f"{hosts.postgres}:{ports.postgres}"
         password = quote(secrets.postgres_password.get_secret_value(), safe="")
         logs = self.settings.home / "logs" / "airflow"
@@ -154,20 +154,40 @@ class Components:
 
     def prepare(self, given: SettingsFile, credentials: tuple[str, ...], started: Path) -> None:
         """Files and schema; `started` is touched last, so that an older heartbeat than that is a former life's."""
-        self.home.mkdir(parents=True, exist_ok=True)
         started.parent.mkdir(parents=True, exist_ok=True)
         # Now, for a password may have been rotated; of those that run no task nobody has one.
         known = as_principal(self.settings, Principal.INGEST) if credentials else self.settings
         replace(given, settings=known.with_credentials_of(*credentials)).write()
-        with held(self.home / "prepare.lock", timeout_s=None):  # the components are prepared at the same time
-            self._write_passwords()
-            write(self._configuration, configuration(self.options()))
+        with self._prepared():
             self._migrate()
         started.touch()
 
-    def _write_passwords(self) -> None:
-        user = {self.secrets.airflow_username: self.secrets.airflow_password.get_secret_value()}
-        write(self._passwords, json.dumps(user) + "\n")
+    def end_rotation(self) -> None:
+        """What Airflow stores encrypted is encrypted anew with the newest key; then all former secrets are forgotten.
+        To be called once every component has been started with the new ones.
+
+        Raises:
+            ServiceError: Postgres does not answer, or Airflow cannot read what it stores: nothing is forgotten.
+        """
+        with self._prepared():
+            if self._revision():
+                self._run("rotate-fernet-key")
+            forget_former(self.settings)
+            self._write_files()
+
+    @contextmanager
+    def _prepared(self) -> Iterator[None]:
+        """Postgres and the files have the secrets that count. One at a time: all are prepared at the same time."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with held(self.home / "prepare.lock", timeout_s=None):
+            settle_password(self.settings)
+            self._write_files()
+            yield
+
+    def _write_files(self) -> None:
+        own = load_secrets(self.settings)
+        write(self._passwords, json.dumps({own.airflow_username: own.airflow_password.get_secret_value()}) + "\n")
+        write(self._configuration, configuration(self.options()))
 
     def _migrate(self) -> None:
         """Asking Airflow whether there is anything to migrate takes 3 s; a stamp that the database confirms, 10 ms."""
@@ -175,7 +195,13 @@ class Components:
         this = version("apache-airflow-core")
         if _stamped(stamp) == {"airflow": this, "revision": self._revision()}:
             return
-        command = (*_COMMAND, "db", "migrate")
+        self._run("db", "migrate")
+        stamp.write_text(json.dumps({"airflow": this, "revision": self._revision()}), "utf-8")
+        log.info("brought Airflow's database to version %s", this)
+
+    def _run(self, *arguments: str) -> None:
+        """Airflow's own command, to its end."""
+        command, said = (*_COMMAND, *arguments), f"airflow {' '.join(arguments)}"
         try:
             done = subprocess.run(  # noqa: S603 - our own command
                 command,
@@ -184,22 +210,17 @@ class Components:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=_MIGRATION_TIMEOUT_S,
+                timeout=_COMMAND_TIMEOUT_S,
             )
         except subprocess.TimeoutExpired as error:
-            raise ServiceError(f"airflow db migrate did not end within {_MIGRATION_TIMEOUT_S} s") from error
+            raise ServiceError(f"{said} did not end within {_COMMAND_TIMEOUT_S} s") from error
         if done.returncode != 0:
             output = (done.stdout + done.stderr).strip()[-3000:]
-            raise ServiceError(f"airflow db migrate ended with exit code {done.returncode}. Its last lines:\n{output}")
-        stamp.write_text(json.dumps({"airflow": this, "revision": self._revision()}), "utf-8")
-        log.info("brought Airflow's database to version %s", this)
+            raise ServiceError(f"{said} ended with exit code {done.returncode}. Its last lines:\n{output}")
 
     def _revision(self) -> str | None:
         """The schema's revision as the database has it; None when it has no schema."""
-        with (
-            connect(self.settings, self.secrets) as connection,
-            connection.cursor() as cursor,
-        ):
+        with connect(self.settings) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('alembic_version')")
             if cursor.fetchone() == (None,):
                 return None

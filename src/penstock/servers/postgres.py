@@ -15,12 +15,13 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import psutil
+from pydantic import SecretStr
 
 from penstock.config import LIBPQ, LOOPBACK, Settings, child_environment, forget
 from penstock.errors import ServiceError
 from penstock.launcher.service import NotReady, Service
 from penstock.servers import unprivileged
-from penstock.servers.secrets import Secrets
+from penstock.servers.secrets import postgres_passwords
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -54,7 +55,7 @@ _SERVER_SETTINGS = {
 }
 
 
-def postgres(settings: Settings, secrets: Secrets) -> Service:
+def postgres(settings: Settings) -> Service:
     """The Postgres of the local stack: role and database `airflow`, password by SCRAM, data in `home`.
 
     kill -9 is survived: the next start ends what the killed one left and recovers from the write-ahead log.
@@ -74,15 +75,15 @@ def postgres(settings: Settings, secrets: Secrets) -> Service:
         folder=settings.home / "run",
         log=settings.home / "logs" / "postgres.log",
         ports={"postgres": settings.ports.postgres},
-        prepare=partial(_prepare, settings, data, secrets),
-        probe=partial(_probe, settings, secrets),
+        prepare=partial(_prepare, settings, data),
+        probe=partial(_probe, settings),
         stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back; SIGTERM would wait for every client
         start_timeout_s=60,
     )
 
 
 @contextmanager
-def connect(settings: Settings, secrets: Secrets) -> Iterator["connection"]:
+def connect(settings: Settings) -> Iterator["connection"]:
     """A connection to the database `airflow`, closed at the end; what it wrote is rolled back unless committed.
 
     What the environment says to every client of a Postgres (`PGSSLMODE`, `PGSERVICE`, …) is not of this one.
@@ -90,25 +91,50 @@ def connect(settings: Settings, secrets: Secrets) -> Iterator["connection"]:
     Raises:
         ServiceError: Postgres does not answer, or does not let us in.
     """
+    with closing(_opened(settings)) as opened:
+        yield opened
+
+
+def settle_password(settings: Settings) -> None:
+    """Has the role have the password that counts, where a rotation may have left it a former one. Connections that are
+    open stay open.
+
+    Raises:
+        ServiceError: as `connect`.
+    """
+    password, *former = postgres_passwords(settings)
+    if not former:
+        return
+    from psycopg2.extensions import encrypt_password  # noqa: PLC0415 - as in `_opened`
+
+    with connect(settings) as opened, opened.cursor() as cursor:
+        # Hashed here, for a statement that fails is in the log of Postgres.
+        hashed = encrypt_password(password.get_secret_value(), ROLE, opened, "scram-sha-256")
+        cursor.execute(f"ALTER ROLE {ROLE} PASSWORD %s", (hashed,))
+        opened.commit()
+
+
+def _opened(settings: Settings) -> "connection":
     import psycopg2  # noqa: PLC0415 - the launcher stays light until Postgres is asked for
 
     # libpq reads its variables for whatever is not given to it, and PGSERVICE cannot be given as "none".
     forget(LIBPQ)
     host, port = settings.hosts.postgres, settings.ports.postgres
-    try:
-        opened = psycopg2.connect(
-            host=host,
-            port=port,
-            user=ROLE,
-            password=secrets.postgres_password.get_secret_value(),
-            dbname=DATABASE,
-            connect_timeout=_CONNECT_TIMEOUT_S,
-        )
-    except psycopg2.OperationalError as error:
-        cause = " ".join(str(error).split())
-        raise ServiceError(f"Postgres on {host}:{port} has no connection for role {ROLE}: {cause}") from error
-    with closing(opened):
-        yield opened
+    refusals: list[psycopg2.OperationalError] = []
+    for password in postgres_passwords(settings):
+        try:
+            return psycopg2.connect(
+                host=host,
+                port=port,
+                user=ROLE,
+                password=password.get_secret_value(),
+                dbname=DATABASE,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+            )
+        except psycopg2.OperationalError as error:
+            refusals.append(error)
+    cause = " ".join(str(refusals[0]).split())
+    raise ServiceError(f"Postgres on {host}:{port} has no connection for role {ROLE}: {cause}") from refusals[0]
 
 
 def _binary(name: str) -> Path:
@@ -134,23 +160,23 @@ def _access(settings: Settings, data: Path) -> dict[str, str]:
     return access
 
 
-def _prepare(settings: Settings, data: Path, secrets: Secrets) -> None:
+def _prepare(settings: Settings, data: Path) -> None:
     if unprivileged.applies():
         unprivileged.check_entry(_binary("postgres"), data)
     _end_leftovers(data)
     if not (data / "PG_VERSION").exists():
-        _create_cluster(data, secrets)
+        _create_cluster(data, postgres_passwords(settings)[0])
     if settings.stack.listen != LOOPBACK:
         data.with_name(_HBA).write_text("host all all all scram-sha-256\n", "ascii")
 
 
-def _create_cluster(data: Path, secrets: Secrets) -> None:
+def _create_cluster(data: Path, word: SecretStr) -> None:
     """Makes the data folder with role and database, whole or not at all."""
     draft = data.with_name("postgres.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
     with NamedTemporaryFile("w", dir=data.parent, encoding="utf-8") as password:
-        password.write(secrets.postgres_password.get_secret_value())
+        password.write(word.get_secret_value())
         password.flush()
         unprivileged.give(draft)
         unprivileged.give(Path(password.name))
@@ -236,11 +262,11 @@ def _works_in(process: psutil.Process, data: Path) -> bool:
         return False
 
 
-def _probe(settings: Settings, secrets: Secrets) -> None:
+def _probe(settings: Settings) -> None:
     import psycopg2  # noqa: PLC0415 - the launcher stays light until Postgres is asked for
 
     try:
-        with connect(settings, secrets) as connection, connection.cursor() as cursor:
+        with connect(settings) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
     except (ServiceError, psycopg2.Error) as error:

@@ -19,6 +19,11 @@ from penstock.locks import held
 FILE_NAME = "secrets.json"
 GIVEN_NAME = "passwords.json"
 """In the folder of the setting `credentials`: name -> password, of those that a process needs."""
+OF_AIRFLOW = (
+    *("postgres_password", "airflow_password"),
+    *("airflow_jwt_secret", "airflow_secret_key", "airflow_fernet_key"),
+)
+"""The secrets of Airflow and its database, by their names in `Secrets`."""
 
 
 class Secrets(BaseModel):
@@ -41,6 +46,8 @@ class _Kept(Secrets):
     """Principal -> its password, as Kafka and Cassandra have it."""
     coming: dict[str, Secret] = {}
     """The same of a rotation that is not over: some servers may have these already."""
+    postgres_former: tuple[Secret, ...] = ()
+    """What Postgres may still have as its password, the newest first, of rotations that are not over."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,48 @@ def end_rotation(settings: Settings) -> None:
         kept = _kept(settings.home / FILE_NAME)
         done = {"passwords": {**kept.passwords, **kept.coming}, "coming": {}}
         write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)))
+
+
+def renew(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Gives a new value, which counts at once, to secrets of these names: fields of `Secrets`, or names that have a
+    password. Returns the names without those whose secret the settings give.
+
+    Airflow's former key stays beside the new one, and Postgres' former password is remembered, until `forget_former`.
+    May be done again before that.
+    """
+    own = [name for name in names if name not in _given(settings)]
+    with _alone(settings):
+        kept = _kept(settings.home / FILE_NAME)
+        fresh = {name: value for name, value in _made().items() if name in own}
+        if key := fresh.get("airflow_fernet_key"):  # of several the first one encrypts, and each decrypts
+            fresh["airflow_fernet_key"] = f"{key},{kept.airflow_fernet_key.get_secret_value()}"
+        former = (kept.postgres_password,) if "postgres_password" in fresh else ()
+        words = {name: SecretStr(secrets.token_urlsafe(32)) for name in own if name not in fresh}
+        changed = {
+            **{name: SecretStr(value) for name, value in fresh.items()},
+            "postgres_former": (*former, *kept.postgres_former),
+            "passwords": {**kept.passwords, **words},
+        }
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=changed)))
+    return own
+
+
+def forget_former(settings: Settings) -> None:
+    """Ends what `renew` began: Postgres has its new password, and nothing is encrypted with a former key."""
+    with _alone(settings):
+        kept = _kept(settings.home / FILE_NAME)
+        newest = kept.airflow_fernet_key.get_secret_value().partition(",")[0]
+        done = {"postgres_former": (), "airflow_fernet_key": SecretStr(newest)}
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)))
+
+
+def postgres_passwords(settings: Settings) -> tuple[SecretStr, ...]:
+    """The password of Postgres; then former ones that it may still have, where a rotation is not over."""
+    given = settings.secrets.postgres_password
+    if given.get_secret_value():
+        return (given,)
+    kept = _kept(settings.home / FILE_NAME)
+    return (kept.postgres_password, *kept.postgres_former)
 
 
 def made(settings: Settings) -> bool:

@@ -25,9 +25,9 @@ def stack(settings: Settings, names: Sequence[str] = ()) -> tuple[Service, ...]:
     from penstock.servers.secrets import load_secrets  # noqa: PLC0415
 
     java = find_java(settings)
-    secrets = load_secrets(settings)
+    load_secrets(settings)  # a file that cannot be used is named before anything starts
     services = (
-        postgres.postgres(settings, secrets),
+        postgres.postgres(settings),
         *([zookeeper.zookeeper(settings, java)] if settings.stack.kafka == "zookeeper" else []),
         *(kafka.kafka(settings, java, node) for node in nodes.brokers(settings)),
         *(cassandra.cassandra(settings, java, node) for node in nodes.cassandras(settings)),
@@ -36,6 +36,6 @@ def stack(settings: Settings, names: Sequence[str] = ()) -> tuple[Service, ...]:
         apps.console(settings),
         apps.simulator(settings),
         apps.stream(settings, java),
-        *airflow.airflow(settings, secrets),
+        *airflow.airflow(settings),
     )
     return choose(services, names)

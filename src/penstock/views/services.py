@@ -1,6 +1,7 @@
 """The services of the stack: a table, its live form while they start or stop, and how to go on from there."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -88,7 +89,13 @@ def show_pages_and_credentials(state: StackState, settings: Settings) -> None:
         secrets = load_secrets(settings)
         password = secrets.airflow_password.get_secret_value()
         out.print(f"{'Airflow credentials':20} {secrets.airflow_username} / {password}", markup=False)
-    out.print(f"{'stop':20} {program()} down (the data stay in {settings.home})", markup=False, soft_wrap=True)
+    stop = f"{program()} down{_which_home(settings)} (the data stay in {settings.home})"
+    out.print(f"{'stop':20} {stop}", markup=False, soft_wrap=True)
+
+
+def _which_home(settings: Settings) -> str:
+    """The option without which a command would mean the stack in the default folder."""
+    return "" if settings.home == Settings().resolved().home else f" --home {shlex.quote(str(settings.home))}"
 
 
 def program() -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tiny_launcher import Declare, Launcher, process_in
 
+from penstock.launcher.restart import restart
 from tests.waiting import until
 
 
@@ -81,3 +82,23 @@ def test_up_waits_for_a_restart_under_way(launcher: Launcher, tiny: Declare) -> 
     killed.send(signal.SIGKILL)
     until(lambda: not killed.alive())
     assert launcher.up().service("one").restarts == 1
+
+
+def test_a_group_is_ended_in_order_and_started_anew(launcher: Launcher, tiny: Declare) -> None:
+    tiny("below")
+    tiny("above", needs=("below",))
+    tiny("absent")
+    launcher.up("above")
+    before = {name: launcher.process(name) for name in ("above", "below")}
+    assert restart(launcher.settings, ["above", "absent", "below"]) == ["above", "below"]
+    assert launcher.status().ready
+    assert not any(launcher.process(name) == process for name, process in before.items())
+    assert [line for line in launcher.journal() if line.endswith("stopped")] == ["above stopped", "below stopped"]
+
+
+def test_one_that_is_on_its_way_up_is_started_anew_as_well(launcher: Launcher, tiny: Declare) -> None:
+    tiny("one")
+    launcher.up()
+    launcher.process("one").send(signal.SIGKILL)
+    assert restart(launcher.settings, ["one"]) == ["one"]
+    assert launcher.status().ready

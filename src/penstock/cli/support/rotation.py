@@ -1,10 +1,13 @@
-"""New passwords for the clients of a secure stack that runs.
+"""New secrets for a secure stack that runs. It can be killed at any moment, and called again.
 
-In this order, so that it can be killed at any moment and called again: the new passwords are kept beside the old
-ones, given to Kafka and Cassandra, made the ones that count, and taken up by the services, which are started anew.
-Connections that are open stay open all the while; between the second step and the last one a client that connects anew
-is refused, and attempts it again.
+The clients of Kafka and Cassandra come first: their new passwords are kept beside the old ones, given to the servers,
+and made the ones that count. Then group after group of services gets what only its members know, and is started anew.
+Connections that are open stay open all the while; a client that connects anew before its own restart is refused, and
+attempts it again.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 from penstock.cassandra import Store
 from penstock.cassandra.access import await_password, give_password, is_let_in
@@ -15,26 +18,73 @@ from penstock.kafka.access import Access
 from penstock.launcher import control
 from penstock.launcher.restart import restart
 from penstock.launcher.state import Phase
-from penstock.servers.access import by_certificate, cassandra_settings
+from penstock.servers import console_token
+from penstock.servers.access import SPARK, by_certificate, cassandra_settings
+from penstock.servers.airflow import Components
 from penstock.servers.data_format import require_secure
+from penstock.servers.nodes import names, workers
 from penstock.servers.principals import IN_KAFKA, WITH_PASSWORD, Principal
-from penstock.servers.secrets import Passwords, begin_rotation, end_rotation
+from penstock.servers.secrets import OF_AIRFLOW, Passwords, begin_rotation, end_rotation, renew
 
-USERS = ("stream", "console", "airflow-scheduler")
-"""The services that have a password of a principal."""
+POSTGRES = "postgres"
+AIRFLOW = ("airflow-scheduler", "airflow-triggerer", "airflow-dag-processor", "airflow-api-server", "console")
+"""In the order in which they are ended. The scheduler ends when the tasks that run are over: until then the api-server
+takes the tokens that they have. The console logs in to Airflow.
+"""
 
 
-def rotate(settings: Settings) -> tuple[list[str], list[str]]:
-    """The names that have a new password, and the services that were started anew to use it.
+class Rotated(NamedTuple):
+    """What a rotation has changed."""
+
+    secrets: list[str]
+    """Their names: of principals, of settings, and Spark's."""
+    restarted: list[str]
+    """The services that were started anew."""
+
+
+def rotate(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Rotated:
+    """`say` is told what comes next. In containers only the clients of Kafka and Cassandra get new passwords:
+    nothing is known there of the other parts.
 
     Raises:
         ConfigError: the stack is not secure.
-        ServiceError: Kafka or Cassandra does not run, or a service does not come back.
+        ServiceError: Kafka, Cassandra or Postgres does not run, or a service does not come back.
         BrokerError, StoreError: one of the two refused, or goes on with a former password; it is to be called again.
     """
     require_secure(settings)
-    if settings.hosts.kafka == LOOPBACK:  # of servers in containers nothing is known here, but whether they answer
-        _require_stores(settings)
+    if settings.hosts.kafka != LOOPBACK:
+        _rotate_clients(settings)
+        return Rotated([*WITH_PASSWORD], [])
+    with_airflow = POSTGRES in _required(settings)
+    say("Kafka and Cassandra: new passwords for their clients")
+    _rotate_clients(settings)
+    done = Rotated([*WITH_PASSWORD], [])
+    say("Airflow and the console start anew, once the tasks that run are over")
+    if with_airflow:
+        done.secrets.extend(renew(settings, OF_AIRFLOW))
+    done.secrets.extend(["console.token"] if console_token.renew(settings) else [])
+    done.restarted.extend(restart(settings, AIRFLOW))
+    if with_airflow:
+        Components(settings).end_rotation()
+    say("Spark starts anew, and the stream goes on at its checkpoint")
+    done.secrets.extend(renew(settings, [SPARK]))
+    done.restarted.extend(restart(settings, ("stream", "spark-master", *names(workers(settings)))))
+    return done
+
+
+def _required(settings: Settings) -> set[str]:
+    """The servers that are to be told new passwords; Postgres only where the stack has been started with it."""
+    found = {one.name: one.state for one in control.status(settings, memory=False).services}
+    required = {*STORES, POSTGRES} if found.get(POSTGRES, Phase.STOPPED) is not Phase.STOPPED else {*STORES}
+    if absent := sorted(name for name in required if found.get(name) is not Phase.READY):
+        raise ServiceError(
+            f"{', '.join(absent)} of {settings.home} not ready: passwords are changed in the running servers. "
+            "Start them first: penstock up --secure"
+        )
+    return required
+
+
+def _rotate_clients(settings: Settings) -> None:
     rotation = begin_rotation(settings, WITH_PASSWORD)
     coming = {name: rotation.coming[name] for name in WITH_PASSWORD}
     Access(by_certificate(settings, Principal.ADMIN)).let_in(
@@ -46,16 +96,6 @@ def rotate(settings: Settings) -> tuple[list[str], list[str]]:
     for name in WITH_PASSWORD:
         await_password(cassandra_settings(settings, name, coming[name]))
     end_rotation(settings)
-    return [*WITH_PASSWORD], restart(settings, USERS)
-
-
-def _require_stores(settings: Settings) -> None:
-    ready = {one.name for one in control.status(settings, memory=False).services if one.state is Phase.READY}
-    if absent := [name for name in STORES if name not in ready]:
-        raise ServiceError(
-            f"{', '.join(absent)} of {settings.home} not ready: passwords are changed in the running servers. "
-            "Start them first: penstock up --secure"
-        )
 
 
 def _administrator(settings: Settings, rotation: Passwords) -> CassandraSettings:
