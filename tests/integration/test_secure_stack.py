@@ -18,6 +18,7 @@ from penstock.ingest import Run
 from penstock.launcher import control
 from penstock.launcher.process import spawn
 from penstock.launcher.service import NotReady, Service
+from penstock.locks import held
 from penstock.pipelines.contract import Pipeline
 from penstock.servers import console_token
 from penstock.servers.access import SPARK, as_principal, secrets_of, spark_secret
@@ -171,6 +172,18 @@ def verdict(worker: Service) -> str:
     except NotReady:
         return ""
     return "taken"
+
+
+def test_a_rotation_beside_another_or_with_other_settings_is_refused_and_changes_nothing(secure: Settings) -> None:
+    before = (secure.home / FILE_NAME).read_bytes()
+    with held(secure.home / "rotation.lock"):
+        beside = penstock(secure, "secrets", "rotate")
+    other = penstock(changed(secure, secrets={"postgres_password": "given only here"}), "secrets", "rotate")
+    assert beside.returncode != 0
+    assert other.returncode != 0
+    assert "is rotating the secrets" in beside.stderr
+    assert "PENSTOCK_SECRETS_POSTGRES_PASSWORD" in other.stderr
+    assert (secure.home / FILE_NAME).read_bytes() == before
 
 
 def test_only_loopback_is_listened_on(secure: Settings) -> None:

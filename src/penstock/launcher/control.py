@@ -189,6 +189,12 @@ def _all_ready(recorded: Recorded, names: Sequence[str]) -> bool:
     return ready.issuperset(names)
 
 
+def differing(settings: Settings) -> list[str]:
+    """The variables whose value is another one than that with which the stack of the home was started."""
+    recorded = read_recorded(Home(settings.home))
+    return changed_settings(settings, recorded.settings) if recorded else []
+
+
 def _check_settings(settings: Settings, recorded: Recorded) -> None:
     changed = changed_settings(settings, recorded.settings)
     if changed:

@@ -44,9 +44,9 @@ def _recorded(home: Home, name: str) -> RecordedService | None:
 
 
 def _is_settled(home: Home, name: str) -> bool:
-    """It runs, or nobody is about to start it."""
+    """It has been ready, or nobody is about to start it: one that ends before it was ever ready has failed for good."""
     found = _recorded(home, name)
-    return found is None or found.lives or found.phase in _AT_REST
+    return found is None or found.phase in _AT_REST or (found.lives and found.phase is not Phase.STARTING)
 
 
 def _is_gone(process: Process) -> bool:
@@ -55,6 +55,10 @@ def _is_gone(process: Process) -> bool:
 
 def _is_anew(home: Home, name: str, former: Process) -> bool:
     now = _recorded(home, name)
+    if now and now.phase is Phase.FAILED:
+        raise ServiceError(
+            f"{name} was ended and cannot be started anew: see `penstock logs {name}`, then `penstock up`"
+        )
     return now is not None and now.lives and now.process != former and now.phase is Phase.READY
 
 

@@ -263,16 +263,32 @@ def _record(file: Path, process: Process) -> None:
     write(file, json.dumps({"pid": process.pid, "started_s": process.started_s, "boot": boot_id()}))
 
 
-def write(path: Path, text: str) -> None:
-    """Replaces a file whole (mode 0600): readers find the old text or the new one, never a part, even after kill -9."""
+def write(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replaces a file whole (mode 0600): readers find the old text or the new one, never a part, even after kill -9.
+
+    A durable one is on the disk when this returns: also a loss of power leaves the old text or the new one.
+    """
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(draft).replace(path)
+        if durable:
+            _sync(path.parent)
     except OSError:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_once(path: Path, text: str) -> str:

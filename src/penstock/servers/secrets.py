@@ -99,7 +99,7 @@ def passwords(settings: Settings, names: Iterable[str]) -> Passwords:
             kept = _kept(file)
             fresh = {name: SecretStr(secrets.token_urlsafe(32)) for name in absent}
             kept = kept.model_copy(update={"passwords": {**fresh, **kept.passwords}})
-            write(file, _as_json(kept))
+            write(file, _as_json(kept), durable=True)
     return Passwords(kept.passwords, kept.coming)
 
 
@@ -119,7 +119,7 @@ def begin_rotation(settings: Settings, names: Iterable[str]) -> Passwords:
     with _alone(settings):
         kept = _kept(settings.home / FILE_NAME)
         coming = kept.coming or {name: SecretStr(secrets.token_urlsafe(32)) for name in names}
-        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update={"coming": coming})))
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update={"coming": coming})), durable=True)
     return Passwords(kept.passwords, coming)
 
 
@@ -128,7 +128,7 @@ def end_rotation(settings: Settings) -> None:
     with _alone(settings):
         kept = _kept(settings.home / FILE_NAME)
         done = {"passwords": {**kept.passwords, **kept.coming}, "coming": {}}
-        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)))
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)), durable=True)
 
 
 def renew(settings: Settings, names: Iterable[str]) -> list[str]:
@@ -151,7 +151,7 @@ def renew(settings: Settings, names: Iterable[str]) -> list[str]:
             "postgres_former": (*former, *kept.postgres_former),
             "passwords": {**kept.passwords, **words},
         }
-        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=changed)))
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=changed)), durable=True)
     return own
 
 
@@ -161,7 +161,7 @@ def forget_former(settings: Settings) -> None:
         kept = _kept(settings.home / FILE_NAME)
         newest = kept.airflow_fernet_key.get_secret_value().partition(",")[0]
         done = {"postgres_former": (), "airflow_fernet_key": SecretStr(newest)}
-        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)))
+        write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)), durable=True)
 
 
 def postgres_passwords(settings: Settings) -> tuple[SecretStr, ...]:

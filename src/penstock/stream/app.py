@@ -274,14 +274,15 @@ def session(settings: Settings, name: str, jars: Sequence[Path], pipelines: int 
 def _loaded(settings: Settings, jars: Sequence[Path]) -> dict[str, str]:
     """Options by which driver and executors have the jars: behind Spark's own, so that of two versions Spark's counts.
 
-    On the local stack, where all read the same files, as a part of their class path, for only there does an archive of
-    classes serve (docs/decisions/311). Elsewhere executors fetch them from the driver.
+    Executors fetch them from the driver. On the local stack, where nearly always all read the same files, they are a
+    part of the class path first, for only there does an archive of classes serve (docs/decisions/311).
     """
+    fetched = {"spark.jars": ",".join(map(str, jars))}
     if not settings.has_own_master:
-        return {"spark.jars": ",".join(map(str, jars))}
+        return fetched
     behind = os.pathsep.join(map(str, jars))
     os.environ[CLASS_PATH] = behind  # of the driver's JVM, which begins in this environment
-    return {f"spark.executorEnv.{CLASS_PATH}": behind}
+    return {**fetched, f"spark.executorEnv.{CLASS_PATH}": behind}
 
 
 def _slots(settings: Settings, pipelines: int) -> int:

@@ -18,6 +18,7 @@ from penstock.kafka.access import Access
 from penstock.launcher import control
 from penstock.launcher.restart import restart
 from penstock.launcher.state import Phase
+from penstock.locks import HeldError, held
 from penstock.servers import console_token
 from penstock.servers.access import SPARK, by_certificate, cassandra_settings
 from penstock.servers.airflow import Components
@@ -27,9 +28,9 @@ from penstock.servers.principals import IN_KAFKA, WITH_PASSWORD, Principal
 from penstock.servers.secrets import OF_AIRFLOW, Passwords, begin_rotation, end_rotation, renew
 
 POSTGRES = "postgres"
-AIRFLOW = ("airflow-scheduler", "airflow-triggerer", "airflow-dag-processor", "airflow-api-server", "console")
+AIRFLOW = ("airflow-scheduler", "airflow-api-server", "airflow-dag-processor", "airflow-triggerer", "console")
 """In the order in which they are ended. The scheduler ends when the tasks that run are over: until then the api-server
-takes the tokens that they have. The console logs in to Airflow.
+takes the tokens that they have, and then at once those of the next ones. The console logs in to Airflow.
 """
 
 
@@ -48,13 +49,25 @@ def rotate(settings: Settings, say: Callable[[str], None] = lambda _: None) -> R
 
     Raises:
         ConfigError: the stack is not secure.
-        ServiceError: Kafka, Cassandra or Postgres does not run, or a service does not come back.
+        ServiceError: Kafka, Cassandra or Postgres does not run, the stack is still starting, runs with other settings
+            or with nobody to start a service anew, another rotation is under way, or a service does not come back.
         BrokerError, StoreError: one of the two refused, or goes on with a former password; it is to be called again.
     """
     require_secure(settings)
     if settings.hosts.kafka != LOOPBACK:
         _rotate_clients(settings)
         return Rotated([*WITH_PASSWORD], [])
+    try:
+        # One would forget what the other has just made, and Postgres has.
+        with held(settings.home / "rotation.lock"):
+            return _rotate_all(settings, say)
+    except HeldError as error:
+        raise ServiceError(
+            f"process {error.holder} is rotating the secrets of {settings.home}: wait for it, or end it and call again"
+        ) from error
+
+
+def _rotate_all(settings: Settings, say: Callable[[str], None]) -> Rotated:
     with_airflow = POSTGRES in _required(settings)
     say("Kafka and Cassandra: new passwords for their clients")
     _rotate_clients(settings)
@@ -74,7 +87,22 @@ def rotate(settings: Settings, say: Callable[[str], None] = lambda _: None) -> R
 
 def _required(settings: Settings) -> set[str]:
     """The servers that are to be told new passwords; Postgres only where the stack has been started with it."""
-    found = {one.name: one.state for one in control.status(settings, memory=False).services}
+    secure = settings.model_copy(update={"stack": settings.stack.model_copy(update={"secure": True})})
+    if changed := control.differing(secure):
+        raise ServiceError(
+            f"the stack in {settings.home} runs with other settings than these: {', '.join(changed)}. "
+            "Call this with those of its start"
+        )
+    now = control.status(settings, memory=False)
+    if now.supervisor_pid is None and now.watchdog_pid is None:
+        raise ServiceError(
+            f"nobody watches the services of {settings.home}, so none would be started anew: penstock up --secure"
+        )
+    found = {one.name: one.state for one in now.services}
+    if coming := sorted(name for name, state in found.items() if state in (Phase.WAITING, Phase.STARTING)):
+        raise ServiceError(
+            f"{', '.join(coming)} of {settings.home} not ready yet: call this again once all are (penstock status)"
+        )
     required = {*STORES, POSTGRES} if found.get(POSTGRES, Phase.STOPPED) is not Phase.STOPPED else {*STORES}
     if absent := sorted(name for name in required if found.get(name) is not Phase.READY):
         raise ServiceError(
