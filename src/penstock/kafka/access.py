@@ -37,7 +37,7 @@ class Access:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._client = Client(settings)
-        self._admin = AdminClient(self._client.options())
+        self._admin = AdminClient(self._client.admin_options())
 
     def let_in(self, passwords: Mapping[str, str]) -> None:
         """Gives each user its password for SCRAM-SHA-512; connections that are open stay open."""

@@ -85,6 +85,21 @@ class Client:
             **{name.replace("_", "."): value for name, value in more.items()},
         }
 
+    def admin_options(self) -> dict[str, Any]:
+        """The options of a client that asks about the cluster, or changes it.
+
+        librdkafka leaves the address that was set for those that the brokers give. Where these lead nowhere, it comes
+        back between two attempts: seconds with its own pauses (100 ms, doubled each time), and a tenth of one with
+        these. If it does not, it begins anew after a second, and not after its five minutes. Likewise it asks every two
+        seconds which broker is the controller: if that one is gone, every request waits for it until it asks again.
+        """
+        return self.options(
+            reconnect_backoff_ms=10,
+            reconnect_backoff_max_ms=100,
+            metadata_recovery_rebootstrap_trigger_ms=1_000,
+            topic_metadata_refresh_interval_ms=2_000,
+        )
+
     def keep(self, error: KafkaError) -> None:
         """Called by librdkafka while a client is polled; it goes on trying by itself."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # says no more than what was said for each

@@ -34,19 +34,8 @@ class Administration:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        # Kept for life: a client that is collected takes the futures of its requests with it. librdkafka leaves the
-        # address that was set for those that the brokers give. Where these lead nowhere, it comes back between two
-        # attempts: seconds with its own pauses (100 ms, doubled each time), and a tenth of one with these. If it does
-        # not, it begins anew after a second, and not after its five minutes. Likewise it asks every two seconds which
-        # broker is the controller: if that one is gone, every request waits for it until it asks again, at full speed.
-        self._admin = AdminClient(
-            client.options(
-                reconnect_backoff_ms=10,
-                reconnect_backoff_max_ms=100,
-                metadata_recovery_rebootstrap_trigger_ms=1_000,
-                topic_metadata_refresh_interval_ms=2_000,
-            )
-        )
+        # Kept for life: a client that is collected takes the futures of its requests with it.
+        self._admin = AdminClient(client.admin_options())
 
     def ensure(self, pipeline: Pipeline, settings: KafkaSettings) -> dict[str, list[int]]:
         """Makes what is absent; returns topic -> partitions. They may not be writable yet, see `read.held`.

@@ -277,13 +277,14 @@ def write(path: Path, text: str, *, durable: bool = False) -> None:
                 os.fsync(file.fileno())
         Path(draft).replace(path)
         if durable:
-            _sync(path.parent)
+            sync_folder(path.parent)
     except OSError:
         Path(draft).unlink(missing_ok=True)
         raise
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Returns when the names of the files in it are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

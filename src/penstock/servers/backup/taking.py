@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from penstock.config import LOOPBACK, Settings
 from penstock.errors import BackupError
 from penstock.launcher.home import Home
+from penstock.launcher.state import sync_folder
 from penstock.launcher.suspension import suspended
 from penstock.servers.backup.files import (
     Deadline,
@@ -66,7 +67,7 @@ def backup(
             draft.replace(file)
     except OSError as error:
         raise BackupError(f"no backup was written to {file}: {error}") from error
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
     return manifest
 
 
@@ -186,11 +187,3 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = size, 0o600
     return entry
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
