@@ -9,7 +9,7 @@ from pathlib import Path
 from penstock.config import read_settings
 
 LATTE, BENTO, DSBULK = "0.29.0", "1.5.0", "1.10.0"
-KAFKA = "4.3.1"
+KAFKA = "4.4.0"
 _DSBULK_JARS = tuple(
     f"com.datastax.oss:dsbulk-{part}:{DSBULK}"
     for part in (

@@ -1,6 +1,6 @@
 """The broker's server.properties, in its two modes: KRaft (Kafka 4) and ZooKeeper (Kafka 3.9).
 
-Names: https://kafka.apache.org/43/configuration/broker-configs/ and https://kafka.apache.org/39/documentation.html
+Names: https://kafka.apache.org/44/configuration/broker-configs/ and https://kafka.apache.org/39/documentation.html
 """
 
 import re
@@ -55,7 +55,7 @@ _KRAFT: Mapping[str, str | int] = {
 
 
 def configuration(settings: Settings, node: Node) -> Mapping[str, str | int]:
-    """server.properties; what is not here has the default of 4.3.1, or of 3.9.1 with ZooKeeper."""
+    """server.properties; what is not here has the default of 4.4.0, or of 3.9.2 with ZooKeeper."""
     ports = settings.ports
     return {
         **_FIXED,
