@@ -1,6 +1,7 @@
 """The whole secure stack: Airflow's task, the stream and a person's commands, each with credentials of its own."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from penstock.cli.support.tour import run as run_dag
 from penstock.config import Settings, StackSettings, child_environment
 from penstock.ingest import Run
 from penstock.launcher import control
+from penstock.launcher.home import Home
 from penstock.launcher.process import spawn
 from penstock.launcher.service import NotReady, Service
 from penstock.locks import held
@@ -30,6 +32,7 @@ from penstock.servers.spark import spark_worker
 from rig.stacks import penstock, processes_of, settings_in
 from tests.clusters import unaccounted, until_stored
 from tests.faults.load import Load
+from tests.faults.stage import kill
 from tests.secured import changed, listening_elsewhere
 from tests.waiting import TIMEOUT_S, until
 
@@ -183,6 +186,23 @@ def test_a_rotation_beside_another_or_with_other_settings_is_refused_and_changes
     assert other.returncode != 0
     assert "is rotating the secrets" in beside.stderr
     assert "PENSTOCK_SECRETS_POSTGRES_PASSWORD" in other.stderr
+    assert (secure.home / FILE_NAME).read_bytes() == before
+
+
+def test_a_rotation_is_refused_where_another_version_watches_the_stack_or_nobody_does(secure: Settings) -> None:
+    before, state = (secure.home / FILE_NAME).read_bytes(), Home(secure.home).state
+    own = state.read_text("utf-8")
+    state.write_text(re.sub(r'"version":"[^"]+"', '"version":"0.1.9"', own), "utf-8")
+    upgraded = penstock(secure, "secrets", "rotate")
+    state.write_text(own, "utf-8")
+    now = control.status(secure, memory=False)
+    # The watchdog first: it would be the next supervisor.
+    kill([now.watchdog_pid, now.supervisor_pid])
+    unwatched = penstock(secure, "secrets", "rotate")
+    again = penstock(secure, "up", "--secure", timeout_s=ROTATION_TIMEOUT_S)
+    assert "was started by Penstock 0.1.9" in upgraded.stderr
+    assert "nobody watches the services" in unwatched.stderr
+    assert (upgraded.returncode, unwatched.returncode, again.returncode) == (1, 1, 0)
     assert (secure.home / FILE_NAME).read_bytes() == before
 
 

@@ -195,6 +195,12 @@ def differing(settings: Settings) -> list[str]:
     return changed_settings(settings, recorded.settings) if recorded else []
 
 
+def started_by(settings: Settings) -> str:
+    """The version of the package that watches the stack of the home; empty where that does not say it."""
+    recorded = read_recorded(Home(settings.home))
+    return recorded.version if recorded else ""
+
+
 def _check_settings(settings: Settings, recorded: Recorded) -> None:
     changed = changed_settings(settings, recorded.settings)
     if changed:

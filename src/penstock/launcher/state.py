@@ -181,6 +181,8 @@ class Recorded(_Frozen):
     """The content of `state.json`."""
 
     boot: str
+    version: str = ""
+    """Of the package that the supervisor runs; 0.1.0 did not say it."""
     settings: Mapping[str, str]
     """Fingerprint of the settings that the services run with."""
     request: int

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from penstock.extras import version
 from penstock.launcher.home import Home
 from penstock.launcher.process import boot_id
 from penstock.launcher.state import Phase, Recorded, RecordedService, write
@@ -18,6 +19,8 @@ class StateStore:
     def __init__(self, home: Home, settings: dict[str, str]) -> None:
         self._home = home
         self._settings = settings
+        # Once: an upgrade changes the package under a supervisor that runs.
+        self._version = version("penstock")
         self._request = 0
         self._services: dict[str, RecordedService] = {}
         self._changed = asyncio.Event()
@@ -63,7 +66,11 @@ class StateStore:
 
     def _publish(self) -> None:
         recorded = Recorded(
-            boot=boot_id(), settings=self._settings, request=self._request, services=tuple(self._services.values())
+            boot=boot_id(),
+            version=self._version,
+            settings=self._settings,
+            request=self._request,
+            services=self.services,
         )
         try:
             write(self._home.state, recorded.model_dump_json())

@@ -14,6 +14,7 @@ from penstock.cassandra.access import await_password, give_password, is_let_in
 from penstock.cli.support.admission import STORES
 from penstock.config import LOOPBACK, CassandraSettings, Settings
 from penstock.errors import ServiceError, StoreError
+from penstock.extras import version
 from penstock.kafka.access import Access
 from penstock.launcher import control
 from penstock.launcher.restart import restart
@@ -49,8 +50,9 @@ def rotate(settings: Settings, say: Callable[[str], None] = lambda _: None) -> R
 
     Raises:
         ConfigError: the stack is not secure.
-        ServiceError: Kafka, Cassandra or Postgres does not run, the stack is still starting, runs with other settings
-            or with nobody to start a service anew, another rotation is under way, or a service does not come back.
+        ServiceError: Kafka, Cassandra or Postgres does not run, the stack is still starting, runs with other settings,
+            by another version of Penstock or with nobody to start a service anew, another rotation is under way, or a
+            service does not come back.
         BrokerError, StoreError: one of the two refused, or goes on with a former password; it is to be called again.
     """
     require_secure(settings)
@@ -97,6 +99,11 @@ def _required(settings: Settings) -> set[str]:
     if now.supervisor_pid is None and now.watchdog_pid is None:
         raise ServiceError(
             f"nobody watches the services of {settings.home}, so none would be started anew: penstock up --secure"
+        )
+    if (then := control.started_by(settings)) != (here := version("penstock")):
+        raise ServiceError(
+            f"the stack in {settings.home} was started by Penstock {then or 'of an earlier version'}, and this is {here}: "
+            "start it anew first (penstock down; penstock up --secure). The data stay"
         )
     found = {one.name: one.state for one in now.services}
     if coming := sorted(name for name, state in found.items() if state in (Phase.WAITING, Phase.STARTING)):
