@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
+_ATTEMPTS = 20
 
 
 @contextmanager
@@ -27,9 +28,14 @@ def small_disk(place: Path, size_mib: int, *options: str) -> Iterator[None]:
 def filled(place: Path, but_mib: int) -> Iterator[None]:
     """Only so much room, until the end of the block."""
     ballast = place / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(place).free - but_mib * MEBIBYTE)
     try:
+        with ballast.open("wb") as file:
+            for _ in range(_ATTEMPTS):
+                room = shutil.disk_usage(place).free - but_mib * MEBIBYTE
+                # A server that writes meanwhile may have taken some of it.
+                with suppress(OSError):
+                    if room > 0:
+                        os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), room)
         yield
     finally:
         ballast.unlink()
