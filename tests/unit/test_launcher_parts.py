@@ -354,10 +354,15 @@ def test_a_home_keeps_the_kind_of_its_data(tmp_path: Path) -> None:
 
 
 def test_a_home_from_before_there_were_kinds_is_of_the_first(tmp_path: Path) -> None:
-    (tmp_path / "data" / "kafka").mkdir(parents=True)
+    (tmp_path / "data" / "kafka" / "users_created-0").mkdir(parents=True)
     claim(Settings(home=tmp_path))
     with pytest.raises(ServiceError, match=r"stack\.kafka = kraft"):
         claim(Settings(home=tmp_path, stack=StackSettings(kafka="zookeeper")))
+
+
+def test_an_empty_folder_in_which_a_disk_is_mounted_is_of_no_kind(tmp_path: Path) -> None:
+    (tmp_path / "data" / "cassandra").mkdir(parents=True)
+    claim(Settings(home=tmp_path, stack=StackSettings(secure=True)))
 
 
 def test_a_home_keeps_its_profile(tmp_path: Path) -> None:

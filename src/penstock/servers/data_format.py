@@ -86,5 +86,6 @@ def _recorded(settings: Settings) -> str | None:
     sign = settings.home / "data" / _SIGN
     if sign.exists():
         return sign.read_text("utf-8")
-    old = any((sign.parent / name).exists() for name in ("kafka", "cassandra"))
+    # An empty folder may be where a disk of its own is mounted.
+    old = any(True for name in ("kafka", "cassandra") for _ in sign.parent.glob(f"{name}/*"))
     return _FIRST if old else None

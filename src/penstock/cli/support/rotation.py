@@ -102,8 +102,8 @@ def _required(settings: Settings) -> set[str]:
         )
     if (then := control.started_by(settings)) != (here := version("penstock")):
         raise ServiceError(
-            f"the stack in {settings.home} was started by Penstock {then or 'of an earlier version'}, and this is {here}: "
-            "start it anew first (penstock down; penstock up --secure). The data stay"
+            f"the stack in {settings.home} was started by Penstock {then or 'of an earlier version'}, and this is "
+            f"{here}: start it anew first (penstock down; penstock up --secure). The data stay"
         )
     found = {one.name: one.state for one in now.services}
     if coming := sorted(name for name, state in found.items() if state in (Phase.WAITING, Phase.STARTING)):
