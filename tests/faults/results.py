@@ -21,7 +21,7 @@ class Outcome:
     seed: int
     records: int = 0
     seconds: float = 0
-    """From the fault until everything was ready and a record published after the fault was in the table."""
+    """From the fault until everything was ready and a record that was published then was in the table."""
     took_s: float = 0
     """The whole trial, with its checks."""
     detail: str = ""
