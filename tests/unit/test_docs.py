@@ -72,6 +72,13 @@ def test_every_command_in_the_documentation_can_be_parsed(page: Path) -> None:
         command.make_context(name, [*rest[rest.index(name) + 1 :]])
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_command_to_copy_ends_in_a_comment(page: Path) -> None:
+    """Typed into zsh, macOS' shell, a comment is further arguments."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert re.findall(r"^.*\S\s+#.*$", "\n".join(blocks), re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
     begin = f"### `penstock {name}`\n\n<!-- generated: command {name} -->\n"
