@@ -152,6 +152,13 @@ def test_a_list_begins_after_an_empty_line(page: Path) -> None:
     assert re.findall(r"^(?! *[-*] | *\d+\. |  |<!--)\S.*\n(?:[-*]|\d+\.) .*", text, re.MULTILINE) == []
 
 
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
+def test_what_belongs_to_an_item_of_a_list_is_indented_by_four(page: Path) -> None:
+    """On GitHub two are enough; on the site the list would end before it."""
+    outside = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"\n\n {1,3}\S.*", outside) == []
+
+
 def test_readme_fits_on_two_screens() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 90
 
