@@ -76,7 +76,7 @@ def test_every_command_in_the_documentation_can_be_parsed(page: Path) -> None:
 def test_no_command_to_copy_ends_in_a_comment(page: Path) -> None:
     """Typed into zsh, macOS' shell, a comment is further arguments."""
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    assert re.findall(r"^.*\S\s+#.*$", "\n".join(blocks), re.MULTILINE) == []
+    assert re.findall(r"^.*\S[ \t]+#.*$", "\n".join(blocks), re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -157,6 +157,7 @@ def test_what_belongs_to_an_item_of_a_list_is_indented_by_four(page: Path) -> No
     """On GitHub two are enough; on the site the list would end before it."""
     outside = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert re.findall(r"\n\n {1,3}\S.*", outside) == []
+    assert re.findall(r"\n {4,}\S.*\n[-*] .*", outside) == []
 
 
 def test_readme_fits_on_two_screens() -> None:
