@@ -58,8 +58,9 @@ _WEAK = frozenset(
 _HEAD = """\
 # Licences
 
-Written by `python -m supply licences` from the locks and `supply/licences.toml`; do not edit. A test fails where a
-locked part is not in it, where its licence is not known here, and where an installed wheel says something else.
+The licence of each part that is downloaded for Penstock. The page is written by `python -m supply licences` from the
+locks and `supply/licences.toml`; do not edit it. A test fails where a locked part is not in it, where its licence is
+not known here, and where an installed wheel says something else.
 
 Penstock is [Apache-2.0](../LICENSE). It contains none of these parts: they are downloaded as their makers publish them,
 and run unchanged. All of their licences allow that beside Apache-2.0; of those with *A OR B* the milder one counts.

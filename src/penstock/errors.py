@@ -39,7 +39,7 @@ from penstock.urls import ShownUrl
 
 
 class PenstockError(Exception):
-    """Base of all errors above; catching it catches nothing that is a defect of ours."""
+    """Base of all these errors; catching it catches nothing that is a defect of ours."""
 
     exit_code: ClassVar[int] = 1
 

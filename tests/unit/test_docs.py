@@ -72,6 +72,13 @@ def test_every_command_in_the_documentation_can_be_parsed(page: Path) -> None:
         command.make_context(name, [*rest[rest.index(name) + 1 :]])
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_command_to_copy_ends_in_a_comment(page: Path) -> None:
+    """Typed into zsh, macOS' shell, a comment is further arguments."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert re.findall(r"^.*\S[ \t]+#.*$", "\n".join(blocks), re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
     begin = f"### `penstock {name}`\n\n<!-- generated: command {name} -->\n"
@@ -143,6 +150,14 @@ def test_a_list_begins_after_an_empty_line(page: Path) -> None:
     """On GitHub it need not; the site would take it for text."""
     text = re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert re.findall(r"^(?! *[-*] | *\d+\. |  |<!--)\S.*\n(?:[-*]|\d+\.) .*", text, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
+def test_what_belongs_to_an_item_of_a_list_is_indented_by_four(page: Path) -> None:
+    """On GitHub two are enough; on the site the list would end before it."""
+    outside = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"\n\n {1,3}\S.*", outside) == []
+    assert re.findall(r"\n {4,}\S.*\n[-*] .*", outside) == []
 
 
 def test_readme_fits_on_two_screens() -> None:

@@ -45,6 +45,10 @@ def test_oldest_versions_are_documented(line: Line) -> None:
     assert f"\n| {line.name} | {shown(line.oldest)} | " in COMMANDS.read_text("utf-8")
 
 
+def test_the_page_about_compose_asks_for_the_same_version() -> None:
+    assert f"with Compose ({shown(COMPOSE.oldest)} or later)" in COMMANDS.with_name("docker.md").read_text("utf-8")
+
+
 def test_compose_that_is_said_to_be_tested_is_the_tested_one() -> None:
     assert COMPOSE_MODULE.endswith(f"@v{COMPOSE.tested}")
 
@@ -58,10 +62,10 @@ def program(folder: Path, engine: str, compose: str) -> str:
 
 
 def test_docker_that_is_too_old_for_the_compose_file(tmp_path: Path) -> None:
-    engine, compose = docker(program(tmp_path, "19.03.15", "v2.17.3"))
+    engine, compose = docker(program(tmp_path, "19.03.15", "v2.23.0"))
     assert (engine.grade, compose.grade) == (Grade.NOTE, Grade.NOTE)
     assert "Use Docker 20.10 or newer" in engine.fix
-    assert "Use Docker Compose 2.20 or newer" in compose.fix
+    assert "Use Docker Compose 2.23.1 or newer" in compose.fix
 
 
 def test_docker_that_is_new_enough(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def doctor(settings: "Settings", as_json: bool) -> None:
     """Look at this machine, the settings and the servers, and say what is wrong and what to do; starts nothing.
 
-    Exit code 1 when something is wrong. A server of the local stack that is not running is not.
+    Exit code 1 when something is wrong. A server of the local stack that does not run is no failure.
     """
     from penstock.doctor import Grade, examine
     from penstock.views.findings import show_finding

@@ -75,7 +75,9 @@ class _Seen(Collector):
 
     def _of_partitions(self) -> Iterator[Metric]:
         labels = ["pipeline", "topic", "partition"]
-        published = CounterMetricFamily("penstock_published_messages", "Offsets up to the end.", labels=labels)
+        published = CounterMetricFamily(
+            "penstock_published_messages", "Offsets up to the newest message.", labels=labels
+        )
         passed = CounterMetricFamily("penstock_passed_messages", "Offsets that the stream passed.", labels=labels)
         lag = GaugeMetricFamily("penstock_lag_messages", "Offsets that wait for the stream.", labels=labels)
         oldest = GaugeMetricFamily(
@@ -121,7 +123,11 @@ _GAUGES: tuple[tuple[str, str, Callable[[PipelinePart, Overview], float | None]]
         "How long Spark's last batch took; in real-time mode as long as spark.epoch_s says.",
         lambda part, _: part.stream.batch_s,
     ),
-    ("penstock_batch_rows_per_second", "Rows a second in it, as Spark says.", lambda part, _: part.stream.rows_per_s),
+    (
+        "penstock_batch_rows_per_second",
+        "Rows a second in that batch, as Spark says.",
+        lambda part, _: part.stream.rows_per_s,
+    ),
     ("penstock_batch_timestamp_seconds", "When a batch was counted last.", _batch_at),
     (
         "penstock_unbalanced_runs",

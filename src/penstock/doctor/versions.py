@@ -82,9 +82,9 @@ DOCKER = Line(
 )
 COMPOSE = Line(
     "Docker Compose",
-    # `required` in https://docs.docker.com/reference/compose-file/services/#depends_on
-    (2, 20),
-    "an older one refuses compose.yaml for its `depends_on` with `required`",
+    # `content` in https://docs.docker.com/reference/compose-file/configs/
+    (2, 23, 1),
+    "an older one refuses compose.yaml for its `configs` with `content`",
     # COMPOSE_MODULE in tests/compose/engine.py
     "5.5.1",
 )
