@@ -56,6 +56,20 @@ _KNOWN_AS = {
 """The others' names in README."""
 _CLIENT = ("client", "executor")
 """The roles of a contender's own processes."""
+_TWO_DIGITS = 10
+"""Smaller figures are shown with a decimal."""
+_TITLES = {
+    "rate": "records/s",
+    "total_rate": "records/s with the start",
+    "busy_percent": "processors busy, %",
+    "cassandra_cpu_us": "Cassandra's CPU, µs a row",
+    "spark_cpu_us": "Spark's CPU, µs a row",
+    "memory_gib": "memory, GiB",
+    "peak_mib": "memory at its peak, MiB",
+    "python_mib": "Python's memory, MiB",
+    "java_mib": "Java's memory, MiB",
+}
+"""Of the figures whose key does not say by itself what they are."""
 _NO_FIGURES = ("wrong", "curve")
 """What an outcome holds beside its figures."""
 
@@ -136,7 +150,7 @@ def _plain_table(outcomes: Mapping[str, Any], _: Mapping[str, Any]) -> list[str]
     keys = list(
         dict.fromkeys(key for rounds in outcomes.values() for one in rounds for key in one if key not in _NO_FIGURES)
     )
-    lines = [f"| who | {' | '.join(keys)} | rounds that count |", f"|---|{'---|' * len(keys)}---|"]
+    lines = [f"| who | {' | '.join(map(_title, keys))} | rounds that count |", f"|---|{'---|' * len(keys)}---|"]
     for name, rounds in outcomes.items():
         kept = [one for one in rounds if not one["wrong"]]
         cells = [_span([one[key] for one in kept if key in one]) for key in keys]
@@ -147,7 +161,7 @@ def _plain_table(outcomes: Mapping[str, Any], _: Mapping[str, Any]) -> list[str]
 def _ratios(name: str, outcomes: Mapping[str, Any]) -> list[str]:
     """The table of the ratios that are aimed at, with the aims; empty where there is none."""
     rows = [
-        f"| {aim.one} ÷ {aim.other} | {aim.key} | {found} | {aim.wanted} |"
+        f"| {aim.one} ÷ {aim.other} | {_title(aim.key)} | {found} | {aim.wanted} |"
         for aim in _AIMS.get(name.partition("-")[0], ())
         if (found := _ratio(outcomes, aim))
     ]
@@ -196,7 +210,14 @@ def _all_count(outcomes: Mapping[str, Any], name: str) -> bool:
 def _span(values: Sequence[float]) -> str:
     if not values:
         return "–"
-    return _shown(Spread.of(values), ",.0f", len(values))
+    found = Spread.of(values)
+    return _shown(found, ",.0f" if found.median >= _TWO_DIGITS or not found.most % 1 else ".1f", len(values))
+
+
+def _title(key: str) -> str:
+    """The heading of a column: `start_s` is "start, s"."""
+    name, _, unit = key.rpartition("_")
+    return _TITLES.get(key) or (f"{name.replace('_', ' ')}, {unit}" if name else unit)
 
 
 def _shown(found: Spread, form: str, rounds: int) -> str:
