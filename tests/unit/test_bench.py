@@ -144,7 +144,7 @@ def test_the_report_sets_the_rounds_against_each_other(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("<!-- ratios -->\n<!-- /ratios -->\n", "utf-8")
     report.write(results, docs, tmp_path / "README.md")
     text = (docs / "benchmarks.md").read_text("utf-8")
-    assert "| ours ÷ bento | rate | 1.20 | ≥ 1.2 |" in text
+    assert "| ours ÷ bento | records/s | 1.20 | ≥ 1.2 |" in text
     assert "| ours ÷ tutorial |" not in text
     assert "| ours | 1.25 | 1.00 |" in text
     assert "![drain-2000000](bench-drain-2000000.svg)" in text
