@@ -192,7 +192,8 @@ class Run:
                     or not self._trial(stage, series, self._left.pop(0))
                 ):
                     break
-            passed = all(not one.words for one in self._results[before:]) and self._account(stage, series)
+            played = self._results[before:]
+            passed = all(not one.words for one in played) and self._account(stage, series, played)
             stage.spoiled = not passed
         if passed and all(one.passed for one in verdicts):
             shutil.rmtree(home.parent)
@@ -207,8 +208,8 @@ class Run:
         _say(trial.fault.name, f"{came}{f' ({outcome.detail})' if outcome.detail else ''}; {len(self._left)} are left")
         return outcome.passed
 
-    def _account(self, stage: Stage, series: Series) -> bool:
-        """The deep account of all trials on the stack. It is a result only where it finds something."""
+    def _account(self, stage: Stage, series: Series, played: Sequence[Result]) -> bool:
+        """The deep account of all trials on the stack. In the table it stands only where it finds something."""
         findings, failure, began_s = Findings(), "", time.monotonic()
         try:
             check_deeply(stage.clients, series, stage.pipeline, findings)
@@ -217,13 +218,13 @@ class Run:
         took_s = time.monotonic() - began_s
         outcome = Outcome(DEEP, self._seed, took_s=took_s, findings=findings, failure=failure)
         _say(DEEP, f"{outcome.words or 'passed'}, {took_s:.0f} s for {len(series.runs)} runs")
-        if not outcome.passed:
-            self._keep(outcome, -1)
+        self._keep(outcome, -1, tuple(one.number for one in played))
         return outcome.passed
 
-    def _keep(self, outcome: Outcome, number: int) -> None:
-        result = Result.of(outcome, f"{datetime.now(UTC):%Y-%m-%d}", self._stack, self._seed, number)
-        self._results.append(result)
+    def _keep(self, outcome: Outcome, number: int, covers: tuple[int, ...] = ()) -> None:
+        result = Result.of(outcome, f"{datetime.now(UTC):%Y-%m-%d}", self._stack, self._seed, number, covers)
+        if result.words or not covers:
+            self._results.append(result)
         if self._options.trials:
             results.keep(self._options.results, result)
 

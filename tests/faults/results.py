@@ -56,22 +56,34 @@ class Result:
     took_s: float
     words: str
     """What was found or went wrong; empty where the trial passed."""
+    covers: tuple[int, ...] = ()
+    """Of a deep account: the numbers of the trials that it looked at."""
 
     @classmethod
-    def of(cls, outcome: Outcome, on: str, stack: str, series: int, number: int) -> Self:
+    def of(cls, outcome: Outcome, on: str, stack: str, series: int, number: int, covers: tuple[int, ...] = ()) -> Self:
         same = ("fault", "seed", "detail", "records", "seconds", "took_s")
         values: dict[str, Any] = {name: getattr(outcome, name) for name in same}
         lost, duplicated = outcome.findings.lost, outcome.findings.duplicated
         words = "" if outcome.passed else outcome.words
-        return cls(on, stack, series, number, lost=lost, duplicated=duplicated, words=words, **values)
+        return cls(on, stack, series, number, lost=lost, duplicated=duplicated, words=words, covers=covers, **values)
 
 
 def kept(file: Path) -> list[Result]:
-    """The results in the file; none where there is no file. A line that a stop of the machine cut is left out."""
+    """The results in the file; none where there is no file.
+
+    Left out are a line that a stop of the machine cut, and trials that passed on a stack that was stopped before its
+    deep account: they are to be played again.
+    """
     if not file.exists():
         return []
     lines = file.read_text("utf-8").splitlines(keepends=True)
-    return [Result(**json.loads(line)) for line in lines if line.endswith("\n") and line.strip()]
+    read = [_result(json.loads(line)) for line in lines if line.endswith("\n") and line.strip()]
+    covered = {(one.series, one.stack, number) for one in read for number in one.covers}
+    return [one for one in read if one.words or (one.series, one.stack, one.number) in covered]
+
+
+def _result(line: dict[str, Any]) -> Result:
+    return Result(**{**line, "covers": tuple(line.get("covers", ()))})
 
 
 def keep(file: Path, result: Result) -> None:

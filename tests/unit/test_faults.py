@@ -24,6 +24,10 @@ def result(number: int, seconds: float, fault: str = "broker", words: str = "") 
     return Result.of(outcome, "2026-11-28", "single", 7, number)
 
 
+def account(*numbers: int) -> Result:
+    return Result.of(Outcome("deep account", 7), "2026-11-28", "single", 7, -1, numbers)
+
+
 def test_a_series_is_the_same_for_the_same_seed_and_longer_ones_begin_with_it() -> None:
     assert list(plan.series(KINDS, 7, 12)) == list(plan.series(KINDS, 7, 40))[:12]
     assert [one.fault for one in plan.series(KINDS, 8, 12)] != [one.fault for one in plan.series(KINDS, 7, 12)]
@@ -39,12 +43,21 @@ def test_a_run_that_was_stopped_is_gone_on_with(tmp_path: Path) -> None:
     file = tmp_path / "trials.jsonl"
     for number in (0, 1, 3):
         results.keep(file, result(number, 5))
+    results.keep(file, account(0, 1, 3))
     done = {one.number for one in results.kept(file)}
     assert [one.number for one in plan.left(plan.series(KINDS, 7, 6), done)] == [2, 4, 5]
 
 
+def test_a_trial_counts_once_the_deep_account_of_its_stack_is_done_and_a_failure_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "trials.jsonl"
+    for one in (result(0, 5), account(0), result(1, 5), result(2, 0, words="rows: no row 7")):
+        results.keep(file, one)
+    assert [one.number for one in results.kept(file)] == [0, 2]
+
+
 def test_a_line_that_the_stop_of_the_machine_cut_is_no_result(tmp_path: Path) -> None:
     file = tmp_path / "trials.jsonl"
+    results.keep(file, account(0, 1))
     results.keep(file, result(0, 5))
     with file.open("a") as opened:
         opened.write('{"on": "2026')
