@@ -1,5 +1,6 @@
 """Locks between processes: one process at a time holds a file, and the system takes the lock back when that ends."""
 
+import fcntl  # noqa: TID251 - the library cannot hold a folder
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,3 +35,22 @@ def held(file: Path, timeout_s: float | None = 0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def folder_held(folder: Path) -> Iterator[None]:
+    """Holds a folder itself while the block runs: a folder that is to be empty has no room for a file that is a lock.
+
+    Raises:
+        HeldError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise HeldError(folder, "unknown") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

@@ -179,7 +179,7 @@ def verdict(worker: Service) -> str:
 
 def test_a_rotation_beside_another_or_with_other_settings_is_refused_and_changes_nothing(secure: Settings) -> None:
     before = (secure.home / FILE_NAME).read_bytes()
-    with held(secure.home / "rotation.lock"):
+    with held(secure.home / "run" / "rotation.lock"):
         beside = penstock(secure, "secrets", "rotate")
     other = penstock(changed(secure, secrets={"postgres_password": "given only here"}), "secrets", "rotate")
     assert beside.returncode != 0
@@ -220,6 +220,13 @@ def test_no_password_stands_on_a_command_line_or_in_a_log(secure: Settings) -> N
 def test_pages_ask_for_credentials(secure: Settings) -> None:
     for port, path in ((secure.ports.console, "/"), (secure.ports.airflow, "/api/v2/dags")):
         assert httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60).status_code == 401
+
+
+def test_no_page_of_spark_ends_a_job(secure: Settings) -> None:
+    """Whoever can open them needs no credentials, and any page in a browser can have it send a GET."""
+    jobs = httpx.get(f"http://127.0.0.1:{secure.ports.spark_driver_ui}/jobs/", timeout=60)
+    assert "Active Jobs" in jobs.text
+    assert "kill/?id" not in jobs.text
 
 
 def test_airflow_lets_in_who_has_them(secure: Settings) -> None:

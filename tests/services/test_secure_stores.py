@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from confluent_kafka import KafkaException
@@ -10,6 +11,8 @@ from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from penstock.cassandra import Store
+from penstock.cassandra.access import await_password, give_password
+from penstock.cli.support.admission import admit
 from penstock.cli.support.rotation import rotate
 from penstock.cli.support.start import start
 from penstock.config import KafkaSettings, Settings, StackSettings
@@ -24,6 +27,7 @@ from penstock.servers.secrets import begin_rotation
 from rig.stacks import processes_of, settings_in
 from tests.matrix import TIMEOUT_S, expected, measured, table
 from tests.secured import listening_elsewhere
+from tests.waiting import until
 
 STORES = ("kafka", "cassandra")
 
@@ -105,6 +109,33 @@ def test_a_rotation_that_was_killed_is_gone_on_with(secure: Settings) -> None:
     stream = as_principal(secure, Principal.STREAM).kafka
     assert answers(stream)
     assert not answers(stream.model_copy(update={"sasl_password": before["stream"]}))
+
+
+def test_a_start_beside_a_rotation_gives_nobody_a_password_that_counts_no_longer(secure: Settings) -> None:
+    before = secrets_of(secure).now
+    with ThreadPoolExecutor() as threads:
+        rotation = threads.submit(rotate, secure)
+        until(lambda: secrets_of(secure).coming or rotation.done())
+        admit(secure, STORES)
+        rotation.result()
+    now = secrets_of(secure).now
+    assert now[Principal.STREAM] != before[Principal.STREAM]
+    assert answers(as_principal(secure, Principal.STREAM).kafka)
+    assert lets_in(secure, Principal.STREAM, now[Principal.STREAM].get_secret_value())
+
+
+def test_a_start_takes_a_rotation_back_that_was_killed(secure: Settings) -> None:
+    """Killed when Cassandra had each new password, and before they counted."""
+    rotation = begin_rotation(secure, WITH_PASSWORD)
+    with Store(as_principal(secure, Principal.ADMIN).cassandra) as store:
+        for name in WITH_PASSWORD:
+            give_password(store, cassandra_settings(secure, name, rotation.coming[name]))
+    await_password(cassandra_settings(secure, Principal.ADMIN, rotation.coming[Principal.ADMIN]))
+    admit(secure, STORES)
+    for name in WITH_PASSWORD:
+        assert lets_in(secure, name, rotation.now[name].get_secret_value())
+    rotate(secure)
+    assert lets_in(secure, Principal.ADMIN, rotation.coming[Principal.ADMIN].get_secret_value())
 
 
 @pytest.mark.thorough

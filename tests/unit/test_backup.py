@@ -214,6 +214,15 @@ def test_a_home_whose_data_were_deleted_takes_a_backup_and_its_secrets(stack: Se
     assert (stack.home / "data/layout").exists()
 
 
+def test_certificates_of_a_home_whose_data_were_deleted_stay(stack: Settings, tmp_path: Path) -> None:
+    backup(stack, tmp_path / "a", quiet)
+    (stack.home / "certificates").mkdir()
+    Home(stack.home).delete_data()
+    restore(stack, tmp_path / "a", quiet)
+    assert (stack.home / "data/layout").exists()
+    assert (stack.home / "certificates").exists()
+
+
 def test_a_restore_that_was_killed_starts_nothing_and_is_done_again(stack: Settings, tmp_path: Path) -> None:
     """Killed while it brought what was written into its place."""
     backup(stack, tmp_path / "a", quiet)
@@ -224,6 +233,22 @@ def test_a_restore_that_was_killed_starts_nothing_and_is_done_again(stack: Setti
         Home(restored.home).make()
     restore(restored, tmp_path / "a", quiet)
     assert not (restored.home / "data/half").exists()
+    assert not (restored.home / ".restoring").exists()
+
+
+def test_a_restore_leaves_one_alone_that_fills_the_same_home(stack: Settings, tmp_path: Path) -> None:
+    backup(stack, tmp_path / "a", quiet)
+    restored = elsewhere(stack)
+    refused: list[str] = []
+
+    def another(_what: str, _done: int, _total: int) -> None:
+        with pytest.raises(BackupError) as told:
+            restore(restored, tmp_path / "a", quiet)
+        refused.append(str(told.value))
+
+    restore(restored, tmp_path / "a", another)
+    assert all("another restore is filling" in text for text in refused)
+    assert (restored.home / "data/layout").read_text() == (stack.home / "data/layout").read_text()
     assert not (restored.home / ".restoring").exists()
 
 

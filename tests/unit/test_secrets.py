@@ -59,6 +59,19 @@ def test_a_broken_or_incomplete_file_is_named(tmp_path: Path, content: str) -> N
         load_secrets(Settings(home=tmp_path))
 
 
+def test_lost_secrets_are_not_made_anew_for_data_that_are_bound_to_them(tmp_path: Path) -> None:
+    (tmp_path / "data" / "postgres" / "base").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"secrets\.json is not there.*Put it back"):
+        load_secrets(Settings(home=tmp_path))
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_data_with_a_password_of_the_settings_are_not_bound_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "data" / "postgres" / "base").mkdir(parents=True)
+    given = SecretSettings(postgres_password=SecretStr("given"))
+    assert load_secrets(Settings(home=tmp_path, secrets=given)).airflow_password.get_secret_value()
+
+
 def test_every_secret_may_come_from_the_settings_and_then_nothing_is_written(tmp_path: Path) -> None:
     given = {**dict.fromkeys(Secrets.model_fields, "s3"), "airflow_fernet_key": "0" * 43 + "="}
     secrets = load_secrets(Settings(home=tmp_path, secrets=SecretSettings.model_validate(given)))

@@ -71,11 +71,15 @@ def _take_over(admin: CassandraSettings) -> None:
 def let_in(store: Store, clients: Iterable[CassandraSettings]) -> None:
     """Has each of these have its role, with its password and the right to log in."""
     known = {row["role"] for row in store.execute(_ROLES, ())}
+    changed = []
     for one in clients:
         if one.username not in known:
             _create(store, one, "LOGIN = true")
         elif not is_let_in(one):
             give_password(store, one)
+            changed.append(one)
+    for one in changed:
+        await_password(one)
 
 
 def is_let_in(client: CassandraSettings) -> bool:

@@ -131,14 +131,14 @@ class Home:
         """Makes the folder for a restore; clears away one that did not end. Nothing starts while `restoring` is there.
 
         Raises:
-            ServiceError: it holds more than the secrets that `delete_data` leaves.
+            ServiceError: it holds more than `delete_data` leaves, secrets and certificates.
         """
         if self.restoring.exists():
             for name in (*_DELETABLE, "secrets.json", self.restoring.name):
                 part = self.path / name
                 shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         held = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
-        if foreign := sorted(held - {_SIGN, "secrets.json"}):
+        if foreign := sorted(held - (_OURS - {*_DELETABLE})):
             raise ServiceError(
                 f"{self.path} is not empty: it holds {', '.join(foreign[:5])}. Name an empty or a new folder (--home), "
                 "or, where it is a stack that you no longer need, delete its data first: penstock down --delete-data"

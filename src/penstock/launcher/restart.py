@@ -10,7 +10,7 @@ from penstock.config import Settings
 from penstock.errors import ServiceError
 from penstock.launcher.home import Home
 from penstock.launcher.process import Process
-from penstock.launcher.state import Phase, RecordedService, read_recorded
+from penstock.launcher.state import Phase, RecordedService, living_supervisor, living_watchdog, read_recorded
 
 _POLL_S = 0.1
 _AT_REST = (Phase.FAILED, Phase.STOPPING, Phase.STOPPED, Phase.LOST)
@@ -23,18 +23,18 @@ def restart(settings: Settings, names: Iterable[str], timeout_s: float = 600) ->
     Whoever is killed meanwhile leaves no service stopped: to start them again is the supervisor's work.
 
     Raises:
-        ServiceError: one did not end, or did not come back, in time.
+        ServiceError: one did not end, or did not come back, in time; or nobody is left who would start it anew.
     """
     home, ended = Home(settings.home), dict[str, Process]()
     for name in names:
-        _await(partial(_is_settled, home, name), name, timeout_s)
+        _await(partial(_is_settled, home, name), home, name, timeout_s)
         found = _recorded(home, name)
         if found and found.lives and (process := found.process):
             process.send(signal.Signals(found.stop_signal))
             ended[name] = process
-            _await(partial(_is_gone, process), name, timeout_s)
+            _await(partial(_is_gone, process), home, name, timeout_s)
     for name, process in ended.items():
-        _await(partial(_is_anew, home, name, process), name, timeout_s)
+        _await(partial(_is_anew, home, name, process), home, name, timeout_s)
     return [*ended]
 
 
@@ -62,10 +62,15 @@ def _is_anew(home: Home, name: str, former: Process) -> bool:
     return now is not None and now.lives and now.process != former and now.phase is Phase.READY
 
 
-def _await(condition: Callable[[], bool], name: str, timeout_s: float) -> None:
+def _await(condition: Callable[[], bool], home: Home, name: str, timeout_s: float) -> None:
     never = threading.Event()
     deadline_s = time.monotonic() + timeout_s
     while not condition():
+        if not (living_supervisor(home) or living_watchdog(home)):
+            raise ServiceError(
+                f"{name} is to be started anew, and nobody watches the services of {home.path} any more: they were "
+                "stopped meanwhile (`penstock down`), or their supervisor was killed. `penstock up` starts them"
+            )
         if time.monotonic() > deadline_s:
             raise ServiceError(
                 f"{name} is to be ended and started anew, and is not ready: see `penstock status` and "

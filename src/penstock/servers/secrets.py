@@ -65,12 +65,12 @@ def load_secrets(settings: Settings) -> Secrets:
     Postgres and Airflow is bound to them: a lost file means new data.
 
     Raises:
-        ConfigError: the file is there and cannot be used.
+        ConfigError: the file is there and cannot be used, or is gone while its data are there.
     """
     given = _given(settings)
     if len(given) == len(Secrets.model_fields):
         return Secrets.model_validate(given)
-    kept = _kept(settings.home / FILE_NAME)
+    kept = _kept(settings)
     return Secrets.model_validate({**{name: getattr(kept, name) for name in Secrets.model_fields}, **given})
 
 
@@ -92,11 +92,11 @@ def passwords(settings: Settings, names: Iterable[str]) -> Passwords:
     if settings.credentials:
         return Passwords(_given_passwords(Path(settings.credentials) / GIVEN_NAME, names), {})
     file = settings.home / FILE_NAME
-    kept = _kept(file)
+    kept = _kept(settings)
     absent = [name for name in names if name not in kept.passwords]
     if absent:
         with _alone(settings):
-            kept = _kept(file)
+            kept = _kept(settings)
             fresh = {name: SecretStr(secrets.token_urlsafe(32)) for name in absent}
             kept = kept.model_copy(update={"passwords": {**fresh, **kept.passwords}})
             write(file, _as_json(kept), durable=True)
@@ -117,7 +117,7 @@ def begin_rotation(settings: Settings, names: Iterable[str]) -> Passwords:
         )
     passwords(settings, names)
     with _alone(settings):
-        kept = _kept(settings.home / FILE_NAME)
+        kept = _kept(settings)
         coming = kept.coming or {name: SecretStr(secrets.token_urlsafe(32)) for name in names}
         write(settings.home / FILE_NAME, _as_json(kept.model_copy(update={"coming": coming})), durable=True)
     return Passwords(kept.passwords, coming)
@@ -126,7 +126,7 @@ def begin_rotation(settings: Settings, names: Iterable[str]) -> Passwords:
 def end_rotation(settings: Settings) -> None:
     """The new passwords are those that count; the old ones are forgotten."""
     with _alone(settings):
-        kept = _kept(settings.home / FILE_NAME)
+        kept = _kept(settings)
         done = {"passwords": {**kept.passwords, **kept.coming}, "coming": {}}
         write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)), durable=True)
 
@@ -140,7 +140,7 @@ def renew(settings: Settings, names: Iterable[str]) -> list[str]:
     """
     own = [name for name in names if name not in _given(settings)]
     with _alone(settings):
-        kept = _kept(settings.home / FILE_NAME)
+        kept = _kept(settings)
         fresh = {name: value for name, value in _made().items() if name in own}
         if key := fresh.get("airflow_fernet_key"):  # of several the first one encrypts, and each decrypts
             fresh["airflow_fernet_key"] = f"{key},{kept.airflow_fernet_key.get_secret_value()}"
@@ -158,7 +158,7 @@ def renew(settings: Settings, names: Iterable[str]) -> list[str]:
 def forget_former(settings: Settings) -> None:
     """Ends what `renew` began: Postgres has its new password, and nothing is encrypted with a former key."""
     with _alone(settings):
-        kept = _kept(settings.home / FILE_NAME)
+        kept = _kept(settings)
         newest = kept.airflow_fernet_key.get_secret_value().partition(",")[0]
         done = {"postgres_former": (), "airflow_fernet_key": SecretStr(newest)}
         write(settings.home / FILE_NAME, _as_json(kept.model_copy(update=done)), durable=True)
@@ -169,7 +169,7 @@ def postgres_passwords(settings: Settings) -> tuple[SecretStr, ...]:
     given = settings.secrets.postgres_password
     if given.get_secret_value():
         return (given,)
-    kept = _kept(settings.home / FILE_NAME)
+    kept = _kept(settings)
     return (kept.postgres_password, *kept.postgres_former)
 
 
@@ -208,7 +208,9 @@ def _as_json(kept: _Kept) -> str:
     return json.dumps(values, indent=2, default=lambda secret: secret.get_secret_value())
 
 
-def _kept(file: Path) -> _Kept:
+def _kept(settings: Settings) -> _Kept:
+    file = settings.home / FILE_NAME
+    _check_not_lost(settings, file)
     try:
         return _Kept.model_validate_json(write_once(file, json.dumps(_made(), indent=2)))
     except UnicodeDecodeError as error:
@@ -220,6 +222,16 @@ def _kept(file: Path) -> _Kept:
         raise ConfigError(
             f"{file} cannot be used ({', '.join(fields)}). Restore it, or start anew: penstock down --delete-data"
         ) from None
+
+
+def _check_not_lost(settings: Settings, file: Path) -> None:
+    """New secrets for data that are bound to others would let nobody in, and be shown as if they did."""
+    bound = "postgres_password" not in _given(settings) and any((settings.home / "data").glob("postgres/*"))
+    if bound and not file.exists():
+        raise ConfigError(
+            f"{file} is not there, and the data beside it can be opened with its secrets only. Put it back, e.g. that "
+            "of a backup (tar -xzf FILE secrets.json), or start anew: penstock down --delete-data"
+        )
 
 
 def _made() -> dict[str, str]:

@@ -53,6 +53,8 @@ _FIXED = {
     "spark.sql.adaptive.enabled": "false",
     "spark.eventLog.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # The page asks nobody who calls, and a GET that any other web page has a browser send would end a job.
+    "spark.ui.killEnabled": "false",
     "spark.ui.retainedJobs": "50",
     "spark.ui.retainedStages": "50",
     "spark.ui.retainedTasks": "500",

@@ -3,8 +3,10 @@
 import signal
 from collections.abc import Callable
 
+import pytest
 from tiny_launcher import Declare, Launcher, process_in
 
+from penstock.errors import ServiceError
 from penstock.launcher.restart import restart
 from tests.waiting import until
 
@@ -102,3 +104,11 @@ def test_one_that_is_on_its_way_up_is_started_anew_as_well(launcher: Launcher, t
     launcher.process("one").send(signal.SIGKILL)
     assert restart(launcher.settings, ["one"]) == ["one"]
     assert launcher.status().ready
+
+
+def test_nobody_waits_for_a_restart_when_nobody_is_left_to_do_it(launcher: Launcher, tiny: Declare) -> None:
+    tiny("one")
+    launcher.up()
+    launcher.kill_both()
+    with pytest.raises(ServiceError, match="nobody watches"):
+        restart(launcher.settings, ["one"], timeout_s=30)

@@ -6,6 +6,7 @@ a pipeline that was added, or a table of rights that is another one.
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 
 from penstock.cassandra import Counts, Store
 from penstock.cassandra import access as in_cassandra
@@ -13,9 +14,10 @@ from penstock.config import Settings
 from penstock.errors import PenstockError, StoreError, TopicError
 from penstock.kafka import Broker
 from penstock.kafka.access import Access
+from penstock.locks import held
 from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.project import declarations
-from penstock.servers.access import as_principal, secrets_of
+from penstock.servers.access import as_principal, cassandra_settings, secrets_of
 from penstock.servers.principals import IN_KAFKA, WITH_PASSWORD, Part, Principal, acls, grants
 
 log = logging.getLogger(__name__)
@@ -25,12 +27,26 @@ STORES = (KAFKA, CASSANDRA)
 """The services that ask who calls."""
 
 
+def alone(settings: Settings) -> AbstractContextManager[None]:
+    """One process at a time gives the clients passwords: of two, the second one would give what counts no longer."""
+    (settings.home / "run").mkdir(parents=True, exist_ok=True)
+    return held(settings.home / "run" / "admission.lock", timeout_s=None)
+
+
 def admit(settings: Settings, running: Collection[str]) -> None:
     """Every client into those of the `STORES` that run; a pipeline that cannot have its topic or table is logged.
+
+    Waits for a rotation that gives them new passwords. One that was killed is taken back: the passwords that count are
+    given again, and it may be called again.
 
     Raises:
         BrokerError, StoreError: one of them does not answer, or does not know the administrator.
     """
+    with alone(settings):
+        _admit(settings, running)
+
+
+def _admit(settings: Settings, running: Collection[str]) -> None:
     admin = as_principal(settings, Principal.ADMIN)
     pipelines = [each.pipeline for each in declarations(settings) if each.pipeline]
     words = {name: word.get_secret_value() for name, word in secrets_of(settings).now.items()}
@@ -41,6 +57,7 @@ def admit(settings: Settings, running: Collection[str]) -> None:
             ready = [each for each in pipelines if _made(each, broker.ensure_topics)]
         access.allow(IN_KAFKA, acls(_parts(ready)))
     if CASSANDRA in running:
+        _take_back_the_administrator(settings)
         in_cassandra.take_over(admin.cassandra)
         with Store(admin.cassandra) as store:
             others = [name for name in WITH_PASSWORD if name != Principal.ADMIN]
@@ -48,6 +65,21 @@ def admit(settings: Settings, running: Collection[str]) -> None:
             ready = [each for each in pipelines if _made(each, lambda one: _make_tables(store, one))]
             in_cassandra.allow(store, others, grants(_parts(ready)))
     log.info("let in %s, for %s", ", ".join(WITH_PASSWORD), ", ".join(each.name for each in pipelines))
+
+
+def _take_back_the_administrator(settings: Settings) -> None:
+    """Of a rotation that was killed Cassandra may know him by the password that does not count yet."""
+    known = secrets_of(settings)
+    if Principal.ADMIN not in known.coming:
+        return
+    now, coming = (
+        cassandra_settings(settings, Principal.ADMIN, of[Principal.ADMIN]) for of in (known.now, known.coming)
+    )
+    if in_cassandra.is_let_in(now) or not in_cassandra.is_let_in(coming):
+        return
+    with Store(coming) as store:
+        in_cassandra.give_password(store, now)
+    in_cassandra.await_password(now)
 
 
 def _made(pipeline: Pipeline, make: Callable[[Pipeline], None]) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from penstock.cassandra import Store
 from penstock.cassandra.access import await_password, give_password, is_let_in
-from penstock.cli.support.admission import STORES
+from penstock.cli.support.admission import STORES, alone
 from penstock.config import LOOPBACK, CassandraSettings, Settings
 from penstock.errors import ServiceError, StoreError
 from penstock.extras import version
@@ -61,7 +61,7 @@ def rotate(settings: Settings, say: Callable[[str], None] = lambda _: None) -> R
         return Rotated([*WITH_PASSWORD], [])
     try:
         # One would forget what the other has just made, and Postgres has.
-        with held(settings.home / "rotation.lock"):
+        with held(settings.home / "run" / "rotation.lock"):
             return _rotate_all(settings, say)
     except HeldError as error:
         raise ServiceError(
@@ -120,6 +120,11 @@ def _required(settings: Settings) -> set[str]:
 
 
 def _rotate_clients(settings: Settings) -> None:
+    with alone(settings):
+        _give_new_passwords(settings)
+
+
+def _give_new_passwords(settings: Settings) -> None:
     rotation = begin_rotation(settings, WITH_PASSWORD)
     coming = {name: rotation.coming[name] for name in WITH_PASSWORD}
     Access(by_certificate(settings, Principal.ADMIN)).let_in(

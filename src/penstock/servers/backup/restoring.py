@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,7 @@ from penstock.config import Settings
 from penstock.errors import BackupError, ServiceError
 from penstock.launcher.home import Home
 from penstock.launcher.state import living_supervisor
+from penstock.locks import HeldError, folder_held
 from penstock.servers import unprivileged
 from penstock.servers.backup.files import Advance, OnProgress, chunks_of, counting, write_sparsely
 from penstock.servers.backup.manifest import FILE_NAME, Manifest, Member, parsed
@@ -32,24 +33,27 @@ def restore(settings: Settings, file: Path, on_progress: OnProgress) -> Manifest
     Killed, it leaves a home in which nothing starts, and the next call begins anew.
 
     Raises:
-        BackupError: the file is damaged, no backup, or of something newer; or the home is not empty, or has no room.
+        BackupError: the file is damaged, no backup, or of something newer; or the home is not empty, has no room, or
+            is being filled by another restore.
     """
     home = Home(settings.home)
     if living_supervisor(home):
         raise BackupError(f"a stack runs in {home.path}: name another folder for the restored one (--home)")
-    try:
-        with gzip.open(file) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
-            manifest = _manifest(archive, str(file))
-            _check_room(home.path, manifest)
-            _make_empty(home)
-            with _all_or_nothing(home):
-                _extract(archive, manifest, home.restoring, str(file), on_progress)
-                packed.read(_PADDING_BYTES)  # to the end, where the whole is checked
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(str(file), str(error)) from error
-    except OSError as error:  # of reading as well as of writing
-        raise BackupError(f"{file} could not be restored into {home.path}: {error}") from error
-    _settle(home)
+    with ExitStack() as held:
+        try:
+            with gzip.open(file) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
+                manifest = _manifest(archive, str(file))
+                _check_room(home.path, manifest)
+                held.enter_context(_alone(home))
+                _make_empty(home)
+                with _all_or_nothing(home):
+                    _extract(archive, manifest, home.restoring, str(file), on_progress)
+                    packed.read(_PADDING_BYTES)  # to the end, where the whole is checked
+        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise _damaged(str(file), str(error)) from error
+        except OSError as error:  # of reading as well as of writing
+            raise BackupError(f"{file} could not be restored into {home.path}: {error}") from error
+        _settle(home)
     return manifest
 
 
@@ -71,6 +75,17 @@ def _check_room(home: Path, manifest: Manifest) -> None:
             f"{there} has {free >> 20} MiB of room, and what is in the backup needs up to {needed >> 20} MiB: make "
             "room, or name a folder on another disk (--home)"
         )
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """What one restore writes looks to another one like what a killed one left, which is cleared away."""
+    home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with folder_held(home.path):
+            yield
+    except HeldError as error:
+        raise BackupError(f"another restore is filling {home.path}: wait for it, or name another folder") from error
 
 
 def _make_empty(home: Home) -> None:
