@@ -1,13 +1,15 @@
 """What stops a stream says so in plain words, and nothing is lost: each stop on a real one, and the way back."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psutil
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -96,6 +98,24 @@ def test_epoch_without_its_commit_is_done_again_and_counted_once(copied: Setting
         until(lambda: committed(copied) == RECORDS)
     [run] = Counts(store, own).runs()
     assert run.tallies[Flow("r", "").attempt].read == RECORDS
+
+
+def test_nobody_but_its_jvm_calls_the_driver(copied: Settings) -> None:
+    """Who could would have it count records that never were."""
+    with streaming(copied) as process:
+        until(lambda: "penstock.stream.query  users: reading" in log_of(copied))
+        listening = [one for one in psutil.Process(process.pid).net_connections("tcp") if one.status == "LISTEN"]
+        answers = [asked(one.laddr.port) for one in listening]
+    assert answers
+    assert not any(answers)
+
+
+def asked(port: int) -> bytes:
+    """What a stranger is answered who asks for the first object of py4j."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, suppress(OSError):
+        connection.sendall(b"c\np0\n__repr__\ne\n")
+        return connection.recv(99)
+    return b""
 
 
 def begun_and_killed(place: Path) -> None:

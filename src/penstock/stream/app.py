@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
 from penstock.config import Settings
@@ -23,7 +22,7 @@ from penstock.stream.carrier import Carrier, Driver
 from penstock.stream.connectors.cassandra import spark_conf
 from penstock.stream.epochs import Seams
 from penstock.stream.failures import FOREIGN, first_cause, is_local
-from penstock.stream.jvm import REDACTION, SECRET, launch
+from penstock.stream.jvm import REDACTION, SECRET, launch, let_java_call
 from penstock.stream.query import LOOK_S
 from penstock.stream.report import Standing, State, report
 
@@ -269,7 +268,7 @@ def session(settings: Settings, name: str, jars: Sequence[Path], pipelines: int 
             f"(`penstock status`), is port {settings.ports.spark_driver_ui} free, does JAVA_HOME name a Java 17?"
         ) from error
     # By it the sink, which is in the driver's JVM, calls `Epochs`.
-    ensure_callback_server_started(spark.sparkContext._gateway)  # type: ignore[no-untyped-call] # pyspark's own
+    let_java_call(spark)
     return spark
 
 

@@ -9,8 +9,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+from py4j.java_gateway import JavaObject
 from pyspark import SparkConf, SparkContext
+from pyspark.sql import SparkSession
 
 from penstock.config.names import PREFIX
 from penstock.errors import ConfigError
@@ -70,6 +73,29 @@ def launch(options: Mapping[str, str]) -> None:
     conf = SparkConf().setAll([*shown(options).items()])
     with _settings_left_out():
         SparkContext._ensure_initialized(conf=conf)
+
+
+def let_java_call(spark: SparkSession) -> None:
+    """Has the driver's JVM call objects of this process, and nobody else: whoever calls must know the JVM's secret.
+
+    As `ensure_callback_server_started` of pyspark 4.2.0, whose server answers every user of the machine. Its
+    `resetCallbackClient` would make a client without the secret (`copyWith` of PythonClient in py4j 0.10.9.9), so the
+    JVM's first one, which has it, is told the port.
+    """
+    gateway: Any = spark.sparkContext._gateway
+    if gateway.__dict__.get("_callback_server"):  # as pyspark asks: any other attribute is a package of Java
+        return
+    parameters = gateway.callback_server_parameters
+    parameters.auth_token = gateway.gateway_parameters.auth_token
+    parameters.eager_load = parameters.daemonize = parameters.daemonize_connections = True
+    parameters.port = 0
+    gateway.start_callback_server(parameters)
+    server = gateway.__dict__["_callback_server"]
+    server.port = gateway._python_proxy_port = server.server_socket.getsockname()[1]
+    client: Any = JavaObject("GATEWAY_SERVER", gateway._gateway_client).getCallbackClient()
+    port = client.getClass().getSuperclass().getDeclaredField("port")
+    port.setAccessible(True)
+    port.setInt(client, server.port)
 
 
 def shown(options: Mapping[str, str]) -> dict[str, str]:
