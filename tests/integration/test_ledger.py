@@ -24,7 +24,7 @@ from penstock.pipelines.record import Header, to_bytes
 from penstock.source import Interval
 from penstock.stream.epochs import prepare
 from penstock.users import User
-from tests.waiting import TIMEOUT_S
+from tests.waiting import TIMEOUT_S, until
 
 LOOKS = 8
 FLOW = Flow("r", "a")
@@ -178,6 +178,21 @@ def test_counts_and_data_agree_on_a_run(stack_settings: Settings, pipeline: Pipe
     assert quick.equation() == "fetched 300 = stored 300 + dead-lettered 0"
     assert replace(quick.account, duplicates=deep.account.duplicates) == deep.account
     assert (deep.problem, deep.account.repeated) == ("", 50)
+
+
+def test_a_copy_of_a_message_is_no_problem_of_its_run(
+    stack_settings: Settings, pipeline: Pipeline, broker: Broker
+) -> None:
+    run = f"test__{uuid4()}"
+    run_ingest(stack_settings, pipeline, run, Interval(datetime.now(UTC)), 40)
+    ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
+    one = next(each for each in broker.tail(pipeline.topic, 400) if each.headers.get(Header.RUN) == run)
+    written_at = datetime.fromtimestamp(one.timestamp_ms / 1_000, UTC)
+    broker.publish([Message(pipeline.topic, one.key, one.value or b"", one.headers, written_at)])
+    until(lambda: ledger.reconcile(stack_settings, pipeline, run)[0].problem, "the copy is not counted")
+    assert f"reconcile --run {run} --deep" in ledger.reconcile(stack_settings, pipeline, run)[0].problem
+    balance = ledger.wait_until_balanced(stack_settings, pipeline, run, TIMEOUT_S)
+    assert (balance.equation(), balance.account.repeated) == ("fetched 40 = stored 40 + dead-lettered 0", 1)
 
 
 def test_record_that_was_taken_and_is_not_there_is_found_deeply(

@@ -1,4 +1,4 @@
-"""Three real brokers, of which one goes and does not come back."""
+"""Three real brokers, of which one goes and does not come back, or each one in turn."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 
 from penstock.config import Settings, StackSettings
+from penstock.ingest import Run
 from penstock.kafka import Broker
 from penstock.launcher import control
+from penstock.launcher.restart import restart
 from penstock.pipelines.contract import Pipeline
 from rig.stacks import processes_of, settings_in, start
+from tests.faults.load import Load
 from tests.faults.stage import kill
 from tests.waiting import until
 
 ALL = ("kafka", "kafka-2", "kafka-3")
 LOST = ALL[-1]
+ROUNDS = 3
 CLIENTS = 8
 """Each is told one of the three brokers as the controller, by chance: that none of eight is told the one that goes
 happens once in 26 times.
@@ -46,3 +50,15 @@ def test_a_client_that_lives_long_does_not_wait_for_a_controller_that_is_gone(
         with Broker(brokers.kafka) as another:
             until(lambda: len(another.cluster([pipeline.topic]).brokers) == len(ALL) - 1, "it is not missed")
         assert {client.identity(pipeline.topic) for client in clients} == identity
+
+
+@pytest.mark.timeout(600)
+def test_brokers_that_are_restarted_in_turn_keep_each_message_once(brokers: Settings, pipeline: Pipeline) -> None:
+    run = Run(pipeline, "while brokers restart")
+    with Broker(brokers.kafka) as broker:
+        broker.ensure_topics(pipeline)
+        with Load(brokers, run, run.id) as load:
+            for _ in range(ROUNDS):
+                for name in ALL:
+                    restart(brokers, [name])
+        assert sum(1 for _ in broker.read(pipeline.topic)) == load.expected.messages

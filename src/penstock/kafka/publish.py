@@ -79,6 +79,8 @@ def _producer(client: Client) -> Producer:
             queue_buffering_max_messages=_WAITING_MESSAGES,
             queue_buffering_max_kbytes=_WAITING_KIB,
             message_max_bytes=LARGEST_LETTER_BYTES,
+            # With several, those behind one that brokers out of sync refuse get a new epoch, and some a copy.
+            max_in_flight_requests_per_connection=1,
             # The Java clients' choice of partition, so that a key has one partition whoever writes it.
             partitioner="murmur2_random",
         )

@@ -101,7 +101,8 @@ def wait_until_balanced(
     timeout_s: float,
     on_progress: Callable[[Account], None] = lambda _: None,
 ) -> Balance:
-    """The balance from the counts, as soon as everything that ingest reported has arrived.
+    """The balance from the counts, as soon as everything that ingest reported has arrived. Where the stream took more
+    than that, the data decide: they know a copy of a message for what it is.
 
     Raises:
         LedgerError: it cannot balance, or does not after `timeout_s`.
@@ -110,6 +111,8 @@ def wait_until_balanced(
     def look() -> Balance:
         with kept.look() as counted:
             [balance] = counted.balances(run_id)
+        if balance.account.in_flight < 0:
+            [balance] = reconcile_deeply(settings, pipeline, run_id)
         if balance.problem:
             raise LedgerError(f"run {run_id} does not balance: {balance.problem}. {balance.equation()}")
         on_progress(balance.account)
@@ -221,7 +224,10 @@ def balance_of_counts(run: RunCounts, position: Mapping[int, int]) -> Balance:
     )
     problem = _lost(account)
     if in_flight < 0:
-        problem = f"the stream took {-in_flight} messages more than ingest published"
+        problem = (
+            f"the stream took {-in_flight} messages more than ingest published; "
+            f"`penstock reconcile --run {run.run} --deep` tells whether they are copies"
+        )
     distinct = report.distinct if report else None
     return Balance(account, report.fetched if report else None, distinct=distinct, problem=problem)
 
