@@ -170,12 +170,14 @@ def test_kafka_that_does_not_tell_its_version(closed: Settings, own: Pipeline) -
     assert "DescribeConfigs" in graded(kafka(closed, own), Grade.NOTE)["kafka version"].what
 
 
-def test_postgres_is_of_a_version_that_airflow_knows(settings: Settings) -> None:
+def test_postgres_is_of_a_version_that_airflow_knows(settings: Settings, tmp_path: Path) -> None:
     with running(lambda settings, _: postgres_service(settings), settings):
         found, other = postgres(settings), postgres(settings, replace(POSTGRES, oldest=(99,)))
         (settings.home / FILE_NAME).unlink()
         stranger = postgres(settings)
-        load_secrets(settings)
+        elsewhere = settings.model_copy(update={"home": tmp_path / "another home"})
+        load_secrets(elsewhere)
+        (elsewhere.home / FILE_NAME).replace(settings.home / FILE_NAME)
         wrong = postgres(settings)
     assert (found.grade, found.what.partition(".")[0]) == (Grade.OK, POSTGRES.tested)
     assert (other.grade, stranger.grade, wrong.grade) == (Grade.FAILED, Grade.NOTE, Grade.FAILED)
