@@ -202,7 +202,8 @@ def test_a_rotation_is_refused_where_another_version_watches_the_stack_or_nobody
     again = penstock(secure, "up", "--secure", timeout_s=ROTATION_TIMEOUT_S)
     assert "was started by Penstock 0.1.9" in upgraded.stderr
     assert "nobody watches the services" in unwatched.stderr
-    assert (upgraded.returncode, unwatched.returncode, again.returncode) == (1, 1, 0)
+    assert 0 not in (upgraded.returncode, unwatched.returncode)
+    assert again.returncode == 0
     assert (secure.home / FILE_NAME).read_bytes() == before
 
 
