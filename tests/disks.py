@@ -1,10 +1,11 @@
 """Small disks for tests, and how to fill them."""
 
+import errno
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
@@ -26,16 +27,21 @@ def small_disk(place: Path, size_mib: int, *options: str) -> Iterator[None]:
 
 @contextmanager
 def filled(place: Path, but_mib: int) -> Iterator[None]:
-    """Only so much room, until the end of the block."""
+    """Only so much room, until the end of the block, also while a server writes."""
     ballast = place / "ballast"
     try:
         with ballast.open("wb") as file:
             for _ in range(_ATTEMPTS):
                 room = shutil.disk_usage(place).free - but_mib * MEBIBYTE
-                # A server that writes meanwhile may have taken some of it.
-                with suppress(OSError):
-                    if room > 0:
-                        os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), room)
+                if room <= 0:
+                    break
+                try:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), room)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:  # another one has taken some of it: look again
+                        raise
+            else:
+                raise AssertionError(f"{place} has room for {room} bytes more after {_ATTEMPTS} attempts to fill it")
         yield
     finally:
         ballast.unlink()

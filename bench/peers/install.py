@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.config import read_settings
+from penstock.servers.jars.locked import version_of
 
 LATTE, BENTO, DSBULK = "0.29.0", "1.5.0", "1.10.0"
-KAFKA = "4.4.0"
+KAFKA = version_of("kafka", "kafka-clients")
 _DSBULK_JARS = tuple(
     f"com.datastax.oss:dsbulk-{part}:{DSBULK}"
     for part in (

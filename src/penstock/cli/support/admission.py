@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 from penstock.cassandra import Counts, Store
 from penstock.cassandra import access as in_cassandra
-from penstock.config import Settings
+from penstock.config import CassandraSettings, Settings
 from penstock.errors import PenstockError, StoreError, TopicError
 from penstock.kafka import Broker
 from penstock.kafka.access import Access
@@ -19,6 +19,7 @@ from penstock.pipelines.contract import Pipeline
 from penstock.pipelines.project import declarations
 from penstock.servers.access import as_principal, cassandra_settings, secrets_of
 from penstock.servers.principals import IN_KAFKA, WITH_PASSWORD, Part, Principal, acls, grants
+from penstock.servers.secrets import Passwords
 
 log = logging.getLogger(__name__)
 
@@ -68,18 +69,23 @@ def _admit(settings: Settings, running: Collection[str]) -> None:
 
 
 def _take_back_the_administrator(settings: Settings) -> None:
-    """Of a rotation that was killed Cassandra may know him by the password that does not count yet."""
     known = secrets_of(settings)
-    if Principal.ADMIN not in known.coming:
+    found = administrator(settings, known) if known.coming else None
+    now = cassandra_settings(settings, Principal.ADMIN, known.now[Principal.ADMIN])
+    if found is None or found == now:
         return
-    now, coming = (
-        cassandra_settings(settings, Principal.ADMIN, of[Principal.ADMIN]) for of in (known.now, known.coming)
-    )
-    if in_cassandra.is_let_in(now) or not in_cassandra.is_let_in(coming):
-        return
-    with Store(coming) as store:
+    with Store(found) as store:
         in_cassandra.give_password(store, now)
     in_cassandra.await_password(now)
+
+
+def administrator(settings: Settings, known: Passwords) -> CassandraSettings | None:
+    """With the password that Cassandra takes; a rotation that was killed may have given it the new one."""
+    for words in (known.now, known.coming):
+        found = cassandra_settings(settings, Principal.ADMIN, words[Principal.ADMIN])
+        if in_cassandra.is_let_in(found):
+            return found
+    return None
 
 
 def _made(pipeline: Pipeline, make: Callable[[Pipeline], None]) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from penstock.cassandra import Store
-from penstock.cassandra.access import await_password, give_password, is_let_in
-from penstock.cli.support.admission import STORES, alone
-from penstock.config import LOOPBACK, CassandraSettings, Settings
+from penstock.cassandra.access import await_password, give_password
+from penstock.cli.support.admission import STORES, administrator, alone
+from penstock.config import LOOPBACK, Settings
 from penstock.errors import ServiceError, StoreError
 from penstock.extras import version
 from penstock.kafka.access import Access
@@ -26,7 +26,7 @@ from penstock.servers.airflow import Components
 from penstock.servers.data_format import require_secure
 from penstock.servers.nodes import names, workers
 from penstock.servers.principals import IN_KAFKA, WITH_PASSWORD, Principal
-from penstock.servers.secrets import OF_AIRFLOW, Passwords, begin_rotation, end_rotation, renew
+from penstock.servers.secrets import OF_AIRFLOW, begin_rotation, end_rotation, renew
 
 POSTGRES = "postgres"
 AIRFLOW = ("airflow-scheduler", "airflow-api-server", "airflow-dag-processor", "airflow-triggerer", "console")
@@ -130,21 +130,15 @@ def _give_new_passwords(settings: Settings) -> None:
     Access(by_certificate(settings, Principal.ADMIN)).let_in(
         {name: coming[name].get_secret_value() for name in IN_KAFKA}
     )
-    with Store(_administrator(settings, rotation)) as store:
+    known_as = administrator(settings, rotation)
+    if known_as is None:
+        raise StoreError(
+            f"cassandra takes neither password of the administrator in {settings.home}. Is it up (`penstock status`)? "
+            "`penstock up --secure` says what is wrong"
+        )
+    with Store(known_as) as store:
         for name in WITH_PASSWORD:
             give_password(store, cassandra_settings(settings, name, coming[name]))
     for name in WITH_PASSWORD:
         await_password(cassandra_settings(settings, name, coming[name]))
     end_rotation(settings)
-
-
-def _administrator(settings: Settings, rotation: Passwords) -> CassandraSettings:
-    """With the password that Cassandra takes: a rotation that was killed may have given it the new one."""
-    for words in (rotation.now, rotation.coming):
-        found = cassandra_settings(settings, Principal.ADMIN, words[Principal.ADMIN])
-        if is_let_in(found):
-            return found
-    raise StoreError(
-        f"cassandra takes neither password of the administrator in {settings.home}. Is it up (`penstock status`)? "
-        "`penstock up --secure` says what is wrong"
-    )
